@@ -1,0 +1,88 @@
+# make book: the book in _build/html.   make test: every test.   make lab: JupyterLab on the chapters.
+# A reader on Linux without a GPU can save gigabytes: make test TORCH_INDEX="--index-url https://download.pytorch.org/whl/cpu"
+
+SHELL       := /bin/bash
+PYTHON      ?= python3
+PORT        ?= 8000
+TORCH_INDEX ?=
+BIN         := .venv/bin
+PIP         := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+HTML        := _build/html
+# As chapters run (book/_tools/paths.py), so that outputs are the same each time.
+RUN_ENV     := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONHASHSEED=0 SOURCE_DATE_EPOCH=0 \
+               MPLBACKEND=module://matplotlib_inline.backend_inline PYTHONPATH=$(CURDIR)/book/_tools/no_network
+
+.DEFAULT_GOAL := help
+.PHONY: help book serve lab execute lint lock new test test-python test-kernels test-notebooks test-browser \
+        chromium bench bench-gpu explorer clean
+
+help: ## list what there is to make
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	@$(PYTHON) -m venv .venv
+
+# What builds the book: no torch, no library.
+.venv/.book: requirements-book.lock | .venv/bin/python
+	@echo "installing what builds the book into .venv"
+	@$(PIP) --no-deps --require-hashes -r requirements-book.lock
+	@touch $@
+
+# Everything. Torch comes last and alone, because it is the one package without hashes.
+.venv/.all: requirements.lock pyproject.toml .venv/.book
+	@echo "installing the library, JupyterLab and the test tools into .venv"
+	@grep -v '^torch==' requirements.lock > .venv/hashed.txt
+	@$(PIP) --no-deps --require-hashes -r .venv/hashed.txt
+	@$(PIP) $(TORCH_INDEX) "$$(grep -o '^torch==[0-9.]*' requirements.lock)"
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+book: .venv/.book ## build the static book from the stored outputs
+	@start=$$(date +%s); \
+	$(BIN)/jupyter-book build . -W -n --keep-going --quiet > _build.log 2>&1 || { cat _build.log; rm -f _build.log; exit 1; }; \
+	rm -f _build.log; \
+	echo "$(CURDIR)/$(HTML)/index.html, built in $$(( $$(date +%s) - start )) s"
+
+serve: book ## serve the book on localhost
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
+
+lab: .venv/.all ## open JupyterLab on the chapters
+	@$(BIN)/jupyter lab --notebook-dir chapters
+
+execute: .venv/.all ## run the chapters whose notebooks are stale
+	@$(BIN)/python book/_tools/execute.py $(CHAPTER)
+
+lint: .venv/.all ## lints of code and chapters
+	@$(BIN)/ruff check . && $(BIN)/python book/_tools/lint.py
+
+lock: .venv/.all ## pin today's versions (UPGRADE=1 takes the newest)
+	@$(PIP) uv
+	@$(BIN)/python book/_tools/lock.py $(if $(UPGRADE),--upgrade)
+
+new: .venv/.all ## start a chapter: make new CHAPTER=slug
+	@$(BIN)/python book/_tools/new_chapter.py $(CHAPTER)
+
+explorer: ## rebuild the explorer's script from its source (needs Node)
+	@cd lib/explorer-js && npm ci --no-fund --no-audit && npm run build
+
+chromium: .venv/bin/python
+	@$(BIN)/python book/_tools/ensure_chromium.py > /dev/null
+
+test: test-python test-kernels test-notebooks test-browser ## every test
+
+test-python: .venv/.all ## lints, library, tools, built book
+	@$(BIN)/ruff check .
+	@$(BIN)/python -m pytest tests --ignore tests/browser --ignore tests/kernels -n 2 --dist loadfile -q
+
+test-kernels: .venv/.all ## kernels: cpu, interpreter and compile lanes (and gpu where there is one)
+	@$(BIN)/python -m pytest tests/kernels -n 2 --dist loadfile -q
+
+test-notebooks: .venv/.all ## every notebook prints what it stores
+	@$(RUN_ENV) $(BIN)/python -m pytest --nbval chapters --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider -n 2 --dist loadfile -q
+
+test-browser: .venv/.all chromium book ## the built book in a real browser, and JupyterLab
+	@$(BIN)/python -m pytest tests/browser -q
+
+clean: ## remove what was built
+	@rm -rf _build .pytest_cache .ruff_cache

@@ -1,0 +1,239 @@
+"""Claims in the book: the foot of each theorem box, and the page that lists them all.
+
+Reads what the checks stored in the executed notebooks (`implicitly.claims` puts it in each output's
+metadata). A box gets one foot line per check. A box with a claim's id and no check is a warning, and
+warnings are errors.
+"""
+
+import html
+import json
+import re
+from pathlib import Path
+
+import yaml
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+
+CLAIM_ID = re.compile(r"[a-z0-9-]+/C\d+")
+PAGE = "book/claims"
+STATUS = {
+    "proved": ("im-proved", "proved here"),
+    "partly-proved": ("im-partly", "proved in part"),
+    "not-proved": ("im-unproved", "not proved here"),
+    "measured": ("im-measurement", "measurement"),
+}
+SIGN = {"at most": "≤ ", "at least": "≥ ", "equals": ""}
+COLUMNS = [("id", "Claim"), ("states", "States that"), ("status", "Status"), ("measured", "Measured"),
+           ("stated", "Stated"), ("room", "Room"), ("over", "Over")]  # fmt: skip
+
+
+class claims_table(nodes.General, nodes.Element):
+    """Placeholder, replaced when the titles of all chapters are known."""
+
+
+class ClaimsTable(Directive):
+    """`{claims-table}`: every claim of the book, generated."""
+
+    def run(self):
+        return [claims_table()]
+
+
+def stated(claim: dict) -> str:
+    """HTML of the stated value with its relation: ≤ 10⁻⁵."""
+    return SIGN[claim["relation"]] + claim["display"]["stated"]
+
+
+def gauge(claim: dict) -> str:
+    """How much of the allowed distance the measured value has used: a dot on its way to a stop."""
+    used = min(max(claim["used"], 0.0), 1.0)
+    label = f"{used:.0%} of the room to the bound is used"
+    return (
+        f'<span class="im-gauge" role="img" aria-label="{label}" style="--im-used:{used:.3f}"><i></i></span>'
+    )
+
+
+def foot(claim: dict) -> str:
+    """One line under a theorem: id, verdict, numbers, gauge, link to the check."""
+    check = f" · {html.escape(claim['check'])}" if claim["check"] else ""
+    words = SIGN[claim["relation"]] + ("value" if claim["relation"] == "equals" else "bound")
+    return (
+        '<div class="im-claim-foot">'
+        f'<code class="im-claim-id">{html.escape(claim["id"])}{check}</code> '
+        '<span class="im-verdict">verified</span> '
+        f'<span class="im-measured">measured <b>{claim["display"]["measured"]}</b></span> '
+        f'<span class="im-stated">{words} <b>{claim["display"]["stated"]}</b></span> '
+        f"{gauge(claim)} "
+        f'<a class="im-check-link" href="#{claim["anchor"]}">the check</a></div>'
+    )
+
+
+def read_claims(source: Path) -> dict[str, list[dict]]:
+    """Stored checks of every chapter, by docname, in the order in which they ran."""
+    claims = {}
+    for path in sorted((source / "chapters").glob("*.ipynb")):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        outputs = [out for cell in notebook["cells"] for out in cell.get("outputs", [])]
+        found = (out.get("metadata", {}).get("implicitly", {}).get("claim") for out in outputs)
+        claims[f"chapters/{path.stem}"] = [claim for claim in found if claim]
+    return claims
+
+
+def on_builder_inited(app):
+    app.env.im_claims = read_claims(Path(app.srcdir))
+    app.env.im_claim_boxes = getattr(app.env, "im_claim_boxes", {})
+
+
+def on_doctree_read(app, doctree):
+    """Remember each box's status, and give its inner section no id: sphinx-proof gives all the same one."""
+    docname = app.env.docname
+    boxes = {}
+    for node in doctree.findall(lambda n: isinstance(n, nodes.Element) and "realtype" in n):
+        for section in node.findall(nodes.section):
+            section["ids"] = []
+        if CLAIM_ID.fullmatch(node.get("label", "")):
+            status = next((name for name in STATUS if name in node["classes"]), None)
+            if status is None:
+                logger.warning("claim box %s needs a class: %s", node["label"], ", ".join(STATUS), location=node)
+            boxes[node["label"]] = status or "not-proved"
+    app.env.im_claim_boxes[docname] = boxes
+
+
+def add_feet(app, doctree, docname):
+    checks = app.env.im_claims.get(docname, [])
+    for node in doctree.findall(lambda n: isinstance(n, nodes.Element) and "realtype" in n):
+        label = node.get("label", "")
+        if not CLAIM_ID.fullmatch(label):
+            continue
+        mine = [claim for claim in checks if claim["id"] == label]
+        if not mine:
+            logger.warning("claim box %s has no check in the notebook", label, location=node)
+        if app.env.im_claim_boxes[docname][label] == "not-proved":
+            node += nodes.raw("", '<p class="im-unproved-note">stated, not proved here</p>', format="html")
+        for claim in mine:
+            node += nodes.raw("", foot(claim), format="html")
+
+
+def raw(text: str) -> nodes.raw:
+    return nodes.raw("", text, format="html")
+
+
+def cell(name: str, *children, **attributes) -> nodes.entry:
+    entry = nodes.entry(classes=[f"im-c-{name}"], **attributes)
+    paragraph = nodes.paragraph()
+    paragraph.extend(children)
+    entry += paragraph
+    return entry
+
+
+def group_row(app, docname: str, part: str) -> nodes.row:
+    """Heading row of a chapter: part, title, slug."""
+    row = nodes.row(classes=["im-group"])
+    uri = app.builder.get_relative_uri(PAGE, docname)
+    title = nodes.reference("", app.env.titles[docname].astext(), refuri=uri, internal=True)
+    name = nodes.inline("", "", title, classes=["im-group-title"])
+    row += cell(
+        "group",
+        nodes.inline("", part, classes=["im-group-part"]),
+        nodes.Text(" "),
+        name,
+        nodes.Text(" "),
+        nodes.literal("", docname.removeprefix("chapters/")),
+        morecols=len(COLUMNS) - 1,
+    )
+    return row
+
+
+def claim_row(app, docname: str, claim: dict) -> nodes.row:
+    uri = app.builder.get_relative_uri(PAGE, docname)
+    short = claim["id"].split("/")[1]
+    box = nodes.reference("", short, refuri=f"{uri}#{claim['id']}", internal=True)
+    check = nodes.reference("", claim["check"] or "the check", refuri=f"{uri}#{claim['anchor']}", internal=True)
+    states = [nodes.Text(claim["statement"])]
+    if claim["math"]:
+        states += [nodes.Text(" "), nodes.math(claim["math"], claim["math"])]
+    css, words = STATUS[app.env.im_claim_boxes[docname].get(claim["id"], "not-proved")]
+    row = nodes.row()
+    row += cell("id", box, nodes.Text(" "), nodes.inline("", "", check, classes=["im-c-check"]))
+    row += cell("states", *states)
+    row += cell("status", raw(f'<span class="im-mark {css}"></span> {words}'))
+    row += cell("measured", raw(claim["display"]["measured"]))
+    row += cell("stated", raw(stated(claim)))
+    row += cell("room", raw(gauge(claim)))
+    row += cell("over", nodes.Text(claim["over"]))
+    return row
+
+
+def table(app) -> list[nodes.Node]:
+    """Counts, key, tools and the table, in the order of the book."""
+    toc = yaml.safe_load((Path(app.srcdir) / "_toc.yml").read_text(encoding="utf-8"))
+    chapters = [
+        (entry["file"], "Part " + part["caption"].split("·")[0].strip())
+        for part in toc["parts"]
+        for entry in part["chapters"]
+        if app.env.im_claims.get(entry["file"])
+    ]
+    total = sum(len({claim["id"] for claim in app.env.im_claims[doc]}) for doc, _ in chapters)
+    checks = sum(len(app.env.im_claims[doc]) for doc, _ in chapters)
+    marks = "".join(f'<span><span class="im-mark {css}"></span> {words}</span> ' for css, words in STATUS.values())
+    empty = {"used": 0.35}
+    head = raw(
+        f'<p class="im-claims-sum">{total} claims, <span class="im-hold">{total} hold</span></p>'
+        f'<p class="im-claims-checks">{checks} checks that can fail. None of them does today.</p>'
+        f'<p class="im-claims-key">{marks}<span>{gauge(empty)} measured on the way to its bound</span></p>'
+        '<div class="im-claims-tools" hidden>'
+        '<label>Filter <input type="search" id="im-claims-filter" placeholder="a word or a chapter"></label> '
+        '<label>Order <select id="im-claims-sort"><option value="book">as in the book</option>'
+        '<option value="room">least room first</option><option value="status">by status</option></select></label> '
+        '<output id="im-claims-count" for="im-claims-filter"></output></div>'
+    )
+    result = nodes.table(classes=["im-claims"])
+    group = nodes.tgroup(cols=len(COLUMNS))
+    group.extend(nodes.colspec(colwidth=1) for _ in COLUMNS)
+    header = nodes.row()
+    header.extend(cell(name, nodes.Text(title)) for name, title in COLUMNS)
+    body = nodes.tbody()
+    for docname, part in chapters:
+        body += group_row(app, docname, part)
+        body.extend(claim_row(app, docname, claim) for claim in app.env.im_claims[docname])
+    thead = nodes.thead()
+    thead += header
+    group += [thead, body]
+    result += group
+    return [head, result]
+
+
+def on_doctree_resolved(app, doctree, docname):
+    if app.builder.format != "html":
+        return
+    add_feet(app, doctree, docname)
+    for placeholder in list(doctree.findall(claims_table)):
+        placeholder.replace_self(table(app))
+
+
+def on_page_context(app, pagename, templatename, context, doctree):
+    if pagename == PAGE:
+        app.add_js_file("claims.js", loading_method="defer")
+
+
+def outdated(app, env, added, changed, removed):
+    """The page depends on every notebook; it is cheap, so it is always made anew."""
+    return [PAGE] if PAGE in env.found_docs else []
+
+
+def merge(app, env, docnames, other):
+    env.im_claim_boxes.update({name: other.im_claim_boxes.get(name, {}) for name in docnames})
+
+
+def setup(app):
+    app.add_node(claims_table)
+    app.add_directive("claims-table", ClaimsTable)
+    app.connect("builder-inited", on_builder_inited)
+    app.connect("doctree-read", on_doctree_read)
+    app.connect("doctree-resolved", on_doctree_resolved)
+    app.connect("html-page-context", on_page_context)
+    app.connect("env-get-outdated", outdated)
+    app.connect("env-merge-info", merge)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

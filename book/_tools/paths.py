@@ -1,0 +1,42 @@
+"""Where things are, and what a chapter's stored outputs depend on."""
+
+import hashlib
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = ROOT / "chapters"
+
+
+def slugs(chapters: Path = CHAPTERS) -> list[str]:
+    """Slugs of all chapters, sorted."""
+    return sorted(path.stem for path in chapters.glob("*.md"))
+
+
+def execution_environment() -> dict[str, str]:
+    """Environment in which chapters run, here and under nbval: one thread, no network, fixed hashes."""
+    here = Path(__file__).parent
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONHASHSEED": "0",
+        "SOURCE_DATE_EPOCH": "0",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "PYTHONPATH": str(here / "no_network"),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+
+
+def key(source: Path, root: Path = ROOT) -> str:
+    """Hash of all that a chapter's outputs depend on: its source, the library, the kernels, the lock."""
+    digest = hashlib.sha256()
+    library = [*(root / "lib/implicitly").rglob("*"), *(root / "kernels/implicitly_kernels").rglob("*")]
+    # The explorer's script runs in the reader's browser and never touches a stored output.
+    kept = {".py", ".ttf"}
+    files = [source, root / "requirements.lock", *sorted(p for p in library if p.suffix in kept)]
+    for path in files:
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]

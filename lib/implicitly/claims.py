@@ -1,0 +1,241 @@
+"""Claims that run: a numbered statement of the book and the comparison that can refute it.
+
+A claim has one id, ``"<slug>/C<k>"``, shared by its theorem box, its check and its test. One claim
+may have several checks (``check="cost"``). The result is printed as one short line, shown as a box,
+and stored as data in the output's metadata, from which the book's claims page is generated.
+"""
+
+import html
+import math as _math
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from numbers import Real
+
+__all__ = ["Claim", "ClaimError", "claim"]
+
+_ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*/C[1-9][0-9]*")
+_CHECK = re.compile(r"[a-z0-9]+(?:[ -][a-z0-9]+)*")
+
+
+class ClaimError(AssertionError):
+    """A claim's check failed: the measured value breaks the stated comparison."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A check that ran, with everything the claims page shows of it.
+
+    ``used`` is the share of the allowed distance that the measured value has used up (0: ideal, 1: at
+    the bound, more: refuted); ``margin`` is what is left, ``1 - used``.
+    """
+
+    id: str
+    statement: str
+    math: str | None
+    check: str | None
+    relation: str  # "at most", "at least" or "equals"
+    measured: float
+    stated: float
+    within: float | None
+    used: float
+    holds: bool
+    over: str
+    seeds: tuple[int, ...] | None
+
+    @property
+    def margin(self) -> float:
+        """Room left before the claim would be refuted, as a share of the room there was."""
+        return 1.0 - self.used
+
+    @property
+    def anchor(self) -> str:
+        """Id of the check's box in HTML."""
+        label = f"{self.id} {self.check}" if self.check else self.id
+        return "check-" + re.sub(r"[^A-Za-z0-9]+", "-", label)
+
+    def __str__(self) -> str:
+        label = f"{self.id} ({self.check})" if self.check else self.id
+        # `+ 0.0` turns a rounded -0.0 into 0.0
+        return f"{label}: {'holds' if self.holds else 'FAILS'}, margin {round(self.margin, 2) + 0.0:.2f}"
+
+    def as_dict(self) -> dict:
+        """The claim as JSON-ready data: values at full precision, and as HTML under "display"."""
+        display = {"measured": number_html(self.measured), "stated": self._stated_html()}
+        return {**asdict(self), "margin": self.margin, "anchor": self.anchor, "display": display}
+
+    def _stated_html(self) -> str:
+        within = f" ± {number_html(self.within)}" if self.within else ""
+        return number_html(self.stated) + within
+
+    def _repr_html_(self) -> str:
+        sign = {"at most": "≤ bound", "at least": "≥ bound", "equals": "stated"}[self.relation]
+        verdict = "verified" if self.holds else "refuted"
+        ident = html.escape(self.id + (f" · {self.check}" if self.check else ""))
+        return (
+            f'<div class="im-claim" id="{self.anchor}">'
+            f'<p class="im-claim-statement">{html.escape(self.statement)}</p>'
+            '<div class="im-claim-foot">'
+            f'<a class="im-claim-id" href="#{html.escape(self.id)}"><code>{ident}</code></a> '
+            f'<span class="im-verdict">{verdict}</span> '
+            f'<span class="im-measured">measured <b><data>{number_html(self.measured)}</data></b></span> '
+            f'<span class="im-stated">{sign} <b>{self._stated_html()}</b></span> '
+            f'<span class="im-margin">margin <b>{round(self.margin, 2) + 0.0:.2f}</b></span> '
+            f'<span class="im-over">{html.escape(self.over)}</span>'
+            "</div></div>"
+        )
+
+
+def number_html(value: float) -> str:
+    """A number with three significant digits, as the book writes it: ``6.92 × 10<sup>−8</sup>``."""
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e5:
+        digits = max(0, 2 - _math.floor(_math.log10(abs(value))))
+        text = f"{value:,.{digits}f}".replace(",", "\N{THIN SPACE}")
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+        return text.replace("-", "−")
+    mantissa, exponent = f"{value:.2e}".split("e")
+    mantissa = mantissa.rstrip("0").rstrip(".").replace("-", "−")
+    power = f"10<sup>{int(exponent)}</sup>".replace("-", "−")
+    return power if mantissa == "1" else f"{mantissa} × {power}"
+
+
+def _scalar(name, value) -> float:
+    """`value` as a float; a 0-d or one-element array is a scalar, anything else is refused."""
+    if isinstance(value, Real):
+        return float(value)
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return float(value.item())
+    shape = getattr(value, "shape", None)
+    found = f"{type(value).__name__}" + (f" of shape {tuple(shape)}" if shape is not None else "")
+    raise TypeError(f"claim: {name} must be one real number (a scalar), found {found}")
+
+
+def _text(name, value) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"claim: {name} must be a non-empty string, found {value!r}")
+    return value
+
+
+def claim(
+    id: str,
+    statement: str,
+    *,
+    measured,
+    at_most=None,
+    at_least=None,
+    equals=None,
+    within=None,
+    ideal=None,
+    math: str | None = None,
+    over: str = "exact",
+    seeds: Sequence[int] | None = None,
+    check: str | None = None,
+) -> Claim:
+    """Check one claim of the book; show the result, and raise if the claim fails.
+
+    Exactly one of `at_most`, `at_least`, `equals` states the comparison.
+
+    Args:
+        id: ``"<slug>/C<k>"``, the label of the theorem box.
+        statement: what the check asserts, in one plain sentence.
+        measured: the value found by running; a finite real scalar (a 0-d tensor will do).
+        at_most: bound ``b`` of ``measured <= b``.
+        at_least: bound ``b`` of ``measured >= b``.
+        equals: value ``v`` of ``|measured - v| <= within``.
+        within: tolerance of `equals`, at least 0; required with it, refused without it.
+        ideal: the best value there can be; the margin is measured from it. For `at_most` the default
+            is 0 (so a bound that is not positive needs one). For `at_least` without `ideal`, the room
+            is the factor by which the bound is exceeded, and both must be positive.
+        math: the statement in TeX, without dollars.
+        over: what was measured over, for example ``"3 seeds of 20 000 starts"``.
+        seeds: the seeds used, if any.
+        check: short name of this check, when one claim has several.
+
+    Returns:
+        The :class:`Claim`, whose ``margin`` is the room left as a share of the room there was.
+
+    Raises:
+        ClaimError: the comparison fails, or `measured` is not finite.
+        ValueError, TypeError: an argument is not what is described above.
+
+    Example:
+        >>> claim("demo/C1", "Rounding errors stay small.", measured=1e-9, at_most=1e-6)
+        demo/C1: holds, margin 1.00
+    """
+    if not isinstance(id, str) or not _ID.fullmatch(id):
+        raise ValueError(f"claim: id must look like 'score-flow/C2', found {id!r}")
+    if check is not None and not (isinstance(check, str) and _CHECK.fullmatch(check)):
+        raise ValueError(f"claim: check must be a few lower-case words, found {check!r}")
+    _text("statement", statement), _text("over", over)
+    if math is not None:
+        _text("math", math)
+    given = {"at most": at_most, "at least": at_least, "equals": equals}
+    given = {relation: value for relation, value in given.items() if value is not None}
+    if len(given) != 1:
+        found = ", ".join(given) or "none"
+        raise ValueError(f"claim: give exactly one of at_most, at_least, equals; found {found}")
+    ((relation, value),) = given.items()
+    stated, measured = _scalar(relation.replace(" ", "_"), value), _scalar("measured", measured)
+    if not _math.isfinite(stated):
+        raise ValueError(f"claim: the stated value must be finite, found {stated}")
+    if (within is not None) != (relation == "equals"):
+        raise ValueError("claim: within goes with equals, and equals needs within")
+    if ideal is not None and relation == "equals":
+        raise ValueError("claim: ideal goes with at_most or at_least; equals has its own")
+    within = None if within is None else _scalar("within", within)
+    if within is not None and not (_math.isfinite(within) and within >= 0):
+        raise ValueError(f"claim: within must be finite and not negative, found {within}")
+    ideal = None if ideal is None else _scalar("ideal", ideal)
+
+    used, holds = _compare(relation, measured, stated, within, ideal)
+    result = Claim(
+        id=id, statement=statement, math=math, check=check, relation=relation,
+        measured=measured, stated=stated, within=within, used=used, holds=holds,
+        over=over, seeds=None if seeds is None else tuple(int(s) for s in seeds),
+    )  # fmt: skip
+    if not holds:
+        tolerance = f" within {within:g}" if within is not None else ""
+        raise ClaimError(f"{result}: {statement} Measured {measured:g}, stated {relation} {stated:g}{tolerance}.")
+    _show(result)
+    return result
+
+
+def _compare(relation, measured, stated, within, ideal) -> tuple[float, bool]:
+    """(share of the allowed distance used, whether the comparison holds); not finite never holds."""
+    if not _math.isfinite(measured):
+        return _math.inf, False
+    if relation == "equals":
+        distance = abs(measured - stated)
+        return (distance / within if within else float(distance > 0)), distance <= within
+    holds = measured <= stated if relation == "at most" else measured >= stated
+    if ideal is None and relation == "at least":
+        if stated <= 0:
+            raise ValueError(f"claim: at_least={stated:g} needs ideal=, since it is not positive")
+        return (stated / measured if measured > 0 else _math.inf), holds
+    ideal = 0.0 if ideal is None else ideal
+    room = stated - ideal if relation == "at most" else ideal - stated
+    if not room > 0:
+        where = "below" if relation == "at most" else "above"
+        raise ValueError(f"claim: ideal must lie {where} the bound {stated:g}, found {ideal:g}")
+    distance = measured - ideal if relation == "at most" else ideal - measured
+    return max(0.0, distance / room), holds
+
+
+def _show(result: Claim) -> None:
+    """One line of text anywhere; in Jupyter also the box, with the data in the output's metadata."""
+    try:
+        from IPython import get_ipython
+        from IPython.display import display
+    except ImportError:
+        get_ipython = lambda: None  # noqa: E731
+    if get_ipython() is None:
+        print(result)
+        return
+    display(
+        {"text/plain": str(result), "text/html": result._repr_html_()},
+        # nbval never compares metadata: full-precision values may differ in the last digit elsewhere.
+        metadata={"implicitly": {"claim": result.as_dict()}},
+        raw=True,
+    )

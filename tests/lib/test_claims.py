@@ -1,0 +1,113 @@
+"""implicitly.claims: what holds, what is refuted, what is refused, and what is stored."""
+
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from implicitly.claims import ClaimError, claim, number_html
+
+
+@pytest.mark.parametrize(
+    ("comparison", "measured", "margin"),
+    [
+        (dict(at_most=1.0), 0.25, 0.75),
+        (dict(at_most=1.0), 1.0, 0.0),
+        (dict(at_most=1.0), -3.0, 1.0),
+        (dict(at_most=-1.0, ideal=-3.0), -2.0, 0.5),
+        (dict(at_least=0.5), 1.0, 0.5),
+        (dict(at_least=0.9, ideal=1.0), 0.98, 0.8),
+        (dict(equals=2.0, within=0.1), 2.05, 0.5),
+        (dict(equals=3, within=0), 3, 1.0),
+    ],
+)
+def test_holds_with_its_margin(comparison, measured, margin, capsys):
+    result = claim("demo/C1", "A statement.", measured=measured, **comparison)
+    assert result.holds
+    assert result.margin == pytest.approx(margin)
+    assert capsys.readouterr().out == f"demo/C1: holds, margin {margin:.2f}\n"
+
+
+@pytest.mark.parametrize(
+    ("comparison", "measured"),
+    [
+        (dict(at_most=1.0), 1.0 + 1e-9),
+        (dict(at_least=0.5), 0.5 - 1e-9),
+        (dict(at_least=0.5), -1.0),
+        (dict(equals=2.0, within=0.1), 2.2),
+        (dict(equals=3, within=0), 3 + 1e-12),
+        (dict(at_most=1.0), math.nan),
+        (dict(at_least=1.0), math.inf),
+        (dict(equals=1.0, within=1.0), math.nan),
+    ],
+)
+def test_refuted(comparison, measured):
+    with pytest.raises(ClaimError, match=r"demo/C1: FAILS.*A statement\."):
+        claim("demo/C1", "A statement.", measured=measured, **comparison)
+
+
+@pytest.mark.parametrize("measured", [np.float32(0.5), np.array(0.5), torch.tensor(0.5), torch.tensor(1), 1, True])
+def test_scalars_of_every_kind(measured):
+    assert claim("demo/C1", "A statement.", measured=measured, at_most=2).holds
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        (dict(id="Demo/C1"), ValueError, "id must look like"),
+        (dict(id="demo/C0"), ValueError, "id must look like"),
+        (dict(id=7), ValueError, "id must look like"),
+        (dict(statement=" "), ValueError, "statement must be a non-empty string"),
+        (dict(math=""), ValueError, "math must be a non-empty string"),
+        (dict(over=""), ValueError, "over must be a non-empty string"),
+        (dict(check="Cost!"), ValueError, "check must be a few lower-case words"),
+        (dict(measured=torch.ones(3)), TypeError, r"measured must be one real number.*\(3,\)"),
+        (dict(measured="1"), TypeError, "measured must be one real number.*str"),
+        (dict(measured=1j), TypeError, "measured must be one real number"),
+        (dict(at_most=None), ValueError, "exactly one of at_most, at_least, equals; found none"),
+        (dict(at_least=1), ValueError, "found at most, at least"),
+        (dict(at_most=math.inf), ValueError, "stated value must be finite"),
+        (dict(within=0.1), ValueError, "within goes with equals"),
+        (dict(at_most=None, equals=1.0), ValueError, "equals needs within"),
+        (dict(at_most=None, equals=1.0, within=-1.0), ValueError, "within must be finite and not negative"),
+        (dict(at_most=None, equals=1.0, within=1.0, ideal=1.0), ValueError, "ideal goes with"),
+        (dict(at_most=0.0), ValueError, "ideal must lie below the bound"),
+        (dict(at_most=None, at_least=-1.0), ValueError, "needs ideal="),
+        (dict(at_most=None, at_least=1.0, ideal=0.5), ValueError, "ideal must lie above the bound"),
+    ],
+)
+def test_refused(changed, error, message):
+    arguments = dict(id="demo/C1", statement="A statement.", measured=0.0, at_most=1.0) | changed
+    with pytest.raises(error, match=message) as caught:
+        claim(arguments.pop("id"), arguments.pop("statement"), **arguments)
+    assert not isinstance(caught.value, ClaimError)
+
+
+def test_stored_data_survives_json_and_names_its_anchor():
+    result = claim("demo/C2", "Small <enough>.", measured=1e-9, at_most=1e-6, check="part one", seeds=range(3))
+    data = json.loads(json.dumps(result.as_dict()))
+    assert data["anchor"] == "check-demo-C2-part-one"
+    assert data["seeds"] == [0, 1, 2]
+    assert data["display"] == {"measured": "10<sup>−9</sup>", "stated": "10<sup>−6</sup>"}
+    box = result._repr_html_()
+    assert 'id="check-demo-C2-part-one"' in box
+    assert "Small &lt;enough&gt;." in box
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (5.0004, "5"), (0.2264, "0.226"), (-1.5, "−1.5"), (6.92e-8, "6.92 × 10<sup>−8</sup>"),
+     (1e-5, "10<sup>−5</sup>"), (20000, "20\N{THIN SPACE}000"), (100, "100"), (-2e-9, "−2 × 10<sup>−9</sup>")],
+)  # fmt: skip
+def test_numbers_as_the_book_writes_them(value, text):
+    assert number_html(value) == text
+
+
+def test_importing_the_package_is_lazy():
+    code = "import sys, implicitly; from implicitly import claim; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.split() == ["False", "False"]

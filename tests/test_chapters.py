@@ -1,0 +1,222 @@
+"""Every chapter in the repository is fresh and keeps the rules; the rules themselves can fail."""
+
+import copy
+import json
+
+import nbformat
+import pytest
+
+import execute
+import lint
+import new_chapter
+import paths
+
+SLUGS = paths.slugs()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The template, started and executed in a folder of its own: (slug, executed notebook as a dict)."""
+    root = tmp_path_factory.mktemp("repository")
+    (root / "chapters").mkdir()
+    (root / "requirements.lock").write_text("nothing\n")
+    new_chapter.new_chapter("a-start", root)
+    execute.execute("a-start", root / "chapters", root)
+    return "a-start", root
+
+
+@pytest.fixture
+def notebook(built):
+    slug, root = built
+    return json.loads((root / f"chapters/{slug}.ipynb").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_chapter_is_fresh(slug):
+    assert not execute.is_stale(slug), f"chapters/{slug}.ipynb is stale: run `make execute`"
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_chapter_passes_every_lint(slug):
+    notebook = json.loads((paths.CHAPTERS / f"{slug}.ipynb").read_text(encoding="utf-8"))
+    assert lint.lint(slug, notebook) == []
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_notebook_is_valid_and_ran_in_order(slug):
+    notebook = nbformat.read(paths.CHAPTERS / f"{slug}.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_template_passes_every_check(built, notebook):
+    slug, root = built
+    assert lint.lint(slug, notebook) == []
+    assert not execute.is_stale(slug, root / "chapters", root)
+
+
+def test_running_again_gives_the_same_bytes(built):
+    slug, root = built
+    path = root / f"chapters/{slug}.ipynb"
+    before = path.read_bytes()
+    execute.execute(slug, root / "chapters", root)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("changed", ["chapters/a-start.md", "requirements.lock", "lib/implicitly/new.py",
+                                     "kernels/implicitly_kernels/new.py"])  # fmt: skip
+def test_a_change_makes_it_stale(built, changed):
+    slug, root = built
+    path = root / changed
+    before = path.read_bytes() if path.exists() else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes((before or b"") + b"\n\nanother line\n")
+    try:
+        assert execute.is_stale(slug, root / "chapters", root)
+    finally:
+        path.unlink() if before is None else path.write_bytes(before)
+    assert not execute.is_stale(slug, root / "chapters", root)
+
+
+@pytest.mark.parametrize("slug", ["", "Upper", "two words", "-x", "a_b", "../x"])
+def test_bad_slugs_are_refused(slug, tmp_path):
+    with pytest.raises(ValueError, match="lower-case words joined by hyphens"):
+        new_chapter.new_chapter(slug, tmp_path)
+
+
+def test_a_chapter_is_never_overwritten(built):
+    with pytest.raises(ValueError, match="exists already"):
+        new_chapter.new_chapter(*built)
+
+
+def run_source(tmp_path, code):
+    (tmp_path / "requirements.lock").write_text("")
+    source = "---\njupytext: {text_representation: {extension: .md, format_name: myst}}\n"
+    source += "kernelspec: {name: python3, display_name: Python 3, language: python}\n---\n# T\n\n"
+    (tmp_path / "t.md").write_text(source + f"```{{code-cell}} python\n{code}\n```\n")
+    execute.execute("t", tmp_path, tmp_path)
+    return json.loads((tmp_path / "t.ipynb").read_text())
+
+
+def test_chapters_run_without_the_network(tmp_path):
+    code = "import urllib.request\nurllib.request.urlopen('http://192.0.2.1/')"
+    with pytest.raises(Exception, match="chapters run without the network"):
+        run_source(tmp_path, code)
+
+
+def test_addresses_and_widget_views_are_not_stored(tmp_path):
+    notebook = run_source(tmp_path, "import ipywidgets\ndisplay(ipywidgets.IntSlider())\nprint(object())")
+    text = json.dumps(notebook)
+    assert "0xADDRESS" in text
+    assert "widget-view" not in text
+
+
+def first(notebook, wanted):
+    return next(cell for _, cell in lint.code_cells(notebook) if wanted(cell))
+
+
+def claim_cell(notebook):
+    return first(notebook, lambda cell: "claim(\n" in lint.text_of(cell))
+
+
+def figure_cell(notebook):
+    return first(notebook, lambda cell: any("image/png" in out.get("data", {}) for out in cell["outputs"]))
+
+
+def plain_cell(notebook):
+    return first(notebook, lambda cell: lint.text_of(cell).startswith("worst ="))
+
+
+def no_setup(notebook):
+    lint.code_cells(notebook)[0][1]["source"] = "import sys"
+
+
+def shown_setup(notebook):
+    lint.code_cells(notebook)[0][1]["metadata"]["tags"] = ["setup"]
+
+
+def long_cell(notebook):
+    plain_cell(notebook)["source"] = "x = 1\n" * 16
+
+
+def long_cell_without_reason(notebook):
+    plain_cell(notebook).update(source="x = 1\n" * 16, metadata={"tags": ["long-cell"]})
+
+
+def wide_cell(notebook):
+    plain_cell(notebook)["source"] = "x = " + "1 + " * 20 + "1"
+
+
+def silenced(notebook):
+    plain_cell(notebook)["source"] = "x;"
+
+
+def crowded_claim(notebook):
+    claim_cell(notebook)["source"] = "x = 1\n" + lint.text_of(claim_cell(notebook))
+
+
+def no_alt(notebook):
+    figure_cell(notebook)["metadata"]["mystnb"]["image"]["alt"] = " "
+
+
+def no_caption(notebook):
+    del figure_cell(notebook)["metadata"]["mystnb"]["figure"]
+
+
+def stderr(notebook):
+    plain_cell(notebook)["outputs"] = [{"output_type": "stream", "name": "stderr", "text": "careful"}]
+
+
+def too_much_output(notebook):
+    plain_cell(notebook)["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "x" * 1_000_001}]
+
+
+def picture_without_alt(notebook):
+    notebook["cells"].append({"cell_type": "markdown", "metadata": {}, "source": "![](x.png)"})
+
+
+def no_check(notebook):
+    claim_cell(notebook)["outputs"] = []
+
+
+def no_box(notebook):
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = lint.text_of(cell).replace(":label: a-start/C1", ":label: other")
+
+
+def foreign_claim(notebook):
+    claim_cell(notebook)["outputs"][0]["metadata"]["implicitly"]["claim"]["id"] = "else/C1"
+
+
+def twice(notebook):
+    claim_cell(notebook)["outputs"] *= 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        (no_setup, "word for word"),
+        (shown_setup, "needs the tag remove-cell"),
+        (long_cell, "16 non-blank lines, allowed 15"),
+        (long_cell_without_reason, "needs a comment '# long:"),
+        (wide_cell, "characters, allowed 73"),
+        (silenced, "ends in ';'"),
+        (crowded_claim, "a claim stands alone"),
+        (no_alt, "without alt text"),
+        (no_caption, "without a caption"),
+        (stderr, "stderr"),
+        (too_much_output, "allowed 1000000"),
+        (picture_without_alt, "a picture without alt text"),
+        (no_check, "a-start/C1: a claim without a check"),
+        (no_box, "a-start/C1: a check without a claim box"),
+        (foreign_claim, "else/C1: not an id of this chapter"),
+        (twice, "two checks with one name"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_each_lint_can_fail(notebook, fault, problem):
+    broken = copy.deepcopy(notebook)
+    fault(broken)
+    assert any(problem in found for found in lint.lint("a-start", broken)), lint.lint("a-start", broken)
