@@ -87,12 +87,10 @@ def on_builder_inited(app):
 
 
 def on_doctree_read(app, doctree):
-    """Remember each box's status, and give its inner section no id: sphinx-proof gives all the same one."""
+    """Remember each box's status."""
     docname = app.env.docname
     boxes = {}
     for node in doctree.findall(lambda n: isinstance(n, nodes.Element) and "realtype" in n):
-        for section in node.findall(nodes.section):
-            section["ids"] = []
         if CLAIM_ID.fullmatch(node.get("label", "")):
             status = next((name for name in STATUS if name in node["classes"]), None)
             if status is None:
@@ -104,6 +102,8 @@ def on_doctree_read(app, doctree):
 def add_feet(app, doctree, docname):
     checks = app.env.im_claims.get(docname, [])
     for node in doctree.findall(lambda n: isinstance(n, nodes.Element) and "realtype" in n):
+        for section in node.findall(nodes.section):
+            section["ids"] = []  # sphinx-proof gives every box's inner section the same one
         label = node.get("label", "")
         if not CLAIM_ID.fullmatch(label):
             continue
@@ -180,8 +180,9 @@ def table(app) -> list[nodes.Node]:
     marks = "".join(f'<span><span class="im-mark {css}"></span> {words}</span> ' for css, words in STATUS.values())
     empty = {"used": 0.35}
     head = raw(
-        f'<p class="im-claims-sum">{total} claims, <span class="im-hold">{total} hold</span></p>'
-        f'<p class="im-claims-checks">{checks} checks that can fail. None of them does today.</p>'
+        f'<p class="im-claims-sum">{total} claim{"s" * (total != 1)}, '
+        f'<span class="im-hold">{total} hold{"s" * (total == 1)}</span></p>'
+        f'<p class="im-claims-checks">They rest on {checks} checks that can fail. None of them does today.</p>'
         f'<p class="im-claims-key">{marks}<span>{gauge(empty)} measured on the way to its bound</span></p>'
         '<div class="im-claims-tools" hidden>'
         '<label>Filter <input type="search" id="im-claims-filter" placeholder="a word or a chapter"></label> '

@@ -1,0 +1,103 @@
+"""The foot of theorem boxes and the claims page, built from a small book of its own."""
+
+import json
+import re
+
+import pytest
+from sphinx.application import Sphinx
+
+from implicitly.claims import claim
+
+CONF = """
+extensions = ["myst_nb", "sphinx_proof", "claims_page"]
+nb_execution_mode = "off"
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+nb_mime_priority_overrides = [["html", "text/html", 0]]
+suppress_warnings = ["config.cache"]
+"""
+BOX = "# One chapter\n\n:::{prf:theorem} A name\n:label: demo/C1\n:class: proved\n\nSmall.\n:::\n"
+TOC = {"parts": [{"caption": "III · A part", "chapters": [{"file": "chapters/demo"}]}]}
+
+
+def notebook(text, claims):
+    outputs = [
+        {"output_type": "display_data", "metadata": {"implicitly": {"claim": c.as_dict()}},
+         "data": {"text/plain": str(c), "text/html": c._repr_html_()}}
+        for c in claims
+    ]  # fmt: skip
+    cells = [
+        {"cell_type": "markdown", "id": "a", "metadata": {}, "source": text},
+        {"cell_type": "code", "id": "b", "metadata": {}, "source": "x", "execution_count": 1, "outputs": outputs},
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": cells})
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    """A function that builds a book of one chapter: (text, claims) -> (chapter HTML, claims HTML, warnings)."""
+    monkeypatch.syspath_prepend("book/_ext")
+
+    def run(text, claims):
+        for folder in ("chapters", "book"):
+            (tmp_path / folder).mkdir()
+        (tmp_path / "conf.py").write_text(CONF)
+        (tmp_path / "_toc.yml").write_text(json.dumps(TOC))
+        (tmp_path / "index.md").write_text("# Home\n\n```{toctree}\nchapters/demo\nbook/claims\n```\n")
+        (tmp_path / "book/claims.md").write_text("# Claims\n\n```{claims-table}\n```\n")
+        (tmp_path / "chapters/demo.ipynb").write_text(notebook(text, claims))
+        log = tmp_path / "warnings.txt"
+        with log.open("w") as warnings:
+            app = Sphinx(tmp_path, tmp_path, tmp_path / "out", tmp_path / "trees", "html", status=None, warning=warnings)
+            app.build()
+        pages = [(tmp_path / "out" / name).read_text() for name in ("chapters/demo.html", "book/claims.html")]
+        return *pages, log.read_text()
+
+    return run
+
+
+def test_box_and_check_link_to_each_other(build):
+    checks = [
+        claim("demo/C1", "It is small.", measured=2e-7, at_most=1e-6, over="3 seeds", math=r"x \le y"),
+        claim("demo/C1", "It is five.", measured=5.001, equals=5, within=0.01, check="cost"),
+    ]
+    chapter, page, warnings = build(BOX, checks)
+    assert "demo/C1" not in warnings
+    assert 'id="demo/C1"' in chapter
+    for anchor in ("check-demo-C1", "check-demo-C1-cost"):
+        assert f'href="#{anchor}"' in chapter
+        assert f'id="{anchor}"' in chapter
+        assert f'href="../chapters/demo.html#{anchor}"' in page
+    assert 'href="#demo/C1"' in chapter
+    assert 'href="../chapters/demo.html#demo/C1"' in page
+    assert "measured <b>2 × 10<sup>−7</sup></b>" in chapter
+    assert "≤ bound <b>10<sup>−6</sup></b>" in chapter
+    assert "--im-used:0.200" in chapter
+
+
+def test_page_counts_and_describes(build):
+    checks = [claim("demo/C1", "It is small.", measured=0.5, at_most=1.0, over="3 seeds", math=r"x \le y")]
+    _, page, _ = build(BOX, checks)
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    assert "1 claim, 1 holds" in text
+    assert "Part III One chapter demo" in text
+    assert "It is small." in text and "proved here" in text and "3 seeds" in text
+    assert "50% of the room to the bound is used" in page
+
+
+def test_a_box_without_a_check_is_a_warning(build):
+    assert "claim box demo/C1 has no check" in build(BOX, [])[2]
+
+
+def test_a_box_without_a_status_is_a_warning(build):
+    check = claim("demo/C1", "It is small.", measured=0.5, at_most=1.0)
+    assert "claim box demo/C1 needs a class" in build(BOX.replace(":class: proved\n", ""), [check])[2]
+
+
+def test_no_two_elements_share_an_id(build):
+    second = BOX.replace("# One chapter\n\n", "").replace("C1", "C2")
+    checks = [claim(f"demo/C{k}", "It is small.", measured=0.5, at_most=1.0) for k in (1, 2)]
+    chapter = build(BOX + "\n" + second, checks)[0]
+    ids = re.findall(r'\sid="([^"]+)"', chapter)
+    assert len(ids) == len(set(ids))
