@@ -36,7 +36,7 @@ def notebook(text, claims):
 
 @pytest.fixture
 def build(tmp_path, monkeypatch):
-    """A function that builds a book of one chapter: (text, claims) -> (chapter HTML, claims HTML, warnings)."""
+    """A function that builds a book of one chapter: (text, claims) -> (chapter, claims page, warnings)."""
     monkeypatch.syspath_prepend("book/_ext")
 
     def run(text, claims):
@@ -48,10 +48,11 @@ def build(tmp_path, monkeypatch):
         (tmp_path / "book/claims.md").write_text("# Claims\n\n```{claims-table}\n```\n")
         (tmp_path / "chapters/demo.ipynb").write_text(notebook(text, claims))
         log = tmp_path / "warnings.txt"
+        out = tmp_path / "out"
         with log.open("w") as warnings:
-            app = Sphinx(tmp_path, tmp_path, tmp_path / "out", tmp_path / "trees", "html", status=None, warning=warnings)
+            app = Sphinx(tmp_path, tmp_path, out, tmp_path / "trees", "html", status=None, warning=warnings)
             app.build()
-        pages = [(tmp_path / "out" / name).read_text() for name in ("chapters/demo.html", "book/claims.html")]
+        pages = [(out / name).read_text() for name in ("chapters/demo.html", "book/claims.html")]
         return *pages, log.read_text()
 
     return run
