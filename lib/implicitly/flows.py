@@ -1,0 +1,321 @@
+"""Score flow and probability flow of a denoiser, their exact solutions, and where they end.
+
+A denoiser is any ``h(x, noise) -> x`` on batches (B, d). The score flow ``dx/dt = h(x, rho) - x`` keeps
+the noise fixed. The probability flow ``dx/d(-ln sigma) = h(x, alpha sigma) - x`` lets it run out.
+Claim ids refer to the chapter ``score-flow`` (arXiv 2506.19031); derivations are on its page.
+"""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ._validate import choice, matrix, number, whole
+from .denoisers import ramp
+
+__all__ = [
+    "KINDS",
+    "SCHEDULES",
+    "classify",
+    "end_probabilities",
+    "off_edge_share",
+    "probability_flow",
+    "probability_flow_exact",
+    "score_flow",
+    "score_flow_exact",
+    "shares",
+    "sigma_grid",
+    "solve_probability_flow",
+    "solve_score_flow",
+    "two_edges_exact",
+    "vertex_is_fixed",
+]
+
+Denoiser = Callable[[Tensor, float], Tensor]
+
+#: sigma(t) for t from 0 (sigma_T) to 1 (sigma_0). "polynomial" is that of Karras et al. 2022, power 7.
+SCHEDULES: dict[str, Callable[[Tensor, float, float], Tensor]] = {
+    "geometric": lambda t, top, end: top * (end / top) ** t,
+    "linear": lambda t, top, end: top + t * (end - top),
+    "polynomial": lambda t, top, end: (top ** (1 / 7) + t * (end ** (1 / 7) - top ** (1 / 7))) ** 7,
+    "cosine": lambda t, top, end: end + (top - end) * (1 + torch.cos(math.pi * t)) / 2,
+}
+
+#: What an end of a flow can be; the codes that `classify` gives, in order.
+KINDS = ("training", "sum", "neither")
+
+
+def sigma_grid(sigma_T: float, sigma_0: float, steps: int, schedule: str = "geometric") -> Tensor:
+    """Noise levels (steps + 1,), float64, from `sigma_T` down to `sigma_0` > 0, along a named schedule.
+
+    The schedule is one of `SCHEDULES`; it is evaluated at equal steps of its own time.
+    """
+    number("sigma_0", sigma_0, above=0.0)
+    number("sigma_T", sigma_T, above=sigma_0)
+    whole("steps", steps, at_least=1)
+    choice("schedule", schedule, SCHEDULES)
+    t = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    grid = SCHEDULES[schedule](t, sigma_T, sigma_0)
+    grid[0], grid[-1] = sigma_T, sigma_0  # not their rounded powers
+    return grid
+
+
+def _march(x: Tensor, drift: Callable[[Tensor, float], Tensor], times, method: str, path: bool) -> Tensor:
+    """Euler or Heun steps of dx/ds = drift(x, s) through `times`."""
+    states = [x]
+    for s, s_next in pairwise(times):
+        step = s_next - s
+        slope = drift(x, s)
+        if method == "heun":
+            slope = (slope + drift(x + step * slope, s_next)) / 2
+        x = x + step * slope
+        if path:
+            states.append(x)
+    return torch.stack(states) if path else x
+
+
+def score_flow(
+    x: Tensor, denoise: Denoiser, rho: float, *, time: float, steps: int, method: str = "heun", path: bool = False
+) -> Tensor:
+    """Where the score flow ``dx/dt = h(x, rho) - x`` takes `x` in the given time.
+
+    Args:
+        x: starts, (B, d), floating.
+        denoise: ``h(x, rho)``, (B, d) to (B, d).
+        rho: noise handed to `denoise`, fixed.
+        time: how long to run, positive.
+        steps: number of equal steps, at least 1.
+        method: "heun" (second order) or "euler".
+        path: whether to return all states.
+
+    Returns:
+        Ends (B, d), or the path (steps + 1, B, d).
+    """
+    matrix("x", x)
+    number("time", time, above=0.0)
+    whole("steps", steps, at_least=1)
+    choice("method", method, ("heun", "euler"))
+    times = torch.linspace(0, time, steps + 1, dtype=torch.float64).tolist()
+    return _march(x, lambda x, _: denoise(x, rho) - x, times, method, path)
+
+
+def probability_flow(
+    x: Tensor,
+    denoise: Denoiser,
+    sigmas: Tensor,
+    *,
+    alpha: float = 1.0,
+    method: str = "heun",
+    variable: str = "log",
+    path: bool = False,
+) -> Tensor:
+    """Where the probability flow takes `x` as the noise falls along `sigmas`.
+
+    Args:
+        x: starts at ``sigmas[0]``, (B, d), floating.
+        denoise: ``h(x, noise)``; it is handed ``alpha * sigma``.
+        sigmas: noise levels, (S,), positive and strictly decreasing, as from :func:`sigma_grid`.
+        alpha: radius of the balls per unit of noise.
+        method: "heun" (second order) or "euler".
+        variable: "log" steps in -ln sigma, "sigma" in sigma itself (an Euler step is then the
+            deterministic step of DDIM). The path is the same, the errors differ.
+        path: whether to return all states.
+
+    Returns:
+        Ends (B, d), or the path (S, B, d).
+    """
+    matrix("x", x)
+    if not isinstance(sigmas, Tensor) or sigmas.ndim != 1 or len(sigmas) < 2:
+        raise ValueError("sigmas must be a tensor of shape (S,) with S >= 2")
+    if not (sigmas[-1] > 0 and (sigmas.diff() < 0).all()):
+        raise ValueError("sigmas must be positive and strictly decreasing")
+    number("alpha", alpha, above=0.0)
+    choice("method", method, ("heun", "euler"))
+    choice("variable", variable, ("log", "sigma"))
+    if variable == "sigma":
+        return _march(x, lambda x, s: (x - denoise(x, alpha * s)) / s, sigmas.tolist(), method, path)
+    times = (-sigmas.double().log()).tolist()
+    return _march(x, lambda x, s: denoise(x, alpha * math.exp(-s)) - x, times, method, path)
+
+
+def _solve(x: Tensor, rate: Callable[[float, Tensor], Tensor], end: float, rtol: float) -> Tensor:
+    """dx/dt = rate(t, x) from 0 to `end` with SciPy's adaptive Runge-Kutta method of order 8."""
+    from scipy.integrate import solve_ivp
+
+    def flat(t, state):
+        return rate(t, torch.from_numpy(state).reshape(x.shape)).numpy().ravel()
+
+    start = x.double().cpu().numpy().ravel()
+    run = solve_ivp(flat, (0.0, end), start, method="DOP853", rtol=rtol, atol=rtol * 1e-2)
+    if not run.success:
+        raise RuntimeError(f"the reference solver stopped at t = {run.t[-1]:.3g}: {run.message}")
+    return torch.from_numpy(np.ascontiguousarray(run.y[:, -1])).reshape(x.shape)
+
+
+def solve_score_flow(x: Tensor, denoise: Denoiser, rho: float, *, time: float, rtol: float = 1e-10) -> Tensor:
+    """The score flow again, by SciPy's adaptive solver: an independent reference, (B, d) float64 on CPU."""
+    matrix("x", x)
+    number("time", time, above=0.0)
+    return _solve(x, lambda t, x: denoise(x, rho) - x, time, rtol)
+
+
+def solve_probability_flow(
+    x: Tensor,
+    denoise: Denoiser,
+    sigma_T: float,
+    sigma_0: float,
+    *,
+    schedule: str = "geometric",
+    alpha: float = 1.0,
+    rtol: float = 1e-10,
+) -> Tensor:
+    """The probability flow by SciPy's adaptive solver, run in the schedule's own time t in [0, 1].
+
+    Solves ``dx/dt = (d ln sigma / dt) (x - h(x, alpha sigma(t)))`` with the derivative of the schedule
+    taken by autograd. An independent reference, (B, d) float64 on CPU.
+    """
+    matrix("x", x)
+    sigma_grid(sigma_T, sigma_0, 1, schedule)  # checks the arguments
+
+    def rate(t, x):
+        clock = torch.tensor(t, dtype=torch.float64, requires_grad=True)
+        sigma = SCHEDULES[schedule](clock, sigma_T, sigma_0)
+        (speed,) = torch.autograd.grad(sigma, clock)
+        sigma = sigma.item()
+        return (speed.item() / sigma) * (x - denoise(x, alpha * sigma))
+
+    return _solve(x, rate, 1.0, rtol)
+
+
+def score_flow_exact(c: Tensor, length: Tensor | float, rho: float, time: float) -> Tensor:
+    """Coordinates (B, m) of the score flow at `time` for orthogonal data, claim score-flow/C2.
+
+    Solves ``dc/dt = ramp(c) - c`` piece by piece: exponential growth away from L/2 in the middle,
+    exponential decay to 0 or L outside.
+    """
+    length = torch.as_tensor(length, dtype=c.dtype, device=c.device)
+    number("rho", rho, above=0.0, below=float(length.min()) / 2)
+    number("time", time, at_least=0.0)
+    q = c - length / 2
+    half = length / 2 - rho  # half the width of the middle band
+    rate = rho / half
+    inside = q.abs() < half
+    # time spent in the middle; a start at L/2 never leaves
+    leave = torch.where(inside, (half / q.abs()).log() / rate, torch.zeros_like(q))
+    middle = q * torch.exp(rate * leave.clamp(max=time))
+    distance = torch.where(inside, torch.full_like(q, rho), length / 2 - q.abs())
+    outside = q.sign() * (length / 2 - distance * torch.exp(-(time - leave)))
+    return length / 2 + torch.where(leave >= time, torch.where(inside, middle, q), outside)
+
+
+def probability_flow_exact(
+    x: Tensor, denoise: Denoiser, sigma_T: float, sigma_0: float, *, alpha: float = 1.0
+) -> Tensor:
+    """``h(x) + (sigma_0 / sigma_T) (x - h(x))`` with h at `sigma_T`, (B, d), claims score-flow/C3 and C7.
+
+    The exact end of the probability flow for orthogonal data and for points on a line; not for obtuse
+    data. `sigma_0` may be 0.
+    """
+    matrix("x", x)
+    number("sigma_0", sigma_0, at_least=0.0)
+    number("sigma_T", sigma_T, above=sigma_0)
+    clean = denoise(x, alpha * sigma_T)
+    return clean + (sigma_0 / sigma_T) * (x - clean)
+
+
+def _clock(gamma: float, length: float, rho_T: float, rho_0: float) -> float:
+    """kappa of claim score-flow/C5: what is left of (f1 + f2) / (f1 - f2)."""
+    number("gamma", gamma, above=0.0, below=1.0)
+    number("rho_T", rho_T, above=0.0, below=length / 2)
+    number("rho_0", rho_0, above=0.0, below=rho_T)
+    return (rho_0 * (length - 2 * rho_T) / (rho_T * (length - 2 * rho_0))) ** (2 * gamma)
+
+
+def two_edges_exact(f: Tensor, gamma: float, length: float, rho_T: float, rho_0: float) -> Tensor:
+    """Denoised coordinates (B, 2) at the end of the probability flow on two equal obtuse edges.
+
+    Claim score-flow/C5 (c). For starts with both coordinates in the middle band.
+
+    Args:
+        f: ``ramp(c)`` at the start, (B, 2), strictly between 0 and `length`.
+        gamma: minus the cosine of the angle between the edges, in (0, 1).
+        length: the common length.
+        rho_T, rho_0: radius of the balls at start and end.
+    """
+    matrix("f", f, columns=2)
+    if not ((f > 0) & (f < length)).all():
+        raise ValueError("f must lie strictly between 0 and length: both coordinates in the middle band")
+    kappa = _clock(gamma, length, rho_T, rho_0)
+    total = f.sum(1) * kappa**0.5
+    gap = (f[:, 0] - f[:, 1]) * kappa**-0.5
+    both = torch.stack([total + gap, total - gap], 1) / 2
+    winner = (f[:, 0] ** 2 - f[:, 1] ** 2).abs().sqrt()[:, None] * (f == f.amax(1, keepdim=True))
+    return torch.where((gap.abs() < total)[:, None], both, winner)
+
+
+def off_edge_share(gamma: float, length: float, rho_T: float, rho_0: float) -> float:
+    """Share of uniform middle-band starts still off both edges at the end: ``2 k / (1 + k)``, C5 (c)."""
+    kappa = _clock(gamma, length, rho_T, rho_0)
+    return 2 * kappa / (1 + kappa)
+
+
+def vertex_is_fixed(gram: Tensor, length: Tensor, rho: float, members: Tensor) -> Tensor:
+    """Which vertices ``x1 + sum_{n in S} L_n u_n`` are rest points of the score flow, claim C5 (a).
+
+    Args:
+        gram: inner products of the edge directions, (m, m).
+        length: edge lengths, (m,).
+        rho: radius of the balls.
+        members: the sets S, (V, m) bool.
+
+    Returns:
+        (V,) bool: whether ``-sum_{j in S, j != i} G_ij L_j <= rho`` for every i in S.
+    """
+    off = gram - torch.diag(gram.diagonal())
+    push = -(members.to(gram.dtype) * length) @ off  # (V, m)
+    return ((push <= rho) | ~members).all(1)
+
+
+def classify(f: Tensor, length: Tensor | float, *, tolerance: float) -> Tensor:
+    """Codes (B,) of the ends with denoised coordinates `f` (B, m): 0 training, 1 sum, 2 neither (`KINDS`).
+
+    A coordinate counts as 0 or L within ``tolerance * length``. For obtuse data hand in ``ramp(c)``,
+    not `c`: off its edge a training point has negative coordinates.
+    """
+    matrix("f", f)
+    number("tolerance", tolerance, above=0.0, below=0.5)
+    share = f / length
+    full = (share - 1).abs() <= tolerance
+    vertex = (full | (share.abs() <= tolerance)).all(1)
+    return torch.where(vertex, (full.sum(1) >= 2).long(), torch.full((len(f),), 2, device=f.device))
+
+
+def shares(kinds: Tensor) -> Tensor:
+    """Shares (3,) of training, sum and neither among codes (B,) from :func:`classify`."""
+    return torch.bincount(kinds, minlength=3).double() / len(kinds)
+
+
+def end_probabilities(p_0: float, p_L: float, m: int) -> tuple[float, float, float]:
+    """Probabilities of training, sum and neither for m independent coordinates, claim score-flow/C4.
+
+    Args:
+        p_0: probability that a coordinate ends at 0.
+        p_L: probability that it ends at L; ``p_0 + p_L <= 1``.
+        m: number of edges, one less than the number of training points.
+    """
+    number("p_0", p_0, at_least=0.0)
+    number("p_L", p_L, at_least=0.0)
+    whole("m", m, at_least=1)
+    if p_0 + p_L > 1 + 1e-12:
+        raise ValueError(f"p_0 + p_L must be at most 1, found {p_0 + p_L}")
+    training = p_0**m + m * p_0 ** (m - 1) * p_L
+    vertex = (p_0 + p_L) ** m
+    return training, vertex - training, 1 - vertex
+
+
+def middle(c: Tensor, length: Tensor | float, rho: float) -> Tensor:
+    """Whether coordinates lie strictly inside the middle band, same shape as `c`."""
+    return (ramp(c, length, rho) > 0) & (ramp(c, length, rho) < length)

@@ -1,0 +1,151 @@
+"""Closed-form denoisers: exact special cases, invariances, refusals."""
+
+import pytest
+import torch
+
+from implicitly.denoisers import EmpiricalBayes, LineDenoiser, SimplexDenoiser, planar_triangle, ramp, random_simplex
+from implicitly.relu_nets import ball_samples
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def ball(points, rho, n, seed=0):
+    """Points uniform in direction, radius up to rho, around each training point: (N, n, d)."""
+    g = generator(seed)
+    step = torch.randn(len(points), n, points.shape[1], generator=g, dtype=torch.float64)
+    step = step / step.norm(dim=2, keepdim=True)
+    return points[:, None] + rho * step * torch.rand(len(points), n, 1, generator=g, dtype=torch.float64)
+
+
+def test_ramp_is_the_difference_of_two_relus():
+    z = torch.linspace(-2, 3, 501, dtype=torch.float64)
+    for L, rho in [(1.0, 0.2), (2.5, 0.01), (0.7, 0.3)]:
+        relus = L / (L - 2 * rho) * (torch.relu(z - rho) - torch.relu(z - (L - rho)))
+        assert (ramp(z, L, rho) - relus).abs().max() < 1e-13
+
+
+def test_ramp_fixes_the_middle_whatever_rho():
+    for rho in (0.0, 0.1, 0.49):
+        assert ramp(torch.tensor([0.5]).double(), 1.0, rho).item() == pytest.approx(0.5, abs=1e-12)
+
+
+@pytest.mark.parametrize("rho", [0.5, 0.6, -0.1, float("nan"), float("inf")])
+def test_ramp_refuses_rho_out_of_range(rho):
+    with pytest.raises(ValueError, match=r"rho must be finite and at least 0 and below 0.5"):
+        ramp(torch.zeros(1), 1.0, rho)
+
+
+@pytest.mark.parametrize("obtuse", [False, True])
+@pytest.mark.parametrize("m, d", [(1, 1), (2, 2), (3, 5), (6, 6)])
+def test_every_ball_goes_to_its_centre(obtuse, m, d):
+    points = random_simplex(m, d, generator=generator(m), obtuse=obtuse, lengths=(0.7, 2.0))
+    h = SimplexDenoiser.from_points(points)
+    rho = 0.49 * float(h.L.min())
+    noisy = ball(points, rho, 300)
+    assert (h(noisy.reshape(-1, d), rho) - points.repeat_interleave(300, 0)).abs().max() < 1e-12
+    assert (h.points - points).abs().max() < 1e-12
+
+
+def test_commutes_with_rigid_motions():
+    points = random_simplex(3, 4, generator=generator(1))
+    turn = torch.linalg.qr(torch.randn(4, 4, generator=generator(2), dtype=torch.float64)).Q
+    y = torch.randn(50, 4, generator=generator(3), dtype=torch.float64)
+    moved = SimplexDenoiser.from_points(points @ turn + 1.0)
+    assert (moved(y @ turn + 1, 0.1) - (SimplexDenoiser.from_points(points)(y, 0.1) @ turn + 1)).abs().max() < 1e-12
+
+
+def test_float32_stays_float32_and_is_close():
+    points = planar_triangle(100.0)
+    y = torch.rand(100, 2, generator=generator(), dtype=torch.float64)
+    low = SimplexDenoiser.from_points(points.float())(y.float(), 0.1)
+    assert low.dtype == torch.float32
+    assert (low - SimplexDenoiser.from_points(points)(y, 0.1)).abs().max() < 1e-5
+
+
+def test_from_points_refuses():
+    with pytest.raises(ValueError, match=r"right or obtuse angles, found a cosine of 0.5"):
+        SimplexDenoiser.from_points(planar_triangle(60.0))
+    with pytest.raises(ValueError, match=r"at least 2 points, found 1"):
+        SimplexDenoiser.from_points(torch.zeros(1, 2))
+    with pytest.raises(ValueError, match=r"copy"):
+        SimplexDenoiser.from_points(torch.zeros(2, 2))
+    with pytest.raises(ValueError, match=r"linearly independent"):
+        SimplexDenoiser.from_points(torch.tensor([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0]]))
+    with pytest.raises(ValueError, match=r"finite"):
+        SimplexDenoiser.from_points(torch.tensor([[0.0], [float("nan")]]))
+    with pytest.raises(TypeError, match=r"points must be a floating tensor, found torch.int64"):
+        SimplexDenoiser.from_points(torch.tensor([[0], [1]]))
+    with pytest.raises(TypeError, match=r"points must be a torch.Tensor, found list"):
+        SimplexDenoiser.from_points([[0.0], [1.0]])
+    h = SimplexDenoiser.from_points(planar_triangle(90.0))
+    with pytest.raises(ValueError, match=r"x must have shape \(any, 2\), found \(4, 3\)"):
+        h(torch.zeros(4, 3), 0.1)
+
+
+def test_vertices_of_the_square():
+    members, places = SimplexDenoiser.from_points(planar_triangle(90.0)).vertices()
+    assert members.sum(1).tolist() == [0, 1, 1, 2]
+    assert torch.allclose(places, torch.tensor([[0.0, 0], [1, 0], [0, 1], [1, 1]]).double(), atol=1e-15)
+
+
+def test_line_agrees_with_one_edge_and_interpolates():
+    points = torch.tensor([[0.0], [1.0]]).double()
+    y = torch.linspace(-1, 2, 61, dtype=torch.float64)[:, None]
+    assert (LineDenoiser.from_points(points)(y, 0.2) - SimplexDenoiser.from_points(points)(y, 0.2)).abs().max() < 1e-14
+    direction = torch.tensor([0.6, 0.0, 0.8]).double()
+    row = torch.tensor([2.0, -1.0, 0.3, 3.5]).double()[:, None] * direction + 5.0
+    h = LineDenoiser.from_points(row)
+    assert h.t.diff() == pytest.approx([1.3, 1.7, 1.5])
+    noisy = ball(row, 0.6, 200)
+    assert (h(noisy.reshape(-1, 3), 0.6) - row.repeat_interleave(200, 0)).abs().max() < 1e-12
+    assert h.cost(0.6) == pytest.approx(sum(2 * D / (D - 1.2) for D in (1.3, 1.7, 1.5)))
+
+
+def test_line_refuses():
+    with pytest.raises(ValueError, match=r"one line"):
+        LineDenoiser.from_points(planar_triangle(90.0))
+    with pytest.raises(ValueError, match=r"distinct"):
+        LineDenoiser.from_points(torch.tensor([[0.0], [1.0], [1.0]]))
+    with pytest.raises(ValueError, match=r"below 0.5"):
+        LineDenoiser.from_points(torch.tensor([[0.0], [1.0], [3.0]])).cost(0.5)
+
+
+def test_empirical_bayes_is_tweedie():
+    """``h(y) - y = sigma**2 grad log p(y)`` with the gradient by autograd of the mixture's log density."""
+    points = torch.randn(7, 3, generator=generator(), dtype=torch.float64)
+    y = torch.randn(20, 3, generator=generator(1), dtype=torch.float64).requires_grad_()
+    for sigma in (0.3, 1.0, 5.0):
+        log_p = torch.logsumexp(-torch.cdist(y, points).square() / (2 * sigma**2), 1).sum()
+        (score,) = torch.autograd.grad(log_p, y)
+        assert (EmpiricalBayes(points)(y.detach(), sigma) - y.detach() - sigma**2 * score).abs().max() < 1e-10
+
+
+def test_empirical_bayes_survives_tiny_noise():
+    points = planar_triangle(90.0)
+    out = EmpiricalBayes(points)(torch.tensor([[0.9, 0.2], [0.1, 0.1]]).double(), 1e-8)
+    assert torch.equal(out, points[[1, 0]])
+    with pytest.raises(ValueError, match=r"sigma must be finite and above 0, found 0"):
+        EmpiricalBayes(points)(points, 0.0)
+
+
+def test_random_simplex_is_what_it_says_and_leaves_the_global_seed():
+    before = torch.get_rng_state()
+    for m in (1, 2, 4):
+        h = SimplexDenoiser.from_points(random_simplex(m, 5, generator=generator(), obtuse=True))
+        off = h.gram - torch.eye(m)
+        assert (off[~torch.eye(m, dtype=bool)] < 0).all()
+        right = SimplexDenoiser.from_points(random_simplex(m, 5, generator=generator(), obtuse=False))
+        assert (right.gram - torch.eye(m)).abs().max() < 1e-13
+    assert torch.equal(before, torch.get_rng_state())
+    with pytest.raises(ValueError, match=r"m must be between 1 and d = 2, found 3"):
+        random_simplex(3, 2, generator=generator())
+
+
+def test_ball_samples():
+    points = planar_triangle(120.0)
+    assert ((ball_samples(points, 0.2, 8) - points[:, None]).norm(dim=2) - 0.2).abs().max() < 1e-15
+    assert ball_samples(torch.zeros(2, 1), 0.1, 9).shape == (2, 2, 1)
+    with pytest.raises(ValueError, match=r"generator must be given"):
+        ball_samples(torch.zeros(1, 3), 0.1, 4)
