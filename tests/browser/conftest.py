@@ -1,0 +1,189 @@
+"""The built book in the system's Chromium: one browser, one server, one visit to each page."""
+
+import contextlib
+import functools
+import http.server
+import importlib.util
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+HTML = ROOT / "_build/html"
+EXPLORER = "[data-im-explorer]"
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    # Chromium's own calls home; what a page asks for is recorded by the tests.
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+# What is measured and not asserted is printed at the end of the run.
+MEASURED: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def measured() -> list[str]:
+    return MEASURED
+
+
+def pytest_terminal_summary(terminalreporter):
+    if MEASURED:
+        terminalreporter.section("measured in the browser")
+        for line in MEASURED:
+            terminalreporter.write_line(line)
+
+
+# The book -----------------------------------------------------------------------------------------
+
+
+def page_names() -> list[str]:
+    """Every page of ``_toc.yml``, in its order: ``chapters/score-flow.html``."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    chapters = [c for part in toc.get("parts", [toc]) for c in part.get("chapters", [])]
+    return [f"{name}.html" for name in [toc["root"], *(c["file"] for c in chapters)]]
+
+
+PAGES = page_names()
+CHAPTERS = [name for name in PAGES if name.startswith("chapters/")]
+
+
+def newest(*paths: Path) -> float:
+    files = [f for path in paths for f in ([path] if path.is_file() else path.rglob("*"))]
+    return max((f.stat().st_mtime for f in files if "__pycache__" not in f.parts), default=0.0)
+
+
+@pytest.fixture(scope="session")
+def book() -> Path:
+    """The folder of the built book, built again when a source is newer than it."""
+    sources = [ROOT / name for name in ("book", "chapters", "_config.yml", "_toc.yml", "lib/implicitly/explorer")]
+    if not (HTML / "index.html").exists() or newest(*sources) > newest(HTML):
+        done = subprocess.run(["make", "book"], cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            pytest.fail(f"`make book` failed:\n{(done.stdout + done.stderr)[-4000:]}", pytrace=False)
+    return HTML
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        """Say nothing: failed requests are recorded in the browser."""
+
+
+@contextlib.contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """The address under which ``folder`` is served on a free port."""
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def sites(book) -> Iterator[dict[str, str]]:
+    """The address of the book's folder, from the disk and from a server."""
+    with serve(book) as address:
+        yield {"file": f"{book.as_uri()}/", "http": address}
+
+
+# The browser --------------------------------------------------------------------------------------
+
+
+def chromium() -> str:
+    """The path of Chromium or Chrome; the tests fail, and do not skip, where there is none."""
+    path = ROOT / "book/_tools/ensure_chromium.py"
+    spec = importlib.util.spec_from_file_location("ensure_chromium", path)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool.find() or pytest.fail(
+        "The browser tests need Chromium or Chrome and found none. `make chromium` installs it; "
+        "CHROME=/path/to/chrome names one that has another name.",
+        pytrace=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def context(browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    # Layout that moves while the page loads is only seen by an observer that is there from the start.
+    context.add_init_script("""
+        window.imShifts = [];
+        new PerformanceObserver(list => list.getEntries().forEach(entry => window.imShifts.push({
+            value: entry.value,
+            nodes: entry.sources.map(s => s.node && (s.node.outerHTML || s.node.textContent).slice(0, 90)),
+        }))).observe({type: "layout-shift", buffered: true});
+    """)
+    yield context
+    context.close()
+
+
+@dataclass
+class Visit:
+    """An open page and everything that it asked for or complained of since it was opened."""
+
+    name: str
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        self.page.on("request", lambda r: self.requests.append(r.url))
+        self.page.on("requestfailed", lambda r: self.failures.append(f"{r.failure}: {r.url}"))
+        self.page.on("response", lambda r: r.status >= 400 and self.failures.append(f"{r.status}: {r.url}"))
+        self.page.on("pageerror", lambda e: self.errors.append(f"exception: {e}"))
+        self.page.on("console", lambda m: m.type == "error" and self.errors.append(f"console: {m.text}"))
+
+    def elsewhere(self, site: str) -> list[str]:
+        """Requests that left the site. What the page makes itself (data:, blob:) is not one."""
+        made = ("data:", "blob:", "about:")
+        return [url for url in self.requests if not url.startswith((site, *made))]
+
+
+@contextlib.contextmanager
+def visiting(context: BrowserContext, address: str) -> Iterator[Visit]:
+    """Open ``address``, wait until nothing more is fetched and every explorer is drawn."""
+    page = context.new_page()
+    visit = Visit(urlsplit(address).path.rsplit("/", 1)[-1], page)
+    visit.watch()
+    page.goto(address, wait_until="networkidle")
+    explorers_drawn(page)
+    try:
+        yield visit
+    finally:
+        page.close()
+
+
+def explorers_drawn(page: Page) -> None:
+    page.wait_for_function(
+        """selector => [...document.querySelectorAll(selector)].every(
+            root => root.hasAttribute("data-im-ready") && root.querySelector(".im-ex-plot svg, .im-ex-plot canvas"))""",
+        arg=EXPLORER,
+        timeout=15_000,
+    )

@@ -1,0 +1,160 @@
+"""Every page: nothing from elsewhere, nothing broken, readable by everyone, light enough."""
+
+import gzip
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import CHAPTERS, HTML, PAGES, visiting
+
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+MOST_GZIPPED = 300_000  # bytes of HTML, CSS and JS that the first view of a chapter may ask for
+MOST_SHIFT = 0.01  # a hundredth of a screen, as browsers count layout shift; 0.1 is called good
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
+# Made by Sphinx beside the pages that we write.
+BY_SPHINX = ["search.html", "genindex.html"]
+
+
+@pytest.fixture(scope="module", params=[*PAGES, *BY_SPHINX])
+def visit(request, context, sites):
+    """One visit over http, shared by the tests of the page; they leave it in light mode at 1440."""
+    with visiting(context, sites["http"] + request.param) as visit:
+        visit.name = request.param
+        yield visit
+
+
+def test_no_request_leaves_the_site_and_none_fails(visit, sites):
+    assert visit.requests, "the visit recorded nothing"
+    assert not visit.elsewhere(sites["http"])
+    assert not visit.failures
+
+
+def test_no_error_in_the_console(visit):
+    assert not visit.errors
+
+
+def test_images_are_shown_and_described(visit):
+    images = visit.page.evaluate("""async () => Promise.all([...document.images].map(async image => {
+        image.loading = "eager";
+        await image.decode().catch(() => {});
+        const hidden = image.closest("[aria-hidden=true]") !== null;
+        return {src: image.currentSrc || image.src, alt: image.getAttribute("alt"), hidden,
+                drawn: image.complete && image.naturalWidth > 0};
+    }))""")
+    assert not [i for i in images if not i["drawn"]], "images that do not load"
+    assert not [i for i in images if not i["hidden"] and not (i["alt"] or "").strip()], "images without alt text"
+    unnamed = visit.page.evaluate("""() => [...document.querySelectorAll("[role=img]")]
+        .filter(e => !e.closest("[aria-hidden=true]"))
+        .filter(e => !(e.getAttribute("aria-label") || e.getAttribute("aria-labelledby") ||
+                       e.querySelector("title")?.textContent))
+        .map(e => e.outerHTML.slice(0, 120))""")
+    assert not unnamed, "drawings without a name"
+
+
+def test_nothing_moves_while_the_page_loads(visit, measured):
+    shifts = visit.page.evaluate("window.imShifts")
+    total = sum(shift["value"] for shift in shifts)
+    measured.append(f"layout shift  {total:.4f}  {visit.name}")
+    assert total <= MOST_SHIFT, shifts
+
+
+def test_first_view_is_light(visit, book, sites, measured):
+    """Bytes after gzip of every HTML, CSS and JS file that the first view asked for."""
+    sizes = {}
+    for url in dict.fromkeys(visit.requests):
+        name = unquote(urlsplit(url).path).lstrip("/")
+        if name.endswith((".html", ".css", ".js")):
+            sizes[name] = len(gzip.compress((book / name).read_bytes(), 6))
+    total = sum(sizes.values())
+    measured.append(f"first view  {total / 1000:6.1f} kB gzipped  {visit.name}")
+    if visit.name in CHAPTERS:
+        measured.extend(f"{size / 1000:20.1f} kB  {name}" for name, size in sorted(sizes.items(), key=lambda s: -s[1]))
+        assert total <= MOST_GZIPPED, sizes
+
+
+def axe_findings(page) -> list[str]:
+    result = Axe().run(page, options={"runOnly": {"type": "tag", "values": WCAG}, "resultTypes": ["violations"]})
+    return [
+        f"{violation['id']} ({violation['help']}): {node['html'][:160]} {node.get('failureSummary', '')[:300]}"
+        for violation in result.response["violations"]
+        for node in violation["nodes"][:5]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["1440", "390"])
+def test_no_wcag_violation(visit, scheme, size):
+    """axe-core, WCAG 2 A and AA with colour contrast among them: so dark mode is readable too."""
+    page = visit.page
+    page.set_viewport_size(size)
+    page.emulate_media(color_scheme=scheme)
+    try:
+        page.wait_for_function("s => document.documentElement.dataset.theme === s", arg=scheme, timeout=3000)
+        page.wait_for_timeout(400)  # colours fade from one theme to the other
+        findings = axe_findings(page)
+    finally:
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size(DESK)
+    assert not findings, "\n".join(findings)
+
+
+def test_no_sideways_scroll_on_a_phone(visit):
+    page = visit.page
+    page.set_viewport_size(PHONE)
+    try:
+        page.wait_for_timeout(200)
+        seen = page.evaluate("""() => {
+            window.scrollTo(1000, 0);
+            const by = window.scrollX, width = document.documentElement.clientWidth;
+            window.scrollTo(0, 0);
+            const held = e => /auto|scroll|hidden|clip/.test(getComputedStyle(e).overflowX);
+            const scrolls = e => e && (held(e) || scrolls(e.parentElement));
+            const wide = [...document.querySelectorAll("body *")]
+                .filter(e => e.getBoundingClientRect().right > width + 1 && !scrolls(e.parentElement))
+                .map(e => `${e.tagName}.${e.className}: ${e.getBoundingClientRect().right}`);
+            return {by, scrollWidth: document.documentElement.scrollWidth, width, wide: wide.slice(0, 5)};
+        }""")
+    finally:
+        page.set_viewport_size(DESK)
+    assert seen["by"] == 0 and seen["scrollWidth"] <= seen["width"], seen
+
+
+def test_print_shows_the_text_and_no_navigation(visit):
+    page = visit.page
+    page.emulate_media(media="print")
+    try:
+        shown = page.evaluate("""() => {
+            window.dispatchEvent(new Event("beforeprint"));
+            const visible = e => e.checkVisibility({visibilityProperty: true}) && e.getClientRects().length > 0;
+            const which = s => [...document.querySelectorAll(s)].filter(visible).map(e => e.outerHTML.slice(0, 100));
+            const result = {
+                navigation: which("nav, .bd-sidebar-primary, .bd-sidebar-secondary, .prev-next-area, [role=search]"),
+                buttons: which("button, [data-im-control], .article-header-buttons"),
+                closed: which("main details:not([open]):not(:has(pre)):not(.hide)"),
+                heading: which("h1").length,
+                text: document.querySelector("main, article, body").innerText.length,
+                ground: getComputedStyle(document.body).backgroundColor,
+            };
+            window.dispatchEvent(new Event("afterprint"));
+            return result;
+        }""")
+    finally:
+        page.emulate_media(media="screen")
+    assert not shown["navigation"] and not shown["buttons"]
+    assert not shown["closed"], "folded proofs and solutions print closed"
+    if visit.name not in BY_SPHINX:
+        assert shown["heading"] == 1 and shown["text"] > 200, shown
+
+
+@pytest.mark.parametrize("name", [*PAGES, *BY_SPHINX])
+def test_every_page_works_from_the_disk(context, sites, name):
+    with visiting(context, sites["file"] + name) as visit:
+        assert visit.requests, "the visit recorded nothing"
+        assert not visit.elsewhere(sites["file"])
+        assert not visit.failures
+        assert not visit.errors
+
+
+def test_every_built_page_is_visited(book):
+    built = {str(p.relative_to(book)) for p in HTML.rglob("*.html") if "_static" not in p.parts}
+    assert built <= {*PAGES, *BY_SPHINX, "index.html"}

@@ -1,0 +1,162 @@
+"""A chapter in JupyterLab: it runs from top to bottom, and its explorer answers through the kernel."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import CHAPTERS, EXPLORER, ROOT
+from explorers import control, picture, set_to, sliders
+from playwright.sync_api import expect
+
+READY, RUN = 60, 120  # seconds: for the server, for all cells of one chapter
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def write(path: Path, settings: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(settings))
+
+
+@contextlib.contextmanager
+def jupyterlab(folder: Path) -> Iterator[str]:
+    """The address of a JupyterLab on a copy of ``chapters/``, with settings of its own."""
+    shutil.copytree(ROOT / "chapters", folder / "chapters")
+    # Whole notebooks in the page, so that every cell's outcome can be read; no news from the net.
+    tracker = "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
+    write(folder / tracker, {"windowingMode": "none"})
+    news = {"@jupyterlab/apputils-extension:announcements": True}
+    write(folder / "config/labconfig/page_config.json", {"disabledExtensions": news})
+    port = free_port()
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", f"--port={port}", "--ServerApp.port_retries=0"]
+    command += ["--IdentityProvider.token=", f"--ServerApp.root_dir={folder / 'chapters'}"]
+    # Root may be who runs the tests, in a container.
+    command += ["--allow-root"]
+    environment = os.environ | {
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "IPYTHONDIR": str(folder / "ipython"),
+    }
+    log = (folder / "log").open("w+")
+    server = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}/"
+    try:
+        for _ in range(READY * 5):
+            if server.poll() is not None:
+                pytest.fail(f"JupyterLab ended at once:\n{(folder / 'log').read_text()[-3000:]}")
+            with contextlib.suppress(urllib.error.URLError, ConnectionError):
+                urllib.request.urlopen(f"{address}api/status", timeout=2).close()
+                break
+            time.sleep(0.2)
+        else:
+            pytest.fail(f"JupyterLab did not answer in {READY} s:\n{(folder / 'log').read_text()[-3000:]}")
+        yield address
+    finally:
+        server.send_signal(signal.SIGTERM)  # it ends its kernels first
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+        log.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory) -> Iterator[str]:
+    with jupyterlab(tmp_path_factory.mktemp("lab")) as address:
+        yield address
+
+
+CELLS = """() => [...document.querySelectorAll(".jp-Notebook .jp-CodeCell")].map(cell => ({
+    prompt: cell.querySelector(".jp-InputPrompt").innerText.trim(),
+    source: cell.querySelector(".cm-content")?.innerText.trim().slice(0, 60),
+    error: cell.querySelector("[data-mime-type='application/vnd.jupyter.error']")?.innerText,
+    stderr: cell.querySelector("[data-mime-type='application/vnd.jupyter.stderr']")?.innerText,
+}))"""
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_runs_and_its_explorer_asks_the_kernel(lab, browser, measured, chapter):
+    name = Path(chapter).stem + ".ipynb"
+    with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
+        page = context.new_page()
+        asked = []  # what explorers sent to the kernel
+
+        def on_frame(payload):
+            text = payload if isinstance(payload, str) else bytes(payload).decode("utf-8", "ignore")
+            asked.extend(re.findall(r'"kind":\s*"compute".*?"params":\s*(\{.*?\})', text))
+
+        page.on("websocket", lambda socket: socket.on("framesent", on_frame))
+        page.goto(f"{lab}lab/tree/{name}")
+        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=READY * 1000)
+        page.wait_for_function("document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'")
+
+        # Clear what is stored, so that what is seen below was computed here.
+        menu(page, "Edit", "Clear Outputs of All Cells")
+        page.wait_for_function("!document.querySelector('.jp-Notebook .jp-OutputArea-output')")
+        start = time.perf_counter()
+        menu(page, "Run", "Run All Cells")
+        page.wait_for_function(
+            f"() => {{ const cells = ({CELLS})(); return cells.some(c => c.error) || "
+            "cells.every(c => !c.source || /^\\[\\d+\\]:$/.test(c.prompt)); }",
+            timeout=RUN * 1000,
+        )
+        cells = page.evaluate(CELLS)
+        assert not [c for c in cells if c["error"] or c["stderr"]]
+        assert cells and all(c["prompt"] for c in cells if c["source"])
+        measured.append(f"JupyterLab ran {len(cells)} cells in {time.perf_counter() - start:.1f} s  {name}")
+
+        explorers = page.locator(f".jp-OutputArea {EXPLORER}")
+        explorers.first.wait_for(timeout=20_000)
+        for number in range(explorers.count()):
+            root = explorers.nth(number)
+            root.scroll_into_view_if_needed()
+            answers_through_the_kernel(page, root, asked, measured)
+
+
+def menu(page, title: str, item: str) -> None:
+    page.locator(".lm-MenuBar-item", has_text=title).first.click()
+    page.locator(".lm-Menu-item", has_text=item).first.click()
+
+
+def answers_through_the_kernel(page, root, asked, measured) -> None:
+    """Put a slider between two values of the table: the kernel must compute there, and be drawn."""
+    expect(root).to_have_attribute("data-im-ready", "live")
+    name = root.get_attribute("data-im-explorer")
+    turned = [s for s in sliders(root) if s.is_enabled()]
+    for slider in turned:
+        last, before = float(slider.get_attribute("max")), picture(root)
+        answers, already = root.get_attribute("data-im-answers"), len(asked)
+        start = time.perf_counter()
+        set_to(slider, 0.37 / last if float(slider.input_value()) > 1 else 1 - 0.63 / last)
+        position = float(slider.input_value())
+        assert position != round(position), "the slider went to a value of the grid"
+        page.wait_for_timeout(50)
+        if len(asked) == already:
+            continue  # a slider along an axis that the arrays already have asks for nothing
+        expect(root).not_to_have_attribute("data-im-answers", answers or "", timeout=20_000)
+        expect(root).not_to_have_attribute("aria-busy", "true")
+        seconds = time.perf_counter() - start
+        expect(root.locator("[data-im-message]")).to_be_hidden()
+        assert picture(root) != before, f"{control(slider)}: the kernel answered and the picture did not change"
+        measured.append(f"explorer {name}, {control(slider)}: kernel's answer drawn after {1000 * seconds:.0f} ms")
+        return
+    pytest.fail(f"{name}: none of its {len(turned)} sliders asked the kernel")

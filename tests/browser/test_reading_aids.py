@@ -1,0 +1,105 @@
+"""What helps a reader: search, the switch to dark, and a page that reads without scripts."""
+
+import re
+from collections import Counter
+
+import pytest
+from conftest import CHAPTERS, EXPLORER, PAGES, visiting
+from playwright.sync_api import expect
+
+
+def telling_word(page) -> str:
+    """The most frequent long word of a page's text: what a reader would search for."""
+    words = re.findall(r"\b[a-z]{8,}\b", page.locator("main").inner_text())
+    return Counter(words).most_common(1)[0][0]
+
+
+@pytest.mark.parametrize("scheme", ["file", "http"])
+def test_search_finds_a_word_of_a_chapter(context, sites, scheme):
+    """As a reader does it: Ctrl+K, a word, Enter, the chapter among the results."""
+    name = CHAPTERS[0]
+    with visiting(context, sites[scheme] + name) as visit:
+        page = visit.page
+        word = telling_word(page)
+        page.keyboard.press("Control+k")
+        box = page.locator("input[type=search]:visible")
+        expect(box).to_be_focused()
+        box.press_sequentially(word)
+        box.press("Enter")
+        page.wait_for_url(re.compile(r"search\.html"))
+        result = page.locator(f'#search-results a[href*="{name}"]').first
+        expect(result).to_be_visible(timeout=15_000)
+        expect(page.locator("#search-results")).to_contain_text(word, ignore_case=True, timeout=15_000)
+        result.click()
+        page.wait_for_url(re.compile(re.escape(name)))
+        assert not visit.elsewhere(sites[scheme]) and not visit.failures and not visit.errors
+
+
+def brightness(color: str) -> float:
+    red, green, blue = (int(part) for part in re.findall(r"\d+", color)[:3])
+    return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255
+
+
+def test_the_switch_turns_dark_and_stays(browser, sites):
+    with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
+        page = context.new_page()
+        ground = "getComputedStyle(document.body).backgroundColor"
+        theme = "document.documentElement.dataset.theme"
+        page.goto(sites["http"] + CHAPTERS[0])
+        assert page.evaluate(theme) == "light" and brightness(page.evaluate(ground)) > 0.9
+        button = page.locator(".theme-switch-button:visible").first
+        for _ in range(3):  # it turns through light, dark and the system's choice
+            button.click()
+            if page.evaluate(theme) == "dark":
+                break
+        page.wait_for_timeout(400)
+        assert page.evaluate(theme) == "dark" and brightness(page.evaluate(ground)) < 0.2
+        page.goto(sites["http"] + PAGES[-1])
+        assert page.evaluate(theme) == "dark", "the choice is forgotten on the next page"
+
+
+@pytest.mark.parametrize("scheme", ["file", "http"])
+def test_a_chapter_reads_without_scripts(browser, sites, scheme):
+    with browser.new_context(java_script_enabled=False, viewport={"width": 1440, "height": 900}) as context:
+        page = context.new_page()
+        page.goto(sites[scheme] + CHAPTERS[0])
+        expect(page.locator("main h1").first).to_be_visible()
+        assert len(page.locator("main").inner_text()) > 3000
+        formula = page.locator("main .katex-html").first.bounding_box()
+        assert formula and formula["width"] > 5, "maths is set at build time, so it needs no script"
+        explorers = page.locator(EXPLORER).all()
+        assert explorers, "the chapter has no explorer"
+        for explorer in explorers:
+            picture = explorer.locator("img").first
+            expect(picture).to_be_visible()
+            assert (picture.get_attribute("alt") or "").strip(), "the still picture has no alt text"
+            box = picture.bounding_box()
+            assert box["width"] > 200 and box["height"] > 100, box
+        # A control that can do nothing is worse than none.
+        assert not [c for c in page.locator("[data-im-control]").all() if c.is_visible()]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_reads_without_scripts(browser, sites, name):
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(sites["http"] + name)
+        expect(page.locator("h1").first).to_be_visible()
+        assert len(page.locator("main").inner_text()) > 200
+
+
+def test_the_keyboard_reaches_the_text_first(context, sites):
+    """The first Tab stop skips what is before the text, and every stop shows where it is."""
+    with visiting(context, sites["http"] + CHAPTERS[0]) as visit:
+        page = visit.page
+        page.keyboard.press("Tab")
+        first = page.evaluate("({text: document.activeElement.innerText, hash: document.activeElement.hash})")
+        assert first["hash"] == "#main-content", first
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            seen = page.evaluate("""() => {
+                const e = document.activeElement, s = getComputedStyle(e);
+                return {what: e.outerHTML.slice(0, 120), box: e.getBoundingClientRect().width,
+                        ring: (s.outlineStyle !== "none" && parseFloat(s.outlineWidth) > 0) || s.boxShadow !== "none"};
+            }""")
+            assert seen["box"] > 0 and seen["ring"], f"focus is not seen on {seen['what']}"
