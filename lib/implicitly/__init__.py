@@ -13,7 +13,7 @@ _PUBLIC = {
     "ClaimError": "implicitly.claims",
     "Explorer": "implicitly.explorer",
 }
-_MODULES = ("claims", "denoisers", "explorer", "figures", "flows", "plotting")
+_MODULES = ("claims", "denoisers", "explorer", "figures", "flows", "plotting", "threshold_nets")
 
 __all__ = [*_PUBLIC, *_MODULES]
 
