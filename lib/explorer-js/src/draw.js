@@ -1,0 +1,263 @@
+// One panel: Observable Plot draws axes and most marks; paths and points go on a canvas over them,
+// because Plot takes longer than a frame for a few hundred paths (figures: README.md).
+
+import {
+  axisX, axisY, barY, dot, frame, gridX, gridY, line, plot, raster, rectY, ruleX, ruleY, vector,
+} from "@observablehq/plot";
+
+const DASHES = [null, "9 4", "2 3", "11 4 2 4", "16 5", "5 3 2 3 2 3"];
+const MARKERS = ["square", "circle", "triangle", "diamond", "plus", "times"];
+// Canvases and rasters are drawn in the light palette; the style sheet inverts them in the dark.
+const LIGHT = ["#2140a0", "#b5450b", "#418473", "#bf5bcb", "#9a8b38", "#1d1c24"];
+const RAMPS = {
+  sequential: ["#f4f1ea", "#c9cfe6", "#8a9ccf", "#4a66b4", "#2140a0", "#171f4f"],
+  diverging: ["#2140a0", "#f4f1ea", "#b5450b"],
+};
+const color = (k) => `var(--x-c${k})`;
+
+// `get(name, layer, ndim)` gives an array at the current setting and frame; `until(layer, steps)`
+// says how many of the steps are uncovered (a fraction: the last segment is drawn in part).
+export function drawPanel(box, panel, get, until, label) {
+  const width = box.clientWidth;
+  const height = box.clientHeight;
+  if (!width || !height) return;
+  const figure = plot(options(panel, get, until, width, height));
+  figure.setAttribute("role", "img");
+  figure.setAttribute("aria-label", label);
+  for (const g of figure.querySelectorAll("g[aria-label]")) g.removeAttribute("aria-label");
+  const layers = panel.layers.filter((l) => l.kind === "points" || l.kind === "trajectories");
+  const canvas = box.querySelector("canvas");
+  box.querySelector("svg")?.remove();
+  box.prepend(figure);
+  if (!layers.length) return canvas?.remove();
+  paint(canvas ?? box.appendChild(document.createElement("canvas")), figure, width, height, layers, get, until);
+}
+
+function options(panel, get, until, width, height) {
+  const margin = { marginLeft: 46, marginRight: 18, marginTop: 8, marginBottom: 26 };
+  const inner = [width - 64, height - 34];
+  const axis = (side, k) => ({
+    type: panel[side].log ? "log" : "linear",
+    domain: panel[side].lim,
+    label: null,
+    ...(panel.equal && equalInset(panel, inner, side, k)),
+  });
+  const ticks = (side, count) => (panel[side].log ? { ticks: count } : { ticks: count });
+  const text = { fill: "var(--x-muted)", tickSize: 0, label: null, fontSize: 12.5 };
+  const bands = panel.bands;
+  return {
+    width,
+    height,
+    ...margin,
+    style: { fontFamily: "inherit", fontSize: "12.5px", background: "none", overflow: "hidden" },
+    x: bands ? { type: "band", domain: bands, label: null, padding: 0.3 } : axis("x", 0),
+    y: axis("y", 1),
+    marks: [
+      panel.x.grid.length ? gridX(panel.x.grid, { stroke: "var(--x-rule)", strokeOpacity: 1 }) : null,
+      panel.y.grid.length ? gridY(panel.y.grid, { stroke: "var(--x-rule)", strokeOpacity: 1 }) : null,
+      ...panel.layers.flatMap((layer) => MARKS[layer.kind]?.(layer, get, until, panel, inner) ?? []),
+      panel.equal ? null : frame({ anchor: "bottom", stroke: "var(--x-rule-2)" }),
+      panel.equal ? null : frame({ anchor: "left", stroke: "var(--x-rule-2)" }),
+      axisX({ ...text, ...(bands ? {} : ticks("x", Math.max(2, Math.min(6, width / 90)))) }),
+      axisY({ ...text, ...ticks("y", Math.max(3, Math.min(6, height / 60))) }),
+    ],
+  };
+}
+
+// Shrink the longer direction so that a unit has one length in pixels.
+function equalInset(panel, inner, side, k) {
+  const span = ["x", "y"].map((s) => panel[s].lim[1] - panel[s].lim[0]);
+  const unit = Math.min(inner[0] / span[0], inner[1] / span[1]);
+  return { inset: (inner[k] - unit * span[k]) / 2 };
+}
+
+const MARKS = {
+  lines(layer, get, until) {
+    const xs = get(layer.x, layer, 1);
+    const steps = xs.length;
+    const shown = Math.round(until(layer, steps));
+    return layer.series.map(([key, k, mark]) => {
+      const ys = get(key, layer, null);
+      const x = Array.from(ys, (_, i) => xs[i % steps]);
+      const y = Array.from(ys, (v, i) => (i % steps < shown ? v : NaN));
+      const z = Array.from(ys, (_, i) => Math.floor(i / steps));
+      if (mark === "line") {
+        const dash = DASHES[k] && { strokeDasharray: DASHES[k] };
+        return line(y, { x, y, z, stroke: color(k), strokeWidth: 1.8, clip: true, ...dash });
+      }
+      return dot(y, { x, y, symbol: MARKERS[k], stroke: color(k), strokeWidth: 1.5, fill: "var(--x-paper)", r: 3.5, clip: true });
+    });
+  },
+
+  field(layer, get, until, panel, inner) {
+    const [u, v] = ["x", "y"].map((a) => get(`${layer.vectors}.${a}`, layer, 2));
+    const [rows, columns] = get.shape(`${layer.vectors}.x`, 2);
+    const { x, y } = lattice(layer, rows, columns);
+    const cell = Math.min(inner[0] / columns, inner[1] / rows) * 0.95;
+    const length = Array.from(u, (a, i) => cell * Math.sqrt(Math.hypot(a, v[i]) / layer.longest));
+    const rotate = Array.from(u, (a, i) => 90 - (Math.atan2(v[i], a) * 180) / Math.PI);
+    const scaled = { length: { value: length, scale: null }, rotate };
+    return vector(length, { x, y, ...scaled, anchor: "middle", stroke: "var(--x-rule-2)", strokeWidth: 1, r: 2, clip: true });
+  },
+
+  heatmap(layer, get) {
+    const values = get(layer.values, layer, 2);
+    const [rows, columns] = get.shape(layer.values, 2);
+    const [x1, x2] = layer.xlim;
+    const [y1, y2] = layer.ylim;
+    const tints = Array.isArray(layer.colors);
+    const paint = tints ? (v) => LIGHT[layer.colors[v]] : ramp(RAMPS[layer.colors], layer.limits, layer.log);
+    const fill = Array.from(values, paint);
+    const how = { fill: { value: fill, scale: null }, fillOpacity: tints ? 0.35 : 1 };
+    return raster(fill, { width: columns, height: rows, x1, x2, y1, y2, ...how, imageRendering: "pixelated" });
+  },
+
+  bars(layer, get, until, panel) {
+    const values = Array.from(get(layer.values, layer, 1));
+    const fill = layer.colors.map(color);
+    if (panel.bands) return barY(values, { x: panel.bands, y: values, fill, clip: true });
+    const [x1, x2] = [layer.edges.slice(0, -1), layer.edges.slice(1)];
+    return rectY(values, { x1, x2, y1: 0, y2: values, fill, insetRight: 1, clip: true });
+  },
+
+  rule(layer, get) {
+    const at = typeof layer.at === "string" ? get(layer.at, layer, 0) : [layer.at];
+    const look = { stroke: color(layer.color), strokeWidth: 1.5, strokeDasharray: DASHES[layer.color], clip: true };
+    return (layer.axis === "y" ? ruleY : ruleX)(Array.from(at), look);
+  },
+};
+
+function lattice(layer, rows, columns) {
+  const along = ([low, high], i, n) => low + ((high - low) * i) / Math.max(1, n - 1);
+  const x = [];
+  const y = [];
+  for (let r = 0; r < rows; r++)
+    for (let c = 0; c < columns; c++) {
+      x.push(along(layer.xlim, c, columns));
+      y.push(along(layer.ylim, r, rows));
+    }
+  return { x, y };
+}
+
+// A colour of a ramp for a value: linear between its stops; nothing for a gap.
+export function ramp(stops, [low, high], log) {
+  const rgb = stops.map((s) => [1, 3, 5].map((i) => parseInt(s.slice(i, i + 2), 16)));
+  const scaled = log ? Math.log : (v) => v;
+  const table = Array.from({ length: 256 }, (_, i) => {
+    const t = (i / 255) * (stops.length - 1);
+    const k = Math.min(Math.floor(t), stops.length - 2);
+    return `rgb(${rgb[k].map((c, j) => Math.round(c + (t - k) * (rgb[k + 1][j] - c))).join()})`;
+  });
+  return (v) => {
+    const f = (scaled(v) - scaled(low)) / (scaled(high) - scaled(low));
+    return Number.isNaN(f) ? null : table[Math.round(255 * Math.min(Math.max(f, 0), 1))];
+  };
+}
+
+// -- canvas ----------------------------------------------------------------------------------
+
+function paint(canvas, figure, width, height, layers, get, until) {
+  const dense = Math.min(window.devicePixelRatio || 1, 2);
+  if (canvas.width !== Math.round(width * dense) || canvas.height !== Math.round(height * dense)) {
+    canvas.width = Math.round(width * dense);
+    canvas.height = Math.round(height * dense);
+  }
+  canvas.setAttribute("aria-hidden", "true");
+  const ctx = canvas.getContext("2d");
+  ctx.setTransform(dense, 0, 0, dense, 0, 0);
+  ctx.clearRect(0, 0, width, height);
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(40, 2, width - 44, height - 22);
+  ctx.clip();
+  const [sx, sy] = ["x", "y"].map((a) => pixels(figure.scale(a)));
+  for (const layer of layers) PAINT[layer.kind](ctx, layer, get, sx, sy, until);
+  ctx.restore();
+}
+
+function pixels({ type, domain, range }) {
+  const scaled = type === "log" ? Math.log : (v) => v;
+  const [a, b] = domain.map(scaled);
+  const k = (range[1] - range[0]) / (b - a);
+  return (v) => range[0] + k * (scaled(v) - a);
+}
+
+const PAINT = {
+  trajectories(ctx, layer, get, sx, sy, until) {
+    const [xs, ys] = ["x", "y"].map((a) => get(`${layer.paths}.${a}`, layer, 2));
+    const [paths, steps] = get.shape(`${layer.paths}.x`, 2);
+    const classes = classesOf(layer, get, paths);
+    const shown = until(layer, steps) - 1;
+    const whole = Math.floor(shown);
+    const rest = shown - whole;
+    const place = (values, scale, p) => {
+      const i = p * steps + whole;
+      return scale(rest > 0 ? values[i] + rest * (values[i + 1] - values[i]) : values[i]);
+    };
+    ctx.lineJoin = "round";
+    ctx.lineWidth = layer.width;
+    ctx.globalAlpha = layer.alpha;
+    for (let p = 0; p < paths; p++) {
+      ctx.strokeStyle = LIGHT[layer.colors[classes[p]]];
+      ctx.beginPath();
+      let pen = false;
+      for (let i = p * steps; i <= p * steps + whole; i++) {
+        if (Number.isNaN(xs[i])) pen = false;
+        else if (pen) ctx.lineTo(sx(xs[i]), sy(ys[i]));
+        else ctx.moveTo(sx(xs[i]), sy(ys[i])), (pen = true);
+      }
+      if (pen && rest > 0) ctx.lineTo(place(xs, sx, p), place(ys, sy, p));
+      ctx.stroke();
+    }
+    ctx.globalAlpha = 1;
+    if (!layer.heads) return;
+    for (let p = 0; p < paths; p++) {
+      const hollow = layer.hollow.includes(classes[p]);
+      marker(ctx, "circle", place(xs, sx, p), place(ys, sy, p), 2, LIGHT[layer.colors[classes[p]]], hollow);
+    }
+  },
+
+  points(ctx, layer, get, sx, sy) {
+    const [xs, ys] = ["x", "y"].map((a) => get(`${layer.points}.${a}`, layer, 1));
+    const classes = classesOf(layer, get, xs.length);
+    for (let i = 0; i < xs.length; i++) {
+      const k = layer.colors[classes[i]];
+      marker(ctx, layer.marker ?? MARKERS[k], sx(xs[i]), sy(ys[i]), layer.size, LIGHT[k], layer.hollow.includes(classes[i]));
+    }
+  },
+};
+
+const classesOf = (layer, get, n) =>
+  typeof layer.classes === "string" ? get(layer.classes, layer, 1) : new Uint8Array(n).fill(layer.classes);
+
+function marker(ctx, shape, x, y, r, ink, hollow) {
+  if (Number.isNaN(x) || Number.isNaN(y)) return;
+  const path = new Path2D();
+  const polygon = (...at) => (at.forEach(([a, b], i) => path[i ? "lineTo" : "moveTo"](x + a * r, y + b * r)), path.closePath());
+  const strokes = shape === "plus" || shape === "times";
+  if (shape === "circle") path.arc(x, y, r, 0, 2 * Math.PI);
+  else if (shape === "square") path.rect(x - 0.85 * r, y - 0.85 * r, 1.7 * r, 1.7 * r);
+  else if (shape === "triangle") polygon([0, -1.15], [1, 0.75], [-1, 0.75]);
+  else if (shape === "diamond") polygon([0, -1.25], [1, 0], [0, 1.25], [-1, 0]);
+  else {
+    const [a, b] = shape === "plus" ? [1, 0] : [0.75, 0.75];
+    for (const [p, q] of [[a, b], [b, -a]]) {
+      path.moveTo(x - p * r, y - q * r);
+      path.lineTo(x + p * r, y + q * r);
+    }
+  }
+  if (hollow && !strokes) {
+    // take away what lies under the ring, so that the paper of either theme shows
+    ctx.globalCompositeOperation = "destination-out";
+    ctx.fill(path);
+    ctx.globalCompositeOperation = "source-over";
+  } else if (!strokes) {
+    ctx.fillStyle = ink;
+    ctx.fill(path);
+  }
+  if (hollow || strokes) {
+    ctx.strokeStyle = ink;
+    ctx.lineWidth = r > 3 ? 2.5 : 1.2;
+    ctx.stroke(path);
+  }
+}

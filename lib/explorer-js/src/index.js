@@ -1,0 +1,340 @@
+// One core, two hosts: `boot()` mounts every explorer of a static page on its table, `live(model, el)`
+// mounts one on a Jupyter kernel. Everything fixed comes as HTML from Python; this fills in the rest.
+
+import { drawPanel } from "./draw.js";
+import { fillSentence, formatValue } from "./format.js";
+import { canonical, corners, decode, gridIndex, isEnabled, lookup } from "./table.js";
+import { positionOf, readHash, valueAt, writeHash } from "./state.js";
+
+const FINE = 0.05; // step of a slider that may stand between two grid values
+
+export async function mount(root, spec, host) {
+  const { controls } = spec;
+  const numbers = gridIndex(controls);
+  const table = await decode(spec.data, spec.arrays, numbers.size);
+  const arrays = new Map(spec.arrays.map((a) => [a.name, a]));
+  const $ = (selector) => root.querySelector(selector);
+  const message = $("[data-im-message]");
+  const positions = controls.map((c) => c.default);
+  let current = null; // Map name -> values at the setting on the screen
+  let queued = false;
+  let speak = 0;
+
+  // -- the state of the data ------------------------------------------------------------------
+
+  const fromTable = () => {
+    const cell = corners(controls, numbers, positions);
+    return new Map(spec.arrays.map((a) => [a.name, lookup(table.get(a.name), cell)]));
+  };
+
+  const fraction = (name) => {
+    const k = controls.findIndex((c) => c.name === name);
+    return [positions[k], controls[k].values.length];
+  };
+
+  // An array as a layer of base dimension `ndim` sees it: with frames, the current one.
+  const get = (name, layer, ndim) => {
+    const values = current.get(name);
+    const { shape, whole } = arrays.get(name);
+    const framed = layer?.over && (ndim === null ? shape.length > 1 : shape.length > ndim);
+    if (!framed) return values;
+    const [at, frames] = fraction(layer.over);
+    const size = values.length / frames;
+    const low = Math.min(Math.floor(at), frames - 1);
+    const f = at - low;
+    if (whole || f === 0) return values.subarray(Math.round(at) * size, (Math.round(at) + 1) * size);
+    return values.subarray(low * size, (low + 1) * size).map((v, i) => v + f * (values[(low + 1) * size + i] - v));
+  };
+  get.shape = (name, ndim) => arrays.get(name).shape.slice(-ndim);
+
+  const until = (layer, steps) => {
+    if (!layer.until) return steps;
+    const [at, frames] = fraction(layer.until);
+    return 1 + (at / (frames - 1)) * (steps - 1);
+  };
+
+  // -- drawing --------------------------------------------------------------------------------
+
+  const words = (c, k) => (c.kind === "choice" ? c.labels[positions[k]] : formatValue(valueAt(c, positions[k]), c.format) + c.unit);
+
+  const sentence = () => {
+    let text = controls.filter((c) => isEnabled(controls, positions, c)).map((c) => `${c.label} ${words(c, controls.indexOf(c))}`).join(", ") + ".";
+    if (spec.summary)
+      text += " " + fillSentence(spec.summary, (name, index) => {
+        const k = controls.findIndex((c) => c.name === name);
+        return k >= 0 ? words(controls[k], k) : current.get(name)[index ?? 0];
+      });
+    return text[0].toUpperCase() + text.slice(1);
+  };
+
+  const draw = () => {
+    if (!current) return;
+    spec.panels.forEach((panel, k) => {
+      const box = $(`[data-im-panel="${k}"] .im-ex-plot`);
+      drawPanel(box, panel, get, until, spec.panels.length > 1 ? `${spec.title}, picture ${k + 1}` : spec.title);
+    });
+    spec.side.forEach((bars, k) => {
+      get(bars.values, bars, 1).forEach((value, i) => {
+        const row = $(`[data-im-bar="${k}:${i}"]`);
+        const [low, high] = bars.limits;
+        const share = Math.min(Math.max((value - low) / (high - low), 0), 1) || 0;
+        row.querySelector("b").textContent = formatValue(value, bars.format);
+        row.querySelector("i").style.setProperty("--im-share", `${100 * share}%`);
+      });
+    });
+    clearTimeout(speak);
+    const text = sentence();
+    speak = setTimeout(() => ($("[data-im-summary]").textContent = text), 500);
+  };
+
+  const show = (text) => {
+    message.hidden = !text;
+    message.textContent = text ?? "";
+    root.toggleAttribute("data-im-stale", Boolean(text));
+  };
+
+  // Take the newest setting to the screen, at most once a frame.
+  const refresh = () => {
+    syncControls();
+    if (queued) return;
+    queued = true;
+    requestAnimationFrame(() => {
+      queued = false;
+      try {
+        if (host.ask) host.ask(params(), receive);
+        else current = fromTable();
+        draw();
+      } catch (error) {
+        show(`This picture could not be drawn: ${error.message}`);
+        throw error;
+      }
+    });
+  };
+
+  const params = () => {
+    const at = canonical(controls, positions);
+    const pairs = controls.map((c, k) => [c.name, c.kind === "choice" ? at[k] : valueAt(c, at[k])]);
+    return Object.fromEntries(pairs.filter((_, k) => !controls[k].frames));
+  };
+
+  const receive = (error, result) => {
+    show(error && `The kernel could not compute this setting; the picture shows the last one that it could. ${error}`);
+    if (result) {
+      current = result;
+      draw();
+    }
+  };
+
+  // -- controls -------------------------------------------------------------------------------
+
+  const nodes = controls.map((c) => $(`[data-im-control="${c.name}"]`));
+
+  const syncControls = () => {
+    controls.forEach((c, k) => {
+      const off = !isEnabled(controls, positions, c);
+      nodes[k].toggleAttribute("data-im-off", off);
+      for (const input of nodes[k].querySelectorAll("input")) {
+        input.disabled = off;
+        if (c.kind === "choice") input.checked = Number(input.value) === positions[k];
+        else {
+          const text = words(c, k);
+          if (Number(input.value) !== positions[k]) input.value = positions[k];
+          input.setAttribute("aria-valuetext", text);
+          input.style.setProperty("--im-share", `${(100 * positions[k]) / (c.values.length - 1)}%`);
+          nodes[k].querySelector("[data-im-value]").textContent = text;
+        }
+      }
+    });
+    root.setAttribute("data-im-state", query().toString());
+  };
+
+  const query = (changed = false) => {
+    const found = new URLSearchParams();
+    controls.forEach((c, k) => {
+      if (!changed || positions[k] !== c.default) found.set(c.name, String(valueAt(c, positions[k])));
+    });
+    return found;
+  };
+
+  const set = (k, position) => {
+    positions[k] = position;
+    host.remember?.(query(true));
+    refresh();
+  };
+
+  const adopt = (wanted) => {
+    controls.forEach((c, k) => {
+      const position = wanted?.has(c.name) ? positionOf(c, wanted.get(c.name)) : null;
+      positions[k] = position === null ? c.default : stepped(c) ? Math.round(position) : position;
+    });
+    refresh();
+  };
+
+  const stepped = (c) => c.kind === "choice" || (!host.ask && !c.frames && c.nearest);
+
+  controls.forEach((c, k) => {
+    for (const input of nodes[k].querySelectorAll("input")) {
+      if (c.kind === "slider") input.step = stepped(c) ? 1 : FINE;
+      input.addEventListener("input", () => {
+        stop();
+        set(k, Number(input.value));
+      });
+    }
+  });
+  $("[data-im-reset]").addEventListener("click", () => {
+    stop();
+    positions.splice(0, positions.length, ...controls.map((c) => c.default));
+    host.remember?.(query(true));
+    refresh();
+  });
+
+  // -- play -----------------------------------------------------------------------------------
+
+  const play = $("[data-im-play]");
+  let timer = 0;
+  const stop = () => {
+    cancelAnimationFrame(timer);
+    clearTimeout(timer);
+    timer = 0;
+    play?.setAttribute("aria-pressed", "false");
+  };
+  play?.addEventListener("click", () => {
+    if (timer) return stop();
+    const k = controls.findIndex((c) => c.name === spec.animate);
+    const last = controls[k].values.length - 1;
+    if (positions[k] >= last) positions[k] = 0;
+    play.setAttribute("aria-pressed", "true");
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+      // no motion: one grid value after the other, as if turned by hand
+      const hop = () => {
+        set(k, Math.min(last, Math.floor(positions[k]) + 1));
+        positions[k] < last ? (timer = setTimeout(hop, 700)) : stop();
+      };
+      return hop();
+    }
+    let before = performance.now();
+    const tick = (now) => {
+      const next = positions[k] + ((now - before) / (1000 * spec.seconds)) * last;
+      before = now;
+      const shown = Math.min(last, next);
+      positions[k] = shown;
+      refresh();
+      if (shown < last) timer = requestAnimationFrame(tick);
+      else stop(), host.remember?.(query(true));
+    };
+    timer = requestAnimationFrame(tick);
+  });
+
+  // -- start ----------------------------------------------------------------------------------
+
+  current = fromTable();
+  adopt(host.recall?.());
+  draw();
+  root.setAttribute("data-im-ready", host.ask ? "live" : "static");
+  const observer = new ResizeObserver(() => requestAnimationFrame(draw));
+  observer.observe($(".im-ex-stage"));
+  return { adopt, remove: () => (stop(), observer.disconnect(), clearTimeout(speak)) };
+}
+
+// -- hosts ------------------------------------------------------------------------------------
+
+function fail(root, error) {
+  const note = root.querySelector("[data-im-message]") ?? root.appendChild(document.createElement("p"));
+  note.hidden = false;
+  note.textContent = `This explorer could not start: ${error.message}`;
+  console.error(error);
+}
+
+export function boot() {
+  const states = readHash(location.hash);
+  const mounted = new Map();
+  for (const root of document.querySelectorAll("[data-im-explorer]")) {
+    const id = root.dataset.imExplorer;
+    const host = {
+      recall: () => states.get(id),
+      remember: (query) => {
+        states.set(id, query);
+        clearTimeout(host.timer); // browsers limit how often the URL may change
+        host.timer = setTimeout(() => {
+          const hash = writeHash(states);
+          if (hash || readHash(location.hash).size) history.replaceState(history.state, "", hash || location.pathname + location.search);
+        }, 200);
+      },
+    };
+    try {
+      const spec = JSON.parse(root.querySelector("script[type='application/json']").textContent);
+      mount(root, spec, host).then(
+        (explorer) => {
+          mounted.set(id, explorer);
+          if (states.keys().next().value === id) root.scrollIntoView();
+        },
+        (error) => fail(root, error),
+      );
+    } catch (error) {
+      fail(root, error);
+    }
+  }
+  addEventListener("hashchange", () => {
+    const wanted = readHash(location.hash);
+    for (const [id, explorer] of mounted) {
+      if (!wanted.has(id)) continue;
+      states.set(id, wanted.get(id));
+      explorer.adopt(wanted.get(id));
+    }
+  });
+}
+
+// Live: one request in flight, only the newest waiting.
+export function live(model, el) {
+  const spec = JSON.parse(model.get("spec"));
+  const root = document.createElement("div");
+  root.className = "im-explorer im-ex-jupyter";
+  root.dataset.imExplorer = spec.id;
+  // ids must differ between two views of one widget
+  const unique = spec.id + "-" + Math.random().toString(36).slice(2, 8);
+  root.innerHTML = spec.chrome.replaceAll(`"${spec.id}-`, `"${unique}-`);
+  el.replaceChildren(root);
+  let number = 0;
+  let flying = null;
+  let waiting = null;
+  let last = JSON.stringify(defaults(spec)); // the table holds the default setting
+  const send = (request) => {
+    flying = request;
+    root.setAttribute("aria-busy", "true");
+    model.send({ kind: "compute", number: request.number, params: request.params });
+  };
+  const answered = (content, buffers) => {
+    if (!flying || content.number !== flying.number) return;
+    const { done } = flying;
+    flying = null;
+    if (waiting) send(waiting), (waiting = null);
+    else root.removeAttribute("aria-busy");
+    if (content.kind === "error") {
+      last = null; // ask again when the reader comes back to this setting
+      return done(content.message, null);
+    }
+    root.setAttribute("data-im-answers", String(content.number));
+    const raw = (b) => (b.buffer ? new Float32Array(b.buffer.slice(b.byteOffset, b.byteOffset + b.byteLength)) : new Float32Array(b));
+    done(null, new Map(content.names.map((name, k) => [name, raw(buffers[k])])));
+  };
+  model.on("msg:custom", answered);
+  const host = {
+    ask: (params, done) => {
+      const key = JSON.stringify(params);
+      if (key === last) return; // a frame slider moved, or nothing did
+      last = key;
+      const request = { number: ++number, params, done };
+      if (flying) waiting = request;
+      else send(request);
+    },
+  };
+  let explorer = null;
+  mount(root, spec, host).then((made) => (explorer = made), (error) => fail(root, error));
+  return () => {
+    model.off("msg:custom", answered);
+    explorer?.remove();
+  };
+}
+
+const defaults = ({ controls }) =>
+  Object.fromEntries(controls.filter((c) => !c.frames).map((c) => [c.name, c.kind === "choice" ? c.default : c.values[c.default]]));

@@ -1,0 +1,122 @@
+"""The fixed HTML of an explorer: everything but the drawings, so that mounting moves nothing."""
+
+from html import escape
+
+from .text import format_value, label_html
+
+#: Dashes of the data palette in SVG, in its order.
+DASHES = ("", "9 4", "2 3", "11 4 2 4", "16 5", "5 3 2 3 2 3")
+
+
+def chrome(explorer) -> str:
+    """Head, controls, empty drawings of the right shape, side panel, caption, at the defaults."""
+    ident = explorer.id
+    choices = [c for c in explorer.controls if c.kind == "choice"]
+    sliders = [c for c in explorer.controls if c.kind == "slider"]
+    controls = "".join(_choice(ident, c) for c in choices)
+    if sliders:
+        rows = "".join(_slider(ident, c, c.name == explorer.animate) for c in sliders)
+        controls += f'<div class="im-ex-sliders">{rows}</div>'
+    panels = "".join(_panel(explorer, k, p) for k, p in enumerate(explorer.panels))
+    side = "".join(_side(explorer, k, bars) for k, bars in enumerate(explorer.side))
+    side = f'<div class="im-ex-side">{side}</div>' if side else ""
+    caption = " " + label_html(explorer.caption) if explorer.caption else ""
+    sentence = escape(explorer.sentence())
+    return (
+        f'<div class="im-ex-head"><p class="im-ex-title" id="{ident}-title">'
+        f"{label_html(explorer.title)}</p>"
+        '<button type="button" class="im-ex-reset" data-im-reset>Reset</button></div>'
+        f'<div class="im-ex-controls">{controls}</div>'
+        f'<div class="im-ex-body"><div class="im-ex-stage">'
+        f'<div class="im-ex-panels" style="--im-columns:{explorer.columns}">{panels}</div></div>'
+        f"{side}</div>"
+        '<p class="im-ex-message" data-im-message role="alert" hidden></p>'
+        f'<p class="im-ex-live" data-im-summary aria-live="polite">{sentence}</p>'
+        f'<p class="im-ex-caption"><b>Explorer.</b>{caption}</p>'
+    )
+
+
+def _choice(ident, c):
+    rows = "".join(
+        f'<label><input type="radio" autocomplete="off" name="{ident}-{c.name}" value="{k}"'
+        f"{' checked' if k == c.index else ''}><span>{label_html(text)}</span></label>"
+        for k, text in enumerate(c.labels)
+    )
+    hidden = "" if c.label else ' class="im-ex-hidden"'
+    return (
+        f'<fieldset class="im-ex-choice" data-im-control="{c.name}">'
+        f"<legend{hidden}>{label_html(c.label or c.name)}</legend>{rows}</fieldset>"
+    )
+
+
+def _slider(ident, c, plays):
+    play = (
+        '<button type="button" class="im-ex-play" data-im-play aria-pressed="false" '
+        f'aria-label="Play {escape(c.name)}"></button>'
+        if plays
+        else ""
+    )
+    text = escape(c.text(c.default))
+    share = 100 * c.index / (len(c.values) - 1)
+    return (
+        f'<div class="im-ex-slider" data-im-control="{c.name}">'
+        f'<label for="{ident}-{c.name}">{label_html(c.label)}</label>'
+        f'<output for="{ident}-{c.name}" data-im-value>{text}</output>{play}'
+        f'<input type="range" autocomplete="off" id="{ident}-{c.name}" min="0" '
+        f'max="{len(c.values) - 1}" step="any" value="{c.index}" aria-valuetext="{text}" '
+        f'style="--im-share:{share:.4g}%"></div>'
+    )
+
+
+def _panel(explorer, k, panel):
+    title = f'<p class="im-ex-panel-title">{label_html(panel.title)}</p>' if panel.title else ""
+    rows = [_entry(*row) for layer in panel.layers for row in layer.legend()]
+    rows += [_ramp(explorer, x) for x in panel.layers if getattr(x, "tints", True) is False]
+    legend = f'<p class="im-ex-legend">{"".join(rows)}</p>' if rows else ""
+    y = f'<p class="im-ex-y">{label_html(panel.y)}</p>' if panel.y else ""
+    x = f'<p class="im-ex-x">{label_html(panel.x)}</p>' if panel.x else ""
+    return (
+        f'<div class="im-ex-panel" data-im-panel="{k}">{title}{legend}{y}'
+        f'<div class="im-ex-plot" style="aspect-ratio:{panel.aspect:g}"></div>{x}</div>'
+    )
+
+
+def _entry(label, color, mark, hollow):
+    """One legend entry: the mark as drawn, and its name in ink."""
+    stroke = f'stroke="var(--x-c{color})"'
+    if mark == "line":
+        dash = f' stroke-dasharray="{DASHES[color]}"' if DASHES[color] else ""
+        drawing = f'<path d="M1 6H27" fill="none" stroke-width="1.8" {stroke}{dash}/>'
+    elif mark == "area":
+        drawing = f'<path d="M4 1H24V11H4Z" fill="var(--x-c{color})" fill-opacity=".35"/>'
+    else:
+        fill = "none" if hollow else f"var(--x-c{color})"
+        drawing = f'<circle cx="14" cy="6" r="4" fill="{fill}" stroke-width="1.5" {stroke}/>'
+    return (
+        '<span class="im-ex-key"><svg width="28" height="12" viewBox="0 0 28 12" '
+        f'aria-hidden="true">{drawing}</svg>{label}</span>'
+    )
+
+
+def _ramp(explorer, layer):
+    low, high = (escape(format_value(v)) for v in explorer.color_limits(layer))
+    name = f"{label_html(layer.label)} " if layer.label else ""
+    return (
+        f'<span class="im-ex-key">{name}{low}<span class="im-ex-ramp im-ex-{layer.colors}"></span>'
+        f"{high}</span>"
+    )
+
+
+def _side(explorer, k, bars):
+    title = f'<p class="im-ex-side-title">{label_html(bars.title)}</p>' if bars.title else ""
+    low, high = explorer.bar_limits(bars)
+    rows = []
+    for i, (label, color) in enumerate(zip(bars.labels, bars.colors, strict=False)):
+        value = explorer.value_at(bars.values, i, bars)
+        share = 100 * min(max((value - low) / (high - low), 0), 1) if value == value else 0
+        rows.append(
+            f'<div class="im-ex-bar" data-im-bar="{k}:{i}"><span>{label_html(label)}</span>'
+            f"<b>{escape(format_value(value, bars.format))}</b>"
+            f'<i style="--im-share:{share:.3g}%;--im-color:var(--x-c{color})"></i></div>'
+        )
+    return title + "".join(rows)

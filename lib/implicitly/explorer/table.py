@@ -1,0 +1,161 @@
+"""The table behind the static page: `compute` on the whole grid, checked, packed into text.
+
+Layout of the packed bytes, before zlib and base64: for each array (lookup key order) three float64
+(lowest value, step, number of stored rows); then for each array its row number at every grid point
+(uint16) and its rows (uint16 codes). Codes are differences along the last axis, zigzagged, low bytes
+before high bytes. Code 65535 is a gap (NaN). Rows that repeat over the grid are stored once, so an
+array that a control does not change costs nothing along that control.
+"""
+
+import base64
+import itertools
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+GAP = 65535
+#: Steps an array is quantized to, and the same for pictures in the plane, where they are finer than
+#: a pixel at four times the width of the book's column.
+LEVELS, COARSE = 65534, 4095
+#: Base64 bytes one explorer may hold.
+LIMIT = 200_000
+
+
+@dataclass
+class Entry:
+    """One array of the table: name, shape of a row, and whether it is whole or logarithmic."""
+
+    name: str
+    shape: tuple[int, ...]
+    whole: bool
+    log: bool
+    coarse: bool = False
+
+    def spec(self):
+        return {
+            "name": self.name,
+            "shape": list(self.shape),
+            "whole": self.whole,
+            "log": self.log,
+        }
+
+
+def as_array(value, where: str) -> np.ndarray:
+    """`value` (numbers, numpy, or a tensor by duck typing) as float64 or int64, finite or NaN."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        if str(value.dtype) in ("torch.bfloat16", "torch.float16"):
+            value = value.float()
+        value = value.numpy()
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{where} is not a rectangular array: {error}") from error
+    if array.dtype.kind in "bui":
+        return array.astype(np.int64)
+    if array.dtype.kind != "f":
+        raise TypeError(f"{where} must hold real numbers, found dtype {array.dtype}")
+    array = array.astype(np.float64)
+    if np.isinf(array).any():
+        raise ValueError(f"{where} holds {np.isinf(array).sum()} infinite values (NaN is a gap)")
+    return array
+
+
+def grid(controls) -> list[dict]:
+    """The settings `compute` is called with, in the order of the table (`enabled_when` applied)."""
+    controls = [c for c in controls if not c.frames]
+    points, seen = [], set()
+    for values in itertools.product(*(c.values for c in controls)):
+        params = canonical(controls, {c.name: v for c, v in zip(controls, values, strict=True)})
+        key = tuple(map(str, params.values()))
+        if key not in seen:
+            seen.add(key)
+            points.append(params)
+    return points
+
+
+def canonical(controls, params: dict) -> dict:
+    """`params` with the default in place of each value that has no effect here."""
+    return {
+        c.name: params[c.name] if in_use(c, params) else c.default
+        for c in controls
+        if not c.frames
+    }
+
+
+def in_use(control, params: dict) -> bool:
+    """Whether `control` has an effect at these choices (`enabled_when`)."""
+    return all(
+        params[name] in ((options,) if isinstance(options, str) else options)
+        for name, options in control.enabled_when.items()
+    )
+
+
+def pack(entries: list[Entry], columns: dict[str, np.ndarray]) -> tuple[str, dict[str, int]]:
+    """Pack ``columns[name]`` of shape ``(grid points, *entry.shape)``; also the bytes each takes."""
+    head, body, sizes = [], [], {}
+    for entry in entries:
+        values = columns[entry.name].reshape(len(columns[entry.name]), -1)
+        codes, low, step = _quantize(values, entry)
+        rows, index = _unique(codes)
+        head.append(np.array([low, step, len(rows)], dtype="<f8").tobytes())
+        body.append(_shuffle(index[None]) + _shuffle(rows.reshape(-1, *_last(entry.shape))))
+        sizes[entry.name] = len(zlib.compress(body[-1], 9)) * 4 // 3
+    data = zlib.compress(b"".join(head + body), 9)
+    return base64.b64encode(data).decode("ascii"), sizes
+
+
+def unpack(data: str, entries: list[Entry], points: int) -> dict[str, np.ndarray]:
+    """The table as the page sees it: name to ``(grid points, *shape)``. Inverse of `pack`."""
+    raw = zlib.decompress(base64.b64decode(data))
+    head = np.frombuffer(raw, "<f8", 3 * len(entries)).reshape(-1, 3)
+    at, out = 24 * len(entries), {}
+    for entry, (low, step, rows) in zip(entries, head, strict=True):
+        rows = int(rows)
+        size = int(np.prod(entry.shape, dtype=int))
+        index = _unshuffle(raw[at : at + 2 * points], (1, points))[0]
+        at += 2 * points
+        codes = _unshuffle(raw[at : at + 2 * rows * size], (-1, *_last(entry.shape)))
+        at += 2 * rows * size
+        values = low + step * codes.astype(np.float64)
+        values[codes == GAP] = np.nan
+        values = 10.0**values if entry.log else values
+        out[entry.name] = values.reshape(rows, *entry.shape)[index]
+    if at != len(raw):
+        raise ValueError(f"the table holds {len(raw)} bytes, its arrays take {at}")
+    return out
+
+
+def _last(shape):
+    return (shape[-1],) if shape else (1,)
+
+
+def _quantize(values, entry):
+    scaled = np.log10(values) if entry.log else values
+    gap = np.isnan(scaled)
+    low, high = (np.nanmin(scaled), np.nanmax(scaled)) if not gap.all() else (0.0, 0.0)
+    step = 1.0 if entry.whole else (high - low) / (COARSE if entry.coarse else LEVELS) or 1.0
+    codes = np.where(gap, GAP, np.rint((np.where(gap, low, scaled) - low) / step))
+    return codes.astype(np.uint16), float(low), float(step)
+
+
+def _unique(rows):
+    """The different rows in order of first appearance, and each row's number among them."""
+    numbers = {}
+    index = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in rows], np.uint16)
+    return np.array([np.frombuffer(row, np.uint16) for row in numbers]), index
+
+
+def _shuffle(codes):
+    flat = codes.reshape(-1, codes.shape[-1]).astype(np.uint16)
+    steps = np.diff(flat, axis=1, prepend=np.zeros((len(flat), 1), np.uint16)).view(np.int16)
+    zigzag = ((steps << 1) ^ (steps >> 15)).view(np.uint16).ravel()
+    return (zigzag & 255).astype(np.uint8).tobytes() + (zigzag >> 8).astype(np.uint8).tobytes()
+
+
+def _unshuffle(raw, shape):
+    low, high = np.frombuffer(raw, np.uint8).reshape(2, -1).astype(np.uint16)
+    zigzag = low | (high << 8)
+    steps = (zigzag >> 1) ^ (-(zigzag & 1).astype(np.int32)).astype(np.uint16)
+    return np.cumsum(steps.reshape(shape), axis=1, dtype=np.uint16)

@@ -1,0 +1,502 @@
+"""`Explorer`: a picture with controls, computed by the kernel in Jupyter and by table on the page."""
+
+import base64
+import json
+import re
+import time
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets
+
+from . import table
+from .controls import Choice, Slider, enabled_spec
+from .page import chrome
+from .text import fields, format_value, label_html, label_text
+from .views import Bars, Panel, _Layer
+
+_HERE = Path(__file__).parent
+_LIVE = "\nexport default { render({ model, el }) { return Explorer.live(model, el); } };\n"
+
+
+class Explorer(anywidget.AnyWidget):
+    """A picture the reader turns: live in Jupyter, from a table on the static page.
+
+    ``compute(**params) -> {key: array}`` is a pure function of the controls (numpy, torch tensors
+    on any device, or plain numbers). In Jupyter the kernel calls it at any value a slider can take. When
+    the explorer is made it is called once per grid point, and the results, packed, are the static
+    page. Keys that no view and no sentence names are left out.
+
+    Args:
+        compute: the function. Shapes of its arrays must not change over the grid.
+        controls: `Slider` and `Choice`, in the order shown.
+        view: a `Panel`, a layer (`Lines`, `Points`, `Trajectories`, `Field`, `Heatmap`, `Bars`), or a
+            list of panels (small multiples).
+        title: heading, and the source of `id`.
+        alt: what the picture shows at the default setting, one sentence, for those who cannot see it.
+        caption: a sentence under the picture. `$…$` for symbols in it and in every label.
+        summary: a sentence of the current state, ``"{share[0]:.0%} of starts end at a data point"``;
+            fields are keys of scalars, elements ``key[0]`` of vectors, or controls.
+        side: `Bars` (or a list) shown as a panel of words, numbers and bars beside the picture.
+        id: anchor in the page and key in its URL; made from `title` if left out.
+        columns: panels side by side on a wide screen (default: all up to 3).
+        animate: name of a slider that gets a play button; `seconds`: time from end to end.
+
+    Raises:
+        TypeError, ValueError: naming the argument or key, what was expected and what was found. An
+            exception of `compute` is raised again as `RuntimeError` with the parameter values.
+
+    On the page the state is in the URL, ``#id?flow=score&angle=94`` (several explorers: joined by
+    ``;``). Cost of a redraw and of the script: see ``lib/explorer-js/README.md``.
+
+    >>> from implicitly.explorer import Explorer, Lines, Panel, Slider
+    >>> t = np.linspace(0, 4, 50)
+    >>> Explorer(
+    ...     lambda rate: {"t": t, "decay": np.exp(-rate * t)},
+    ...     controls=[Slider("rate", [0.5, 1, 2], format=".1f")],
+    ...     view=Panel(Lines("t", "decay"), x="time, $t$", y="what is left"),
+    ...     title="A decay",
+    ...     alt="A curve falling from 1 to nearly 0.",
+    ... )
+    Explorer 'A decay': rate (3 values); 3 grid points.
+    """
+
+    _esm = (_HERE / "explorer.js").read_text(encoding="utf-8") + _LIVE
+    _css = (_HERE / "explorer.css").read_text(encoding="utf-8")
+    spec = traitlets.Unicode().tag(sync=True)
+
+    def __init__(
+        self,
+        compute,
+        controls,
+        view,
+        *,
+        title,
+        alt,
+        caption="",
+        summary="",
+        side=(),
+        id=None,
+        columns=None,
+        animate=None,
+        seconds=6.0,
+    ):
+        if not callable(compute):
+            raise TypeError(f"Explorer: compute must be a function, found {type(compute).__name__}")
+        for name, value in (("title", title), ("alt", alt)):
+            if not isinstance(value, str) or not value.strip():
+                raise ValueError(f"Explorer: {name} must be a non-empty string, found {value!r}")
+        self.compute = compute
+        self.controls = _controls(controls)
+        self.panels = _panels(view)
+        self.side = [side] if isinstance(side, Bars) else list(side)
+        self.title, self.alt, self.caption, self.summary = title, alt, caption, summary
+        slug = re.sub(r"[^a-z0-9]+", "-", label_text(title).lower()).strip("-")
+        self.id = slug if id is None else id
+        if not re.fullmatch(r"[A-Za-z][\w-]*", self.id):
+            raise ValueError(f"Explorer: id must be letters, digits and dashes, found {self.id!r}")
+        if animate is not None and animate not in {c.name for c in self.controls if c.kind == "slider"}:
+            raise ValueError(f"Explorer: animate must name a Slider, found {animate!r}")
+        if not 0.5 <= seconds <= 120:
+            raise ValueError(f"Explorer: seconds must be between 0.5 and 120, found {seconds!r}")
+        self.columns = columns or min(3, len(self.panels))
+        self.animate, self.seconds = animate, seconds
+        self._frames = {c.name: len(c.values) for c in self.controls if c.frames}
+        self._uses = self._needs()
+        self.points = table.grid(self.controls)
+        self._entries = None
+        self._fill()
+        super().__init__(spec=_json(self._payload()))
+        self.on_msg(self._answer)
+
+    # -- what the views read -----------------------------------------------------------------
+
+    def _needs(self):
+        """key -> list of (layer, panel or None, Need); refuses names no control has."""
+        uses = {}
+        placed = [(layer, panel) for panel in self.panels for layer in panel.layers]
+        for layer, panel in placed + [(bars, None) for bars in self.side]:
+            for role in ("over", "until"):
+                name = getattr(layer, role)
+                if name is not None and name not in self._frames:
+                    raise ValueError(
+                        f"{type(layer).__name__}: {role}={name!r} must name a Slider with "
+                        f"frames=True, there are {sorted(self._frames)}"
+                    )
+            for need in layer.needs():
+                uses.setdefault(need.key, []).append((layer, panel, need))
+        names = {c.name for c in self.controls}
+        for name, _, _ in fields(self.summary):
+            if name not in names:
+                uses.setdefault(name, [])
+        both = sorted(names & set(uses))
+        if both:
+            raise ValueError(f"Explorer: {both} name both a control and an array")
+        return uses
+
+    def _evaluate(self, params) -> dict[str, np.ndarray]:
+        """`compute` at `params`, checked; planar arrays by entry name (``paths.x``, ``paths.y``)."""
+        where = "compute(" + ", ".join(f"{k}={v!r}" for k, v in params.items()) + ")"
+        try:
+            result = self.compute(**params)
+        except Exception as error:
+            raise RuntimeError(f"{where} raised {type(error).__name__}: {error}") from error
+        if not isinstance(result, dict):
+            raise TypeError(f"{where} must return a dict of arrays, found {type(result).__name__}")
+        missing = sorted(set(self._uses) - set(result))
+        if missing:
+            raise ValueError(f"{where} lacks {missing}, which the views need; it has {sorted(result)}")
+        out = {}
+        for key, uses in self._uses.items():
+            array = table.as_array(result[key], f"{where}: {key!r}")
+            for layer, panel, need in uses:
+                self._check_shape(where, layer, need, array)
+                for axis in need.axes:
+                    log = panel is not None and panel.is_log(layer, axis)
+                    if log and (array <= 0).any():
+                        raise ValueError(
+                            f"{where}: {key!r} must be positive on a log axis, found "
+                            f"{array.min():.3g} (NaN is a gap)"
+                        )
+            if _is_pair(uses):
+                out.update({f"{key}.x": array[..., 0], f"{key}.y": array[..., 1]})
+            else:
+                out[key] = array
+        for layer, panel in [(b, None) for b in self.side] + [
+            (x, p) for p in self.panels for x in p.layers
+        ]:
+            self._check_letters(where, layer, panel, result)
+        if all(np.isnan(a).all() for a in out.values() if a.dtype.kind == "f" and a.size) and any(
+            a.dtype.kind == "f" for a in out.values()
+        ):
+            raise ValueError(f"{where}: every number is NaN")
+        self._check_same(where, out)
+        return out
+
+    def _check_shape(self, where, layer, need, array):
+        shapes = [s for s in need.shapes if _matches(s, array.shape)]
+        if not shapes:
+            wanted = " or ".join("(" + ", ".join(s) + ")" for s in need.shapes)
+            raise ValueError(
+                f"{where}: {need.key!r} must have shape {wanted} for {type(layer).__name__}, "
+                f"found {array.shape}"
+            )
+        if need.whole and array.dtype.kind != "i":
+            raise TypeError(
+                f"{where}: {need.key!r} holds classes and must be integers, found {array.dtype}"
+            )
+        if need.whole and not hasattr(layer, "tints") or need.whole and layer.tints:
+            top = len(layer.colors) - 1
+            if array.size and not 0 <= array.min() <= array.max() <= top:
+                raise ValueError(
+                    f"{where}: classes in {need.key!r} must be 0 to {top} (one colour each), found "
+                    f"{array.min()} to {array.max()}"
+                )
+        if 0 in array.shape:
+            raise ValueError(f"{where}: {need.key!r} is empty, shape {array.shape}")
+
+    def _check_letters(self, where, layer, panel, result):
+        """Arrays of one layer agree on the axes they share."""
+        sizes = {"F": (layer.over, self._frames[layer.over])} if layer.over else {}
+        if isinstance(layer, Bars):
+            sizes["B"] = ("labels" if layer.labels else "edges", len(layer.colors))
+        for need in layer.needs():
+            shape = tuple(np.shape(result[need.key]))
+            letters = next(s for s in need.shapes if _matches(s, shape))
+            for letter, n in zip(letters, shape, strict=True):
+                name, known = sizes.setdefault(letter, (need.key, n))
+                if letter != "2" and letter != "S" and n != known:
+                    raise ValueError(
+                        f"{where}: {need.key!r} has {n} along {letter}, {name!r} has {known}"
+                    )
+
+    def _check_same(self, where, arrays):
+        if self._entries is None:
+            return
+        for entry in self._entries:
+            if arrays[entry.name].shape != entry.shape:
+                raise ValueError(
+                    f"{where}: {entry.name!r} has shape {arrays[entry.name].shape}, but "
+                    f"{entry.shape} at the first grid point; shapes must not change"
+                )
+
+    # -- the table ---------------------------------------------------------------------------
+
+    def _fill(self):
+        """Compute the whole grid; set entries, the packed table, axis ranges and default values."""
+        rows = []
+        for params in self.points:
+            rows.append(self._evaluate(params))
+            if self._entries is None:
+                self._entries = [self._entry(name, a) for name, a in rows[0].items()]
+        columns = {e.name: np.stack([row[e.name] for row in rows]) for e in self._entries}
+        for entry in self._entries:
+            values = columns[entry.name]
+            entry.whole = bool(values.dtype.kind == "i" and np.ptp(values) < table.GAP)
+            if np.isnan(values).all():
+                raise ValueError(f"Explorer: {entry.name!r} is NaN over the whole grid")
+        self._data, sizes = table.pack(self._entries, columns)
+        if len(self._data) > table.LIMIT:
+            listed = ", ".join(
+                f"{e.name} {'x'.join(map(str, e.shape)) or 'scalar'}: {sizes[e.name]:,} bytes"
+                for e in sorted(self._entries, key=lambda e: -sizes[e.name])
+            )
+            raise ValueError(
+                f"Explorer: the table takes {len(self._data):,} bytes, at most {table.LIMIT:,} are "
+                f"allowed, over {len(self.points)} grid points ({listed}). Use fewer grid values, "
+                "fewer paths or steps, or a slider with frames=True."
+            )
+        start = table.canonical(self.controls, {c.name: c.default for c in self.controls})
+        self.default = rows[self.points.index(start)]
+        self._columns = columns
+        for panel in self.panels:
+            panel.found = {axis: self._limits(panel, axis) for axis in "xy"}
+
+    def _entry(self, name, array):
+        key, _, part = name.partition(".")
+        uses = self._uses[key]
+        logs = {
+            panel is not None and panel.is_log(layer, axis)
+            for layer, panel, need in uses
+            for axis in (part or need.axes)
+            if axis in need.axes
+        }
+        if len(logs) > 1:
+            raise ValueError(f"Explorer: {name!r} lies on a linear and on a log axis; use two keys")
+        coarse = array.ndim >= 2 and any(need.axes != "y" for _, _, need in uses)
+        return table.Entry(name, array.shape, False, logs == {True}, coarse)
+
+    def _limits(self, panel, axis):
+        """Range of an axis over the whole table, a little wider, to three digits."""
+        if panel.lim[axis] is not None:
+            return [float(v) for v in panel.lim[axis]]
+        found, pad = [], 0.04
+        for layer in panel.layers:
+            if hasattr(layer, "xlim"):
+                found += [np.array(getattr(layer, axis + "lim"), float)]
+                pad = 0.0 if type(layer).__name__ == "Heatmap" else pad
+            if isinstance(layer, Bars) and axis == "y":
+                found.append(np.array(layer.limits or [0.0], float))
+            if isinstance(layer, Bars) and axis == "x" and layer.edges:
+                found.append(np.array(layer.edges, float))
+            for need in layer.needs():
+                if axis in need.axes:
+                    name = need.key + ("." + axis if need.shapes[0].endswith("2") else "")
+                    found.append(self._columns[name].ravel())
+            if not isinstance(getattr(layer, "at", ""), str) and layer.axis == axis:
+                found.append(np.array([layer.at], float))
+        if not found or (axis == "x" and panel.bands):
+            return [0.0, 1.0]
+        values = np.concatenate(found).astype(float)
+        values = np.log10(values) if panel.log[axis] else values
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        if low == high:
+            low, high = low - 0.5, high + 0.5
+        grounded = axis == "y" and any(isinstance(x, Bars) for x in panel.layers) and low == 0.0
+        if axis == "x" and not panel.equal and not any(n.axes == "xy" for x in panel.layers for n in x.needs()):
+            pad = 0.0 if panel.log["x"] else min(pad, 0.0)
+        low, high = low - (0 if grounded else pad * (high - low)), high + pad * (high - low)
+        if panel.log[axis]:
+            low, high = 10.0**low, 10.0**high
+        return [float(f"{low:.3g}"), float(f"{high:.3g}")]
+
+    def lookup(self) -> dict[str, np.ndarray]:
+        """The table as the page decodes it: name to ``(grid points, *shape)``, for tests."""
+        return table.unpack(self._data, self._entries, len(self.points))
+
+    # -- what is shown -----------------------------------------------------------------------
+
+    def _payload(self, still=None):
+        controls = []
+        for c in self.controls:
+            controls.append({**c.spec(), "enabled": enabled_spec(c, self.controls)})
+        panels = [self._panel_spec(panel) for panel in self.panels]
+        payload = {
+            "id": self.id,
+            "title": label_text(self.title),
+            "alt": self.alt,
+            "controls": controls,
+            "panels": panels,
+            "side": [self._layer_spec(bars, None) for bars in self.side],
+            "arrays": [e.spec() for e in self._entries],
+            "summary": self.summary,
+            "animate": self.animate,
+            "seconds": self.seconds,
+            "data": self._data,
+            "chrome": chrome(self),
+        }
+        if still is not None:
+            payload["still"] = still
+        return payload
+
+    def _panel_spec(self, panel):
+        return {
+            "layers": [self._layer_spec(layer, panel) for layer in panel.layers],
+            "x": {"lim": panel.found["x"], "log": panel.log["x"], "grid": panel.grid["x"]},
+            "y": {"lim": panel.found["y"], "log": panel.log["y"], "grid": panel.grid["y"]},
+            "equal": panel.equal,
+            "bands": panel.bands,
+        }
+
+    def _layer_spec(self, layer, panel):
+        spec = layer.spec()
+        kind = spec["kind"]
+        if kind == "field":
+            u, v = (self._columns[f"{layer.vectors}.{a}"] for a in "xy")
+            spec["longest"] = float(f"{np.nanmax(np.hypot(u, v)) or 1.0:.3g}")
+        if kind == "heatmap" and not layer.tints:
+            spec["limits"] = self.color_limits(layer)
+        if kind == "bars" and panel is None:
+            spec["limits"] = self.bar_limits(layer)
+        return spec
+
+    def color_limits(self, layer) -> list[float]:
+        """Values at the two ends of a heatmap's colours."""
+        if layer.limits is not None:
+            return [float(v) for v in layer.limits]
+        values = self._columns[layer.values]
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        if layer.colors == "diverging":
+            low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))
+        return [float(f"{low:.3g}"), float(f"{high if high > low else low + 1:.3g}")]
+
+    def bar_limits(self, bars) -> list[float]:
+        """Values at the two ends of a side bar."""
+        if bars.limits is not None:
+            return [float(v) for v in bars.limits]
+        values = self._columns[bars.values]
+        return [min(0.0, float(f"{np.nanmin(values):.3g}")), float(f"{np.nanmax(values):.3g}") or 1.0]
+
+    def value_at(self, name, index=None, bars=None):
+        """A number of the default state, at the default frame where the array has frames."""
+        array = self.default[name]
+        if bars is not None and bars.over and array.ndim == 2:
+            control = next(c for c in self.controls if c.name == bars.over)
+            array = array[control.index]
+        return float(array if index is None else array[index])
+
+    def sentence(self) -> str:
+        """The default state in words (what screen readers are told after a change)."""
+        settings = {c.name: c.default for c in self.controls}
+        parts = [
+            f"{label_text(c.label or c.name)} {c.text(c.default)}"
+            for c in self.controls
+            if table.in_use(c, settings)
+        ]
+        text = ", ".join(parts) + "."
+        if not self.summary:
+            return text[0].upper() + text[1:]
+        by_name = {c.name: c for c in self.controls}
+
+        def write(match):
+            (name, index, spec) = fields(match[0])[0]
+            if name in by_name:
+                return by_name[name].text(by_name[name].default)
+            return format_value(self.value_at(name, index), spec)
+
+        text += " " + re.sub(r"\{[^{}]*\}", write, self.summary)
+        return text[0].upper() + text[1:]
+
+    def __repr__(self):
+        held = ", ".join(f"{c.name} ({len(c.values)} values)" for c in self.controls)
+        points = "1 grid point" if len(self.points) == 1 else f"{len(self.points)} grid points"
+        return f"Explorer {label_text(self.title)!r}: {held}; {points}."
+
+    def _repr_html_(self):
+        """The static form. The book's build puts the controls and the still picture in the page."""
+        from .still import still
+
+        payload = _json(self._payload(still(self)))
+        return (
+            f'<div class="im-explorer" id="{self.id}" data-im-explorer="{self.id}">'
+            f"<p><b>Explorer: {label_html(self.title)}.</b> {label_html(self.alt)} "
+            "Run this cell to move its controls, or read it in the book.</p>"
+            f'<script type="application/json">{payload}</script></div>'
+        )
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**data, "text/html": self._repr_html_(), "text/plain": repr(self)}, metadata
+
+    # -- live --------------------------------------------------------------------------------
+
+    def _answer(self, _widget, message, _buffers):
+        """Compute at the reader's values; a failure is shown in the widget and raised here."""
+        if not isinstance(message, dict) or message.get("kind") != "compute":
+            return
+        number = message.get("number")
+        started = time.perf_counter()
+        try:
+            arrays = self.at(self._decode(message.get("params", {})))
+        except Exception as error:
+            self.send({"kind": "error", "number": number, "message": f"{error}"})
+            raise
+        self.send(
+            {
+                "kind": "result",
+                "number": number,
+                "names": list(arrays),
+                "ms": round(1e3 * (time.perf_counter() - started), 1),
+            },
+            [np.ascontiguousarray(a, "<f4").tobytes() for a in arrays.values()],
+        )
+
+    def _decode(self, params):
+        """The page names options by their position."""
+        options = {c.name: c.options for c in self.controls if c.kind == "choice"}
+        return {k: options[k][v] if k in options else v for k, v in params.items()}
+
+    def at(self, params: dict) -> dict[str, np.ndarray]:
+        """`compute` at any values the controls allow, checked as at construction."""
+        by_name = {c.name: c for c in self.controls if not c.frames}
+        if set(params) != set(by_name):
+            raise ValueError(f"params must be {sorted(by_name)}, found {sorted(params)}")
+        checked = {name: by_name[name].check(value) for name, value in params.items()}
+        return self._evaluate(table.canonical(self.controls, checked))
+
+
+def _controls(controls):
+    controls = list(controls)
+    for c in controls:
+        if not isinstance(c, (Slider, Choice)):
+            raise TypeError(f"Explorer: controls must be Slider or Choice, found {type(c).__name__}")
+    names = [c.name for c in controls]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"Explorer: controls must have different names, found {names}")
+    for c in controls:
+        enabled_spec(c, controls)
+    return controls
+
+
+def _panels(view):
+    views = list(view) if isinstance(view, (list, tuple)) else [view]
+    panels = [Panel(v) if isinstance(v, _Layer) else v for v in views]
+    if not panels or not all(isinstance(p, Panel) for p in panels):
+        raise TypeError(
+            f"Explorer: view must be a Panel, a layer or a list of them, found "
+            f"{[type(v).__name__ for v in views]}"
+        )
+    return panels
+
+
+def _matches(letters, shape):
+    return len(letters) == len(shape) and all(
+        letter != "2" or n == 2 for letter, n in zip(letters, shape, strict=True)
+    )
+
+
+def _is_pair(uses):
+    """Whether the arrays end in (x, y), which the page keeps as two."""
+    return any(need.shapes[0].endswith("2") for _, _, need in uses)
+
+
+def _json(payload) -> str:
+    """Sorted, compact, and safe inside a script element."""
+    text = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def encode(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
