@@ -205,22 +205,38 @@ def planar_triangle(degrees: float, *, lengths: tuple[float, float] = (1.0, 1.0)
 
 
 def random_simplex(
-    m: int, d: int, *, generator: torch.Generator, obtuse: bool = True, lengths: tuple[float, float] = (1.0, 1.0)
+    m: int,
+    d: int,
+    *,
+    generator: torch.Generator,
+    obtuse: tuple[float, float] | None = None,
+    lengths: tuple[float, float] = (1.0, 1.0),
 ) -> Tensor:
-    """Points (m + 1, d), float64, of a random simplex with right (`obtuse=False`) or obtuse angles at the first.
+    """Points (m + 1, d), float64, of a random simplex with right or obtuse angles at the first.
 
-    Edge lengths are uniform between the two `lengths`. Obtuse cosines are uniform in (-1/(m-1), 0),
-    which keeps the Gram matrix positive definite. The whole is rotated and shifted at random.
+    Args:
+        m: number of edges, at most d.
+        d: dimension.
+        generator: source of all randomness; nothing else is drawn from.
+        obtuse: None for right angles; ``(low, high)`` within (0, 1) for cosines uniform between
+            ``-high / (m - 1)`` and ``-low / (m - 1)``, which keeps the Gram matrix positive definite.
+        lengths: edge lengths are uniform between these two.
+
+    The whole is rotated and shifted at random.
     """
     if not 1 <= m <= d:
         raise ValueError(f"m must be between 1 and d = {d}, found {m}")
-    gram = torch.eye(m).double()
-    if obtuse and m > 1:
-        cosines = torch.rand(m, m, generator=generator, dtype=torch.float64).triu(1) / (m - 1)
+
+    def uniform(low, high, *shape):
+        return low + (high - low) * torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+    gram = torch.eye(m, dtype=torch.float64)
+    if obtuse is not None and m > 1:
+        if not 0 < obtuse[0] <= obtuse[1] < 1:
+            raise ValueError(f"obtuse must be (low, high) with 0 < low <= high < 1, found {obtuse}")
+        cosines = uniform(*obtuse, m, m).triu(1) / (m - 1)
         gram = gram - cosines - cosines.T
     frame = torch.linalg.qr(torch.randn(d, d, generator=generator, dtype=torch.float64)).Q
-    low, high = lengths
-    L = low + (high - low) * torch.rand(m, generator=generator, dtype=torch.float64)
-    edges = L[:, None] * (torch.linalg.cholesky(gram) @ frame[:m])
+    edges = uniform(*lengths, m)[:, None] * (torch.linalg.cholesky(gram) @ frame[:m])
     corner = torch.randn(d, generator=generator, dtype=torch.float64)
     return torch.cat([corner[None], corner + edges])

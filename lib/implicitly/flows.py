@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from ._validate import choice, matrix, number, whole
-from .denoisers import ramp
 
 __all__ = [
     "KINDS",
     "SCHEDULES",
     "classify",
+    "counted_as_zero",
     "end_probabilities",
     "off_edge_share",
     "probability_flow",
@@ -316,6 +316,28 @@ def end_probabilities(p_0: float, p_L: float, m: int) -> tuple[float, float, flo
     return training, vertex - training, 1 - vertex
 
 
-def middle(c: Tensor, length: Tensor | float, rho: float) -> Tensor:
-    """Whether coordinates lie strictly inside the middle band, same shape as `c`."""
-    return (ramp(c, length, rho) > 0) & (ramp(c, length, rho) < length)
+def counted_as_zero(length: float, rho_T: float, ratio: float, *, tolerance: float) -> tuple[float, float]:
+    """Start coordinates whose end the probability flow leaves within ``tolerance * length`` of 0.
+
+    Inverts claim score-flow/C3 for orthogonal data, so that shares counted with a tolerance and at
+    ``ratio = sigma_0 / sigma_T > 0`` can be compared with exact probabilities. Those counted as L are
+    the mirror image, ``(length - high, length - low)``.
+
+    Args:
+        length: edge length.
+        rho_T: radius of the balls at the start, below ``length / 2``.
+        ratio: sigma_0 / sigma_T, in (0, 1].
+        tolerance: as in :func:`classify`, below 1/2.
+
+    Returns:
+        The interval ``(low, high)``.
+    """
+    number("length", length, above=0.0)
+    number("rho_T", rho_T, at_least=0.0, below=length / 2)
+    number("ratio", ratio, above=0.0)
+    number("tolerance", tolerance, above=0.0, below=0.5)
+    near = tolerance * length
+    if near <= rho_T * ratio:  # within the flat part at the end: c_0 = ratio * c_T
+        return -near / ratio, near / ratio
+    slope = (length - 2 * rho_T * ratio) / (length - 2 * rho_T)
+    return -near / ratio, length / 2 - (length / 2 - near) / slope

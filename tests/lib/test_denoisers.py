@@ -37,7 +37,7 @@ def test_ramp_refuses_rho_out_of_range(rho):
         ramp(torch.zeros(1), 1.0, rho)
 
 
-@pytest.mark.parametrize("obtuse", [False, True])
+@pytest.mark.parametrize("obtuse", [None, (0.05, 0.95)])
 @pytest.mark.parametrize("m, d", [(1, 1), (2, 2), (3, 5), (6, 6)])
 def test_every_ball_goes_to_its_centre(obtuse, m, d):
     points = random_simplex(m, d, generator=generator(m), obtuse=obtuse, lengths=(0.7, 2.0))
@@ -49,7 +49,7 @@ def test_every_ball_goes_to_its_centre(obtuse, m, d):
 
 
 def test_commutes_with_rigid_motions():
-    points = random_simplex(3, 4, generator=generator(1))
+    points = random_simplex(3, 4, generator=generator(1), obtuse=(0.2, 0.8))
     turn = torch.linalg.qr(torch.randn(4, 4, generator=generator(2), dtype=torch.float64)).Q
     y = torch.randn(50, 4, generator=generator(3), dtype=torch.float64)
     moved = SimplexDenoiser.from_points(points @ turn + 1.0)
@@ -133,14 +133,16 @@ def test_empirical_bayes_survives_tiny_noise():
 def test_random_simplex_is_what_it_says_and_leaves_the_global_seed():
     before = torch.get_rng_state()
     for m in (1, 2, 4):
-        h = SimplexDenoiser.from_points(random_simplex(m, 5, generator=generator(), obtuse=True))
+        h = SimplexDenoiser.from_points(random_simplex(m, 5, generator=generator(), obtuse=(0.05, 0.95)))
         off = h.gram - torch.eye(m)
         assert (off[~torch.eye(m, dtype=bool)] < 0).all()
-        right = SimplexDenoiser.from_points(random_simplex(m, 5, generator=generator(), obtuse=False))
+        right = SimplexDenoiser.from_points(random_simplex(m, 5, generator=generator()))
         assert (right.gram - torch.eye(m)).abs().max() < 1e-13
     assert torch.equal(before, torch.get_rng_state())
     with pytest.raises(ValueError, match=r"m must be between 1 and d = 2, found 3"):
         random_simplex(3, 2, generator=generator())
+    with pytest.raises(ValueError, match=r"obtuse must be .low, high. with 0 < low"):
+        random_simplex(2, 2, generator=generator(), obtuse=(0.5, 1.0))
 
 
 def test_ball_samples():

@@ -9,6 +9,7 @@ from implicitly.denoisers import EmpiricalBayes, LineDenoiser, SimplexDenoiser, 
 from implicitly.flows import (
     SCHEDULES,
     classify,
+    counted_as_zero,
     end_probabilities,
     off_edge_share,
     probability_flow,
@@ -61,13 +62,15 @@ def test_score_flow_exact_at_the_unstable_point_and_time_zero():
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_probability_flow_is_a_straight_line_whatever_the_schedule(schedule):
-    points = random_simplex(3, 5, generator=generator(4), obtuse=False, lengths=(0.8, 1.5))
+    points = random_simplex(3, 5, generator=generator(4), lengths=(0.8, 1.5))
     h = SimplexDenoiser.from_points(points)
     x = points[0] + starts(30, 5)
     exact = probability_flow_exact(x, h, 0.2, 0.002, alpha=1.5)
     reference = solve_probability_flow(x, h, 0.2, 0.002, schedule=schedule, alpha=1.5)
     assert (reference - exact).abs().max() < 1e-8
-    one_step = probability_flow(x, h, torch.tensor([0.2, 0.002], dtype=torch.float64), alpha=1.5, method="euler", variable="sigma")
+    one_step = probability_flow(
+        x, h, torch.tensor([0.2, 0.002], dtype=torch.float64), alpha=1.5, method="euler", variable="sigma"
+    )
     assert (one_step - exact).abs().max() < 1e-12
 
 
@@ -116,7 +119,7 @@ def test_off_edge_share_limits():
 
 def test_vertex_condition_is_the_fixed_point_equation():
     for seed in range(20):
-        points = random_simplex(1 + seed % 4, 5, generator=generator(seed), lengths=(0.5, 1.5))
+        points = random_simplex(1 + seed % 4, 5, generator=generator(seed), obtuse=(0.01, 0.99), lengths=(0.5, 1.5))
         h = SimplexDenoiser.from_points(points)
         rho = 0.4 * float(h.L.min())
         members, places = h.vertices()
@@ -141,6 +144,20 @@ def test_end_probabilities_by_enumeration():
         assert end_probabilities(p_0, p_L, m) == pytest.approx(totals.tolist(), abs=1e-14)
     with pytest.raises(ValueError, match=r"p_0 . p_L must be at most 1"):
         end_probabilities(0.7, 0.7, 2)
+
+
+@pytest.mark.parametrize("tolerance", [1e-6, 0.01, 0.1, 0.3])
+@pytest.mark.parametrize("ratio", [0.9, 0.3, 1e-3, 1e-9])
+def test_counted_as_zero_brackets_the_exact_end(tolerance, ratio):
+    low, high = counted_as_zero(1.5, 0.2, ratio, tolerance=tolerance)
+    edge = SimplexDenoiser.from_points(torch.tensor([[0.0], [1.5]], dtype=torch.float64))
+    for start, side in [(low, -1), (high, 1)]:
+        around = torch.tensor([[start * (1 - 1e-6)], [start * (1 + 1e-6)]], dtype=torch.float64)
+        end = probability_flow_exact(around, edge, 0.2, 0.2 * ratio)
+        inside = classify(end, 1.5, tolerance=tolerance)
+        assert inside.tolist() == [0, 2], (side, end)
+    mirrored = probability_flow_exact(torch.tensor([[1.5 - high + 1e-9]], dtype=torch.float64), edge, 0.2, 0.2 * ratio)
+    assert classify(mirrored, 1.5, tolerance=tolerance).item() == 0
 
 
 def test_bayes_flow_carries_the_noisy_law():
