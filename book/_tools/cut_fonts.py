@@ -164,6 +164,71 @@ def figure_faces(modules: Path) -> None:
     shutil.copyfile(modules / "@fontsource-variable/hanken-grotesk/LICENSE", FIGURES / "OFL.txt")
 
 
+def wordmark(modules: Path) -> None:
+    """The word in the display face as outlines; the i's dots are a disc and a ring of our own."""
+    from fontTools.pens.boundsPen import BoundsPen
+    from fontTools.pens.svgPathPen import SVGPathPen
+    from fontTools.pens.transformPen import TransformPen
+
+    source = modules / "@fontsource-variable/newsreader/files/newsreader-latin-opsz-normal.woff2"
+    font = instancer.instantiateVariableFont(TTFont(source), {"opsz": 72, "wght": 460})
+    glyphs, names, advance = font.getGlyphSet(), font.getBestCmap(), font["hmtx"]
+    kerning = _kerning(font)
+    scale, x, paths, dots, before = 100 / font["head"].unitsPerEm, 0, [], [], None
+    for letter in "Impl\u0131c\u0131tly":
+        name = names[ord(letter)]
+        x += kerning.get((before, name), 0)
+        pen = SVGPathPen(glyphs, lambda v: f"{v:.1f}".rstrip("0").rstrip(".") or "0")
+        glyphs[name].draw(TransformPen(pen, (scale, 0, 0, -scale, x * scale, 80)))
+        paths.append(pen.getCommands())
+        if letter == "\u0131":
+            box, dotted = BoundsPen(glyphs), BoundsPen(glyphs)
+            glyphs[name].draw(box)
+            glyphs[names[ord("i")]].draw(dotted)
+            # the stem's middle: left of the box's, because of the foot's serifs
+            dots.append(((x + (box.bounds[0] + box.bounds[2]) / 2) * scale,
+                         80 - (dotted.bounds[3] - 130) * scale))
+        x += advance[name][0]
+        before = name
+    (ax, ay), (bx, by) = dots
+    drawing = (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="2 8 {x * scale - 4:.0f} 96" '
+               f'aria-hidden="true" focusable="false"><path fill="currentColor" d="{"".join(paths)}"/>'
+               f'<circle class="im-w-disc" cx="{ax:.1f}" cy="{ay:.1f}" r="6.6"/>'
+               f'<circle class="im-w-ring" cx="{bx:.1f}" cy="{by:.1f}" r="5.2"/></svg>\n')
+    (ROOT / "book/_static/wordmark.svg").write_text(drawing)
+    print(f"book/_static/wordmark.svg  {len(drawing):,} bytes")
+
+
+def _kerning(font: TTFont) -> dict:
+    """Pair adjustments of a font's `kern` feature, as far as glyph pairs and classes go."""
+    pairs: dict = {}
+    if "GPOS" not in font:
+        return pairs
+    table = font["GPOS"].table
+    wanted = {i for f in table.FeatureList.FeatureRecord if f.FeatureTag == "kern"
+              for i in f.Feature.LookupListIndex}
+    letters = [font.getBestCmap()[ord(c)] for c in "Impl\u0131ctly"]
+    for index in sorted(wanted):
+        for sub in table.LookupList.Lookup[index].SubTable:
+            sub = getattr(sub, "ExtSubTable", sub)
+            if sub.LookupType != 2:
+                continue
+            for a in letters:
+                if a not in sub.Coverage.glyphs:
+                    continue
+                for b in letters:
+                    value = None
+                    if sub.Format == 1:
+                        records = sub.PairSet[sub.Coverage.glyphs.index(a)].PairValueRecord
+                        value = next((r.Value1 for r in records if r.SecondGlyph == b), None)
+                    else:
+                        record = sub.Class1Record[sub.ClassDef1.classDefs.get(a, 0)]
+                        value = record.Class2Record[sub.ClassDef2.classDefs.get(b, 0)].Value1
+                    if value is not None and getattr(value, "XAdvance", 0):
+                        pairs.setdefault((a, b), value.XAdvance)
+    return pairs
+
+
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not (Path(arguments[0]) / PACKAGES[0]).is_dir():
         print(__doc__)
@@ -175,6 +240,7 @@ def main(arguments: list[str]) -> int:
     text_faces(modules)
     maths(modules)
     figure_faces(modules)
+    wordmark(modules)
     return 0
 
 

@@ -1,0 +1,310 @@
+"""The book's look on top of sphinx-book-theme: chapter openers, numbering, buttons, lean output.
+
+What each part does is said at its function.  Nothing here imports the library.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+import css_purge
+import landing
+from docutils import nodes
+from katex_math import render_text
+from sphinx.errors import ExtensionError
+
+HERE = Path(__file__).parent
+VIGNETTES = HERE.parent / "_static" / "vignettes"
+# every chapter must run within this (a test holds it), so the page may say it
+RUNS_IN = "under 30 s on two cores"
+BOXES = {"theorem", "lemma", "corollary", "proposition", "definition", "observation", "property",
+         "conjecture", "claim", "assumption", "axiom", "criterion", "remark", "example"}
+
+
+def slug_of(docname: str) -> str | None:
+    folder, _, name = docname.partition("/")
+    return name if folder == "chapters" and name else None
+
+
+# --- numbering ---------------------------------------------------------------------------------
+
+
+def number_chapters_by_plan() -> None:
+    """Give a chapter its number in the plan, whatever chapters have landed before it.
+
+    Sphinx counts the chapters that exist, so that a chapter's theorems would change their numbers
+    each time an earlier one lands.  Must be called after sphinx_multitoc_numbering is set up.
+    """
+    from sphinx.environment.collectors.toctree import TocTreeCollector
+
+    count = TocTreeCollector.assign_section_numbers
+    if getattr(count, "by_plan", False):
+        return
+    fixed = {f"chapters/{slug}": chapter["number"] for slug, chapter in landing.planned().items()}
+
+    def renumber(node, number: int) -> None:
+        for reference in node.findall(nodes.reference):
+            if reference.get("secnumber"):
+                reference["secnumber"] = [number, *reference["secnumber"][1:]]
+
+    @functools.wraps(count)
+    def assign(self, env):
+        before = dict(env.toc_secnumbers)
+        changed = set(count(self, env))
+        for docname, number in fixed.items():
+            if docname not in env.toc_secnumbers:
+                continue
+            sections = env.toc_secnumbers[docname]
+            env.toc_secnumbers[docname] = {
+                anchor: value and (number, *value[1:]) for anchor, value in sections.items()}
+            renumber(env.tocs[docname], number)
+            title = env.titles.get(docname)
+            if title is not None and title.get("secnumber"):
+                title["secnumber"] = [number, *title["secnumber"][1:]]
+            if env.toc_secnumbers[docname] != before.get(docname):
+                changed.add(docname)
+            else:
+                changed.discard(docname)
+        return list(changed)
+
+    assign.by_plan = True
+    TocTreeCollector.assign_section_numbers = assign
+
+
+# --- chapter opener ----------------------------------------------------------------------------
+
+
+@functools.cache
+def bibliography(path: str):
+    from pybtex.database import parse_file
+
+    return parse_file(path, bib_format="bibtex").entries
+
+
+def _paper(app, docname: str, key: str) -> str:
+    for name in app.config.bibtex_bibfiles:
+        entries = bibliography(str(Path(app.srcdir) / name))
+        if key in entries:
+            entry = entries[key]
+            break
+    else:
+        raise ExtensionError(f"{app.env.doc2path(docname)}: implicitly.paper is {key!r}, which is in "
+                             f"none of {app.config.bibtex_bibfiles}")
+    names = ", ".join(" ".join(person.prelast_names + person.last_names)
+                      for person in entry.persons.get("author", []))
+    fields = entry.fields
+    address = fields.get("url") or (f"https://arxiv.org/abs/{fields['eprint']}"
+                                    if "eprint" in fields else "")
+    title = html.escape(re.sub(r"[{}]", "", fields["title"]))
+    if address:
+        title = f'<a href="{html.escape(address)}">{title}</a>'
+    return f"{title}<br>{html.escape(names)}, {html.escape(fields.get('year', ''))}"
+
+
+def _facts(app, doctree, docname: str, meta: dict) -> str:
+    slug = slug_of(docname)
+    claims = landing.stored_claims(Path(app.env.doc2path(docname)))
+    boxes = {i for node in doctree.findall(nodes.Element) for i in node.get("ids", ())
+             if re.fullmatch(re.escape(slug) + r"/C\d+", i)}
+    held = {c["id"] for c in claims} - {c["id"] for c in claims if not c["holds"]}
+    stated = len(boxes | {c["id"] for c in claims})
+    rows = []
+    if meta.get("paper"):
+        rows.append(("Paper", _paper(app, docname, meta["paper"])))
+    if stated:
+        count = f'{stated} stated, <span class="im-ok">{len(held)} hold</span>'
+        if "book/claims" in app.env.found_docs:
+            uri = app.builder.get_relative_uri(docname, "book/claims")
+            count = f'<a href="{uri}">{count}</a>'
+        rows.append(("Claims", count))
+    rows.append(("Runs in", html.escape(str(meta.get("runs_in", RUNS_IN)))))
+    for label, key in (("You need", "needs"), ("Kernel", "kernel")):
+        if meta.get(key):
+            value = meta[key]
+            text = ", ".join(value) if isinstance(value, list) else str(value)
+            rows.append((label, render_text(text)))
+    cells = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in rows)
+    return f'<dl class="im-facts">{cells}</dl>'
+
+
+def open_chapter(app, doctree, docname: str) -> None:
+    """doctree-resolved: eyebrow, question, facts and vignette around a chapter's title."""
+    slug = slug_of(docname)
+    if slug is None or app.builder.format != "html":
+        return
+    meta = _metadata(app, docname)
+    title = next(doctree.findall(nodes.title), None)
+    if title is None:
+        return
+    chapter = landing.planned().get(slug)
+    before = ""
+    if chapter:
+        part = chapter["part"]
+        mark = "im-ring" if part["numeral"] == "VI" else "im-disc"
+        before = (f'<p class="im-eyebrow"><b>Chapter {chapter["number"]}</b> <i class="im-dot {mark}">'
+                  f'</i> Part {part["numeral"]}, {html.escape(part["name"])}</p>')
+    vignette = VIGNETTES / f"{slug}.svg"
+    after = ""
+    if meta.get("question"):
+        after += f'<p class="im-question">{render_text(str(meta["question"]))}</p>'
+    if vignette.is_file():
+        after += f'<div class="im-vignette" aria-hidden="true">{vignette.read_text("utf-8")}</div>'
+    after += _facts(app, doctree, docname, meta)
+    parent = title.parent
+    at = parent.index(title)
+    parent.insert(at + 1, nodes.raw("", after, format="html"))
+    if before:
+        parent.insert(at, nodes.raw("", before, format="html"))
+
+
+def _metadata(app, docname: str) -> dict:
+    """The `implicitly` block of a chapter's header (notebook metadata, or a .md's front matter)."""
+    path = Path(app.env.doc2path(docname))
+    if path.suffix == ".ipynb":
+        import json
+
+        return json.loads(path.read_text(encoding="utf-8"))["metadata"].get("implicitly", {})
+    import yaml
+
+    header = re.match(r"---\n(.*?)\n---\n", path.read_text(encoding="utf-8"), re.S)
+    return (yaml.safe_load(header.group(1)) or {}).get("implicitly", {}) if header else {}
+
+
+# --- the body ----------------------------------------------------------------------------------
+
+
+def tidy(app, doctree, docname: str) -> None:
+    """doctree-resolved: order and names that the extensions leave as the page should not have them."""
+    if app.builder.format != "html":
+        return
+    for cell in doctree.findall(nodes.container):
+        if cell.get("nb_element") != "cell_code" or len(cell.children) < 2:
+            continue
+        fold, output = cell.children[0], cell.children[-1]
+        # a cell that only draws: its picture first, then the fold with its source
+        if type(fold).__name__ == "HideCodeCellNode" and "above-input" in fold["classes"]:
+            cell.children = [*cell.children[1:], fold]
+    for node in list(doctree.findall(nodes.Element)):
+        # sphinx-proof gives every box's inside and every proof one and the same id
+        if node.get("ids") in (["proof-content"], ["proof"]):
+            node["ids"] = []
+        classes = node.get("classes", [])
+        if node.get("realtype") and "im-box" not in classes:
+            classes.append("im-box")
+        elif isinstance(node, nodes.admonition) and classes[:2] == ["proof", "proof"]:
+            _proof(node)
+        elif "exercise" in classes:
+            _grade(node)
+        elif "solution" in classes and "dropdown" in classes:
+            _fold(node, "Solution")
+    for table in list(doctree.findall(nodes.table)):
+        # wide tables scroll by themselves, so that the page does not
+        if not isinstance(table.parent, nodes.container) or "im-scroll" not in table.parent["classes"]:
+            box = nodes.container(classes=["im-scroll"])
+            table.replace_self(box)
+            box += table
+
+
+def _proof(node: nodes.Element) -> None:
+    """sphinx-proof writes the word "Proof." into the text: set it apart."""
+    node["classes"] = ["im-proof"]
+    first = next(node.findall(nodes.Text), None)
+    if first is not None and str(first).startswith("Proof. "):
+        parent, at = first.parent, first.parent.index(first)
+        parent[at] = nodes.Text(" " + str(first)[len("Proof. "):])
+        parent.insert(at, nodes.inline("", "Proof.", classes=["im-proof-word"]))
+
+
+def _fold(node: nodes.Element, words: str) -> None:
+    """A box with the class `dropdown` as a native fold: no script, and it prints open."""
+    anchor = f' id="{html.escape(node["ids"][0])}"' if node["ids"] else ""
+    body = [child for child in node.children if not isinstance(child, nodes.title)]
+    opening = nodes.raw("", f'<details class="im-solution"{anchor}><summary>{words}</summary>',
+                        format="html")
+    closing = nodes.raw("", "</details>", format="html")
+    node.replace_self([opening, *body, closing])
+
+
+GRADES = {"easy": 1, "medium": 2, "hard": 3}
+
+
+def _grade(exercise: nodes.Element) -> None:
+    """Difficulty as discs and the word, at the end of an exercise's title."""
+    grade = next((g for g in GRADES if g in exercise["classes"]), None)
+    title = next((c for c in exercise.children if isinstance(c, nodes.title)), None)
+    if grade is None or title is None or "im-graded" in exercise["classes"]:
+        return
+    exercise["classes"].append("im-graded")
+    dots = "".join(f'<i class="im-dot {"im-disc" if i < GRADES[grade] else "im-ring"}"></i>'
+                   for i in range(3))
+    title += nodes.raw("", f' <span class="im-grade">{dots} {grade}</span>', format="html")
+
+
+# --- the page around it ------------------------------------------------------------------------
+
+
+def page_context(app, pagename, templatename, context, doctree):
+    """html-page-context: the few buttons a page has; the landing has a template of its own."""
+    options = app.config.html_theme_options
+    repository = (options.get("repository_url") or "").rstrip("/")
+    branch = options.get("repository_branch") or "main"
+    context["im_wordmark"] = landing.wordmark()
+    buttons = context["im_buttons"] = []
+    path = Path(app.env.doc2path(pagename)) if pagename in app.env.found_docs else None
+    notebook = path is not None and path.suffix == ".ipynb"
+    colab = (options.get("launch_buttons") or {}).get("colab_url")
+    if notebook and colab and "github.com" in repository:
+        name = repository.split("github.com/", 1)[1]
+        buttons.append({"icon": "play", "label": "Run this chapter in Colab",
+                        "url": f"{colab}/github/{name}/blob/{branch}/{quote(pagename)}.ipynb"})
+    if notebook and context.get("sourcename"):
+        buttons.append({"icon": "download", "label": "Download this notebook", "download": True,
+                        "url": context["pathto"](f"_sources/{context['sourcename']}", 1)})
+    if path is not None and repository and options.get("use_edit_page_button"):
+        source = f"{pagename}.md"  # the notebook is generated: what people edit is the Markdown
+        buttons.append({"icon": "pencil", "label": "Edit this page",
+                        "url": f"{repository}/edit/{branch}/{quote(source)}"})
+    # what none of our pages uses: notebooks run elsewhere, and folds are the browser's own
+    unused = ("sphinx-thebe", "thebelab", "togglebutton", "pygments.css", "design-tabs")
+    for files in ("css_files", "script_files"):
+        context[files] = [f for f in context[files]
+                          if not any(u in str(getattr(f, "filename", f) or "") for u in unused)]
+    if pagename == app.config.root_doc:
+        return "landing.html"
+    return None
+
+
+def finish(app, error) -> None:
+    """build-finished: drop what no page uses from the theme's style sheets, fonts and scripts."""
+    if error or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    css_purge.purge_site(out)
+    static = out / "_static"
+    for unused in ("scripts/fontawesome.js", "scripts/bootstrap.js", "vendor/fontawesome",
+                   "sphinx-thebe.js", "sphinx-thebe.css"):
+        css_purge.remove(static / unused)
+    for leftover in [*static.glob("scripts/*.map"), *static.glob("styles/*.map"),
+                     *static.glob("scripts/*.LICENSE.txt")]:
+        leftover.unlink()
+
+
+def configure(app, config) -> None:
+    config.proof_title_format = "%t"  # a theorem's name, without parentheses
+    number_chapters_by_plan()
+
+
+def setup(app):
+    app.setup_extension("landing")
+    app.connect("config-inited", configure)
+    # after the extensions that resolve their own nodes
+    app.connect("doctree-resolved", open_chapter, priority=900)
+    app.connect("doctree-resolved", tidy, priority=910)
+    app.connect("html-page-context", page_context, priority=900)
+    app.connect("build-finished", finish, priority=950)
+    app.add_css_file("tokens.css", priority=190)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
