@@ -7,7 +7,6 @@ Nothing of the library is imported: its files are read.
 """
 
 import base64
-import hashlib
 import html
 import json
 import re
@@ -101,22 +100,24 @@ def _page(app, pagename, templatename, context, doctree):
         "data-im-explorer=" in node.astext() for node in doctree.findall(nodes.raw)
     ):
         return
-    for name, content in assets().items():
-        version = hashlib.sha256(content).hexdigest()[:8]
+    for name in assets():
         if name.endswith(".js"):
-            app.add_js_file(f"{name}?v={version}", loading_method="defer")
+            app.add_js_file(name, loading_method="defer")
         elif name.endswith(".css"):
-            app.add_css_file(f"{name}?v={version}")
+            app.add_css_file(name)
 
 
-def _finished(app, exception):
-    if exception is None and app.builder.format == "html":
+def _write(app, *_):
+    """Before pages are written, since Sphinx then adds the content's hash to the address itself."""
+    if app.builder.format == "html":
+        static = Path(app.outdir) / "_static"
+        static.mkdir(parents=True, exist_ok=True)
         for name, content in assets().items():
-            (Path(app.outdir) / "_static" / name).write_bytes(content)
+            (static / name).write_bytes(content)
 
 
 def setup(app):
     app.connect("doctree-resolved", _resolved)
     app.connect("html-page-context", _page)
-    app.connect("build-finished", _finished)
+    app.connect("builder-inited", _write)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
