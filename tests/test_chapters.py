@@ -220,3 +220,7 @@ def test_each_lint_can_fail(notebook, fault, problem):
     broken = copy.deepcopy(notebook)
     fault(broken)
     assert any(problem in found for found in lint.lint("a-start", broken)), lint.lint("a-start", broken)
+
+
+def test_a_claim_is_shown_once(notebook):
+    assert len(claim_cell(notebook)["outputs"]) == 1

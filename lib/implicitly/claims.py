@@ -68,7 +68,11 @@ class Claim:
         within = f" ± {number_html(self.within)}" if self.within else ""
         return number_html(self.stated) + within
 
-    def _repr_html_(self) -> str:
+    def _ipython_display_(self) -> None:
+        """Nothing: `claim` has shown the claim already, and a cell that ends in one must not show it twice."""
+
+    def box(self) -> str:
+        """HTML of the check: statement, id, verdict, measured and stated value, margin."""
         sign = {"at most": "≤ bound", "at least": "≥ bound", "equals": "stated"}[self.relation]
         verdict = "verified" if self.holds else "refuted"
         ident = html.escape(self.id + (f" · {self.check}" if self.check else ""))
@@ -234,7 +238,7 @@ def _show(result: Claim) -> None:
         print(result)
         return
     display(
-        {"text/plain": str(result), "text/html": result._repr_html_()},
+        {"text/plain": str(result), "text/html": result.box()},
         # nbval never compares metadata: full-precision values may differ in the last digit elsewhere.
         metadata={"implicitly": {"claim": result.as_dict()}},
         raw=True,

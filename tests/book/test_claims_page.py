@@ -23,7 +23,7 @@ TOC = {"parts": [{"caption": "III · A part", "chapters": [{"file": "chapters/de
 def notebook(text, claims):
     outputs = [
         {"output_type": "display_data", "metadata": {"implicitly": {"claim": c.as_dict()}},
-         "data": {"text/plain": str(c), "text/html": c._repr_html_()}}
+         "data": {"text/plain": str(c), "text/html": c.box()}}
         for c in claims
     ]  # fmt: skip
     cells = [

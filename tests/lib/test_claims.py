@@ -93,7 +93,7 @@ def test_stored_data_survives_json_and_names_its_anchor():
     assert data["anchor"] == "check-demo-C2-part-one"
     assert data["seeds"] == [0, 1, 2]
     assert data["display"] == {"measured": "10<sup>−9</sup>", "stated": "10<sup>−6</sup>"}
-    box = result._repr_html_()
+    box = result.box()
     assert 'id="check-demo-C2-part-one"' in box
     assert "Small &lt;enough&gt;." in box
 
