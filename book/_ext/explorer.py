@@ -7,6 +7,7 @@ Nothing of the library is imported: its files are read.
 """
 
 import base64
+import hashlib
 import html
 import json
 import re
