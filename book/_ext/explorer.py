@@ -8,6 +8,7 @@ Nothing of the library is imported: its files are read.
 
 import base64
 import hashlib
+import hashlib
 import html
 import json
 import re
