@@ -4,15 +4,16 @@ A network here has one hidden layer of `width` units and answers one bit,
 
     f(x) = 1{ u_1(x) + ... + u_h(x) + offset > 0 },
 
-where a *unit* is everything that belongs to one hidden neuron: incoming weights, bias, scale and outgoing weight. Each of
-its parameters takes one of a few levels, and the *flat prior* draws all of them independently and uniformly. On a finite
-domain a unit is one of finitely many rows of integers, so a random network is a sum of `width` rows drawn at random
-(:func:`sample_nets`, :func:`truth_tables`), and for small networks the law of its truth table is a convolution that can be
-carried out exactly (:func:`function_law`). Guess and check (:func:`guess_and_check`) draws networks until one fits.
+where a *unit* is everything that belongs to one hidden neuron: incoming weights, bias, scale and outgoing
+weight. Each of its parameters takes one of a few levels, and the *flat prior* draws all of them independently
+and uniformly. On a finite domain a unit is one of finitely many rows of integers, so a random network is a sum
+of `width` rows drawn at random (:func:`sample_nets`, :func:`truth_tables`), and for small networks the law of
+its truth table is a convolution that can be carried out exactly (:func:`function_law`). Guess and check
+(:func:`guess_and_check`) draws networks until one fits.
 
-Everything is integer arithmetic and exact; a net is known by (seed, index) and can be drawn again at any time. Ties: a sum
-of zero answers 0. Sources: Buzaglo et al. 2024 (flat prior, Guess & Check), Harel et al. 2024 (binary weights, thresholds,
-ternary scales). Used by the chapters typical-nets and tempered-overfitting.
+Everything is integer arithmetic and exact; a net is known by (seed, index) and can be drawn again at any time.
+Ties: a sum of zero answers 0. Sources: Buzaglo et al. 2024 (flat prior, Guess & Check), Harel et al. 2024
+(binary weights, thresholds, ternary scales). Used by the chapters typical-nets and tempered-overfitting.
 
 >>> units = relu_units(cube(2))
 >>> tables = truth_tables(units, sample_nets(units, 4, seed=0, count=1000))
@@ -38,7 +39,7 @@ __all__ = [
 ]  # fmt: skip
 
 BLOCK = 4096  # nets drawn from one counter: net i is row i % BLOCK of the stream keyed by (seed, i // BLOCK)
-CHUNK = 16 * BLOCK  # nets held in memory at once
+CHUNK = 8 * BLOCK  # nets looked at together: small enough that their tables stay in the cache
 
 
 def cube(d: int) -> Tensor:
@@ -88,8 +89,8 @@ class Units:
         """The parameters themselves: int64 (..., number of parameters) for settings (...)."""
         shape = tuple(len(level) for level in self.levels)
         digits = np.unravel_index(np.asarray(settings), shape)
-        columns = [torch.tensor(level)[torch.from_numpy(digit)] for level, digit in zip(self.levels, digits)]
-        return torch.stack(columns, -1)
+        pairs = zip(self.levels, digits, strict=True)
+        return torch.stack([torch.tensor(level)[torch.from_numpy(digit)] for level, digit in pairs], -1)
 
 
 def _domain(X) -> Tensor:
@@ -101,9 +102,14 @@ def _domain(X) -> Tensor:
     return X.to(torch.int64)
 
 
+def _kind(tensor: Tensor) -> str:
+    return f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+
+
 def _levels(name: str, levels) -> tuple[int, ...]:
     levels = tuple(levels)
-    if not levels or any(isinstance(v, bool) or not isinstance(v, int) for v in levels) or len(set(levels)) < len(levels):
+    whole_numbers = all(isinstance(v, int) and not isinstance(v, bool) for v in levels)
+    if not levels or not whole_numbers or len(set(levels)) < len(levels):
         raise ValueError(f"{name} must be distinct whole numbers, found {levels!r}")
     return levels
 
@@ -175,8 +181,9 @@ def threshold_units(
 def sample_nets(units: Units, width: int, *, seed: int, count: int, start: int = 0) -> Tensor:
     """Networks number `start` to `start + count` of the flat prior: the settings of their units, int64 (count, width).
 
-    Net i depends on (units.settings, width, seed, i) alone, so a net is stored as its index and drawn again when needed.
-    Random bits: numpy's Philox counter generator, keyed by (seed, i // 4096); integers by rejection, so exactly uniform.
+    Net i depends on (units.settings, width, seed, i) alone, so a net is stored as its index and drawn again when
+    needed. Random bits: numpy's Philox counter generator, keyed by (seed, i // 4096); integers by rejection, so
+    exactly uniform.
     """
     whole("width", width, at_least=1), whole("seed", seed, at_least=0)
     whole("count", count, at_least=0), whole("start", start, at_least=0)
@@ -193,7 +200,7 @@ def sample_nets(units: Units, width: int, *, seed: int, count: int, start: int =
 def truth_tables(units: Units, nets: Tensor, *, offset: int = 0) -> Tensor:
     """What each net answers on the domain: bool (B, P) for settings `nets` (B, width). A sum of zero answers 0."""
     if nets.ndim != 2 or nets.dtype != torch.int64:
-        raise ValueError(f"nets must be int64 of shape (nets, width), found {nets.dtype} {tuple(nets.shape)}")
+        raise ValueError(f"nets must be int64 of shape (nets, width), found {_kind(nets)}")
     if nets.shape[1] * int(units.values.abs().max()) + abs(offset) >= 2**24:
         raise ValueError("the sums of this network do not fit in float32's exact integers (below 2**24)")
     # embedding_bag sums rows of a table: exact here, since float32 holds these integers.
@@ -239,8 +246,8 @@ class FunctionLaw:
 def function_law(units: Units, width: int, *, offset: int = 0) -> FunctionLaw:
     """The law of the truth table of a random network, by enumeration of every setting of its parameters. Exact.
 
-    The sum of `width` independent units is built up one unit at a time. A row of P integers is kept as one whole number in
-    a base large enough that adding rows is adding numbers, so equal sums are merged by one sort.
+    The sum of `width` independent units is built up one unit at a time. A row of P integers is kept as one whole
+    number in a base large enough that adding rows is adding numbers, so equal sums are merged by one sort.
 
     Raises:
         ValueError: the rows or the counts do not fit in 63 bits, or there are too many distinct sums to hold.
@@ -276,8 +283,8 @@ def function_law(units: Units, width: int, *, offset: int = 0) -> FunctionLaw:
 def draw_samples(points: int, size: int, *, seeds: Sequence[int], distinct: bool = False) -> Tensor:
     """Data sets as lists of points of the domain, int64 (len(seeds), size); one set per seed.
 
-    Independent uniform draws with replacement, or without (`distinct=True`). A set of n points is the first n of a larger
-    one with the same seed, so that sets are nested.
+    Independent uniform draws with replacement, or without (`distinct=True`). A set of n points is the first n of
+    a larger one with the same seed, so that sets are nested.
     """
     whole("points", points, at_least=1), whole("size", size, at_least=0)
     if distinct and size > points:
@@ -295,8 +302,8 @@ class Guesses:
 
     Attributes:
         guesses: number of networks drawn.
-        histogram: int64 (R, N + 1, P + 1); entry [r, n, k] counts the guesses that fit the first n examples of set r and
-            err on k of the P points of the domain (against `labels`, without noise).
+        histogram: int64 (R, N + 1, P + 1); entry [r, n, k] counts the guesses that fit the first n examples of set
+            r and err on k of the P points of the domain (against `labels`, without noise).
         found: for each data set the indices of the first networks (at most `keep`) that fit all N examples.
     """
 
@@ -340,8 +347,8 @@ def guess_and_check(
 ) -> Guesses:
     """Draw `guesses` networks from the flat prior and record, for every data set, how far each one fits.
 
-    A guess that fits the first n examples is a draw from the posterior given those n examples (and from no other law: see
-    typical-nets/C1), so one pass serves every data set and every n up to N.
+    A guess that fits the first n examples is a draw from the posterior given those n examples (see typical-nets/C1),
+    so one pass serves every data set and every n up to N.
 
     Args:
         units, width, offset: the network (see the module's first lines).
@@ -356,30 +363,32 @@ def guess_and_check(
     """
     whole("guesses", guesses, at_least=1), whole("keep", keep, at_least=0)
     if samples.ndim != 2 or samples.dtype != torch.int64:
-        raise ValueError(f"samples must be int64 of shape (sets, examples), found {samples.dtype} {tuple(samples.shape)}")
+        raise ValueError(f"samples must be int64 of shape (sets, examples), found {_kind(samples)}")
     if samples.numel() and not 0 <= int(samples.min()) <= int(samples.max()) < units.points:
         raise ValueError(f"samples must hold points 0 to {units.points - 1}, found {samples.min()} to {samples.max()}")
     (sets, size), points = samples.shape, units.points
     if labels.dtype != torch.bool or labels.shape not in [(points,), (sets, points)]:
-        raise ValueError(f"labels must be bool ({points},) or ({sets}, {points}), found {labels.dtype} {tuple(labels.shape)}")
-    labels = labels.expand(sets, points)
+        raise ValueError(f"labels must be bool ({points},) or ({sets}, {points}), found {_kind(labels)}")
+    labels = labels.expand(sets, points).contiguous()
     if sample_labels is None:
         sample_labels = labels.gather(1, samples)
     if sample_labels.dtype != torch.bool or sample_labels.shape != samples.shape:
-        raise ValueError(f"sample_labels must be bool {tuple(samples.shape)}, found {sample_labels.dtype} {tuple(sample_labels.shape)}")
+        raise ValueError(f"sample_labels must be bool {tuple(samples.shape)}, found {_kind(sample_labels)}")
 
-    joint = torch.zeros(sets, (size + 1) * (points + 1), dtype=torch.int64)
+    from ._guess_loop import count_fits  # compiled on first use
+
+    values = units.values.to(torch.int32).numpy()
+    joint = np.zeros((sets, size + 1, points + 1), dtype=np.int64)
+    truth, data = labels.to(torch.uint8).numpy(), sample_labels.to(torch.uint8).numpy()
     found = [[] for _ in range(sets)]
     for start in range(0, guesses, CHUNK):
         nets = sample_nets(units, width, seed=seed, start=start, count=min(CHUNK, guesses - start))
-        tables = truth_tables(units, nets, offset=offset)
+        lengths = np.empty((len(nets), sets), dtype=np.int64)
+        count_fits(units.row[nets].numpy(), values, offset, truth, samples.numpy(), data, joint, lengths)
         for r in range(sets):
-            wrong = (tables != labels[r]).sum(1)
-            length = fit_length(tables, samples[r], sample_labels[r])
-            joint[r] += torch.bincount(length * (points + 1) + wrong, minlength=joint.shape[1])
             if len(found[r]) < keep:
-                found[r] += (start + torch.nonzero(length == size).flatten()).tolist()
-    histogram = joint.reshape(sets, size + 1, points + 1).flip(1).cumsum(1).flip(1)
+                found[r] += (start + np.flatnonzero(lengths[:, r] == size)).tolist()
+    histogram = torch.from_numpy(joint).flip(1).cumsum(1).flip(1)
     return Guesses(guesses, histogram, tuple(tuple(indices[:keep]) for indices in found))
 
 
@@ -390,7 +399,7 @@ def fit_length(tables: Tensor, sample: Tensor, sample_labels: Tensor) -> Tensor:
     """
     length = torch.zeros(tables.shape[0], dtype=torch.int64)
     alive = torch.arange(tables.shape[0])
-    for point, label in zip(sample.tolist(), sample_labels.tolist()):
+    for point, label in zip(sample.tolist(), sample_labels.tolist(), strict=True):
         column = tables[alive, point]
         alive = alive[column if label else ~column]
         length[alive] += 1
