@@ -34,8 +34,8 @@ from torch import Tensor
 from ._validate import whole
 
 __all__ = [
-    "FunctionLaw", "Guesses", "Units", "cube", "draw_samples", "function_law", "guess_and_check", "pack_tables",
-    "relu_units", "sample_nets", "threshold_units", "truth_tables", "unpack_tables",
+    "FunctionLaw", "Guesses", "Units", "cube", "draw_samples", "fit_length", "function_law", "guess_and_check",
+    "pack_tables", "relu_units", "sample_nets", "sampled_law", "threshold_units", "truth_tables", "unpack_tables",
 ]  # fmt: skip
 
 BLOCK = 4096  # nets drawn from one counter: net i is row i % BLOCK of the stream keyed by (seed, i // BLOCK)
@@ -278,6 +278,23 @@ def function_law(units: Units, width: int, *, offset: int = 0) -> FunctionLaw:
     words, where = torch.unique(pack_tables(torch.stack(signs, -1)), return_inverse=True)
     counts = torch.zeros_like(words).index_add_(0, where, counts)
     return FunctionLaw(unpack_tables(words, units.points), counts, units.settings**width)
+
+
+def sampled_law(units: Units, width: int, *, guesses: int, seed: int, offset: int = 0) -> FunctionLaw:
+    """The law of the truth table estimated from `guesses` random networks, where enumeration is out of reach.
+
+    Same result type as :func:`function_law`: `total` is `guesses`, and functions never met are missing. P at most 20.
+    """
+    whole("guesses", guesses, at_least=1)
+    if units.points > 20:
+        raise ValueError(f"units must have at most 20 points (2**P counters are kept), found {units.points}")
+    counters = torch.zeros(2**units.points, dtype=torch.int64)
+    for start in range(0, guesses, CHUNK):
+        nets = sample_nets(units, width, seed=seed, start=start, count=min(CHUNK, guesses - start))
+        words = pack_tables(truth_tables(units, nets, offset=offset))
+        counters += torch.bincount(words, minlength=len(counters))
+    met = torch.nonzero(counters).flatten()
+    return FunctionLaw(unpack_tables(met, units.points), counters[met], guesses)
 
 
 def draw_samples(points: int, size: int, *, seeds: Sequence[int], distinct: bool = False) -> Tensor:
