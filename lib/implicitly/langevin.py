@@ -14,7 +14,16 @@ from torch import Tensor
 
 from ._validate import matrix, number, whole
 
-__all__ = ["OrnsteinUhlenbeck", "kolmogorov_distance", "langevin_step", "mala_step", "reflect", "run_chains"]
+__all__ = [
+    "OrnsteinUhlenbeck",
+    "gauss_kl",
+    "kolmogorov_distance",
+    "langevin_step",
+    "mala_step",
+    "path_budget",
+    "reflect",
+    "run_chains",
+]
 
 
 def _per_coordinate(name, value, like: Tensor) -> Tensor:
@@ -275,3 +284,30 @@ def gauss_kl(mean: Tensor, var: Tensor, other_mean: float, other_var: float) -> 
     """``KL(N(mean, var) || N(other_mean, other_var))`` in nats, in one dimension; same shape as `mean`."""
     excess = (var - other_var) / other_var
     return 0.5 * (excess - torch.log1p(excess) + (mean - other_mean) ** 2 / other_var)
+
+
+def path_budget(times: Tensor, grad: Tensor, *, beta: float, prior_var: float | None = None) -> Tensor:
+    """What gradients along the way say about ``KL(p_t || p_0)``: bounds from before the second law.
+
+    Without `prior_var`, Girsanov's ``(beta / 4) int_0^t E|grad L|^2``. With it, the pull of a Gaussian prior whose
+    largest variance is `prior_var` forgets the past:
+    ``(beta / 2) int_0^t exp(-(t - u) / (beta s^2)) E|grad L(theta_u)|^2 du``. By the trapezoidal rule.
+
+    Args:
+        times: increasing, from 0, shape (T,).
+        grad: ``E|grad L|^2`` at these times, shape (T,).
+
+    Returns:
+        The bounds in nats, shape (T,), at each time.
+    """
+    for name, value in (("times", times), ("grad", grad)):
+        matrix(name, value[:, None], rows=len(times))
+    beta = number("beta", beta, above=0.0)
+    if prior_var is None:
+        return beta / 4 * torch.cat([times[:1] * 0, torch.cumulative_trapezoid(grad, times)])
+    rate = 1 / (beta * number("prior_var", prior_var, above=0.0))
+    kernel = torch.exp(-rate * (times[:, None] - times).clamp(min=0)) * (times[:, None] >= times)
+    gaps = times.diff()
+    pieces = (kernel[:, 1:] * grad[1:] + kernel[:, :-1] * grad[:-1]) / 2 * gaps
+    inside = times[:, None] >= times[1:]  # pieces that end by t
+    return beta / 2 * (pieces * inside).sum(1)
