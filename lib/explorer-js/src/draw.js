@@ -1,9 +1,11 @@
-// One panel: Observable Plot draws axes and most marks; paths and points go on a canvas over them,
-// because Plot takes longer than a frame for a few hundred paths (figures: README.md).
+// One panel: Observable Plot draws axes and most marks. Heatmaps lie on a canvas under them, paths and
+// points on a canvas over them, because Plot takes longer than a frame for those (figures: README.md).
 
 import {
-  axisX, axisY, barY, dot, frame, gridX, gridY, line, plot, raster, rectY, ruleX, ruleY, vector,
+  axisX, axisY, barY, dot, frame, gridX, gridY, line, plot, rectY, ruleX, ruleY, vector,
 } from "@observablehq/plot";
+
+import { formatPower, formatValue } from "./format.js";
 
 const DASHES = [null, "9 4", "2 3", "11 4 2 4", "16 5", "5 3 2 3 2 3"];
 const MARKERS = ["square", "circle", "triangle", "diamond", "plus", "times"];
@@ -13,6 +15,7 @@ const RAMPS = {
   sequential: ["#f4f1ea", "#c9cfe6", "#8a9ccf", "#4a66b4", "#2140a0", "#171f4f"],
   diverging: ["#2140a0", "#f4f1ea", "#b5450b"],
 };
+const COPY = "-" + Math.random().toString(36).slice(2, 10);
 const color = (k) => `var(--x-c${k})`;
 
 // `get(name, layer, ndim)` gives an array at the current setting and frame; `until(layer, steps)`
@@ -21,16 +24,40 @@ export function drawPanel(box, panel, get, until, label) {
   const width = box.clientWidth;
   const height = box.clientHeight;
   if (!width || !height) return;
-  const figure = plot(options(panel, get, until, width, height));
-  figure.setAttribute("role", "img");
+  const figure = axesOf(box, panel, width, height, () => plot(options(panel, get, until, width, height)));
   figure.setAttribute("aria-label", label);
+  for (const [name, kinds] of [["ground", ["heatmap"]], ["over", ["points", "trajectories"]]]) {
+    const layers = panel.layers.filter((l) => kinds.includes(l.kind));
+    let canvas = box.querySelector(`canvas.im-ex-${name}`);
+    if (!layers.length) continue;
+    if (!canvas) {
+      canvas = document.createElement("canvas");
+      canvas.className = `im-ex-${name}`;
+      canvas.setAttribute("aria-hidden", "true");
+      box.append(canvas);
+    }
+    paint(canvas, figure, width, height, layers, get, until);
+  }
+}
+
+// Axes whose marks are all on canvases are drawn once for each size.
+function axesOf(box, panel, width, height, make) {
+  const old = box.querySelector("svg");
+  const size = `${width} ${height}`;
+  const still = panel.layers.every((l) => l.kind in PAINT || typeof l.at === "number");
+  if (old && still && old.dataset.size === size) return old;
+  const figure = make();
+  figure.dataset.size = size;
+  figure.setAttribute("role", "img");
+  // Plot counts its clip ids from 1 in each copy of the script, and JupyterLab has a copy for each widget
+  for (const clip of figure.querySelectorAll("clipPath")) clip.id += COPY;
+  for (const g of figure.querySelectorAll("[clip-path]")) {
+    g.setAttribute("clip-path", g.getAttribute("clip-path").replace(/#([^)"']+)/, `#$1${COPY}`));
+  }
   for (const g of figure.querySelectorAll("g[aria-label]")) g.removeAttribute("aria-label");
-  const layers = panel.layers.filter((l) => l.kind === "points" || l.kind === "trajectories");
-  const canvas = box.querySelector("canvas");
-  box.querySelector("svg")?.remove();
+  old?.remove();
   box.prepend(figure);
-  if (!layers.length) return canvas?.remove();
-  paint(canvas ?? box.appendChild(document.createElement("canvas")), figure, width, height, layers, get, until);
+  return figure;
 }
 
 function options(panel, get, until, width, height) {
@@ -42,7 +69,7 @@ function options(panel, get, until, width, height) {
     label: null,
     ...(panel.equal && equalInset(panel, inner, side, k)),
   });
-  const ticks = (side, count) => (panel[side].log ? { ticks: count } : { ticks: count });
+  const ticks = (side, count) => (panel[side].log ? logTicks(panel[side].lim, count) : { ticks: count });
   const text = { fill: "var(--x-muted)", tickSize: 0, label: null, fontSize: 12.5 };
   const bands = panel.bands;
   return {
@@ -62,6 +89,17 @@ function options(panel, get, until, width, height) {
       axisY({ ...text, ...ticks("y", Math.max(3, Math.min(6, height / 60))) }),
     ],
   };
+}
+
+// Powers of ten, as many as fit; between two powers, the numbers themselves.
+function logTicks([low, high], count) {
+  const first = Math.ceil(Math.log10(low) - 1e-9);
+  const last = Math.floor(Math.log10(high) + 1e-9);
+  if (last - first < 1) return { ticks: count, tickFormat: (v) => formatValue(v) };
+  const every = Math.ceil((last - first + 1) / count);
+  const powers = [];
+  for (let e = first; e <= last; e++) if (e % every === 0) powers.push(10 ** e);
+  return { ticks: powers, tickFormat: (v) => formatPower(v) };
 }
 
 // Shrink the longer direction so that a unit has one length in pixels.
@@ -100,18 +138,6 @@ const MARKS = {
     return vector(length, { x, y, ...scaled, anchor: "middle", stroke: "var(--x-rule-2)", strokeWidth: 1, r: 2, clip: true });
   },
 
-  heatmap(layer, get) {
-    const values = get(layer.values, layer, 2);
-    const [rows, columns] = get.shape(layer.values, 2);
-    const [x1, x2] = layer.xlim;
-    const [y1, y2] = layer.ylim;
-    const tints = Array.isArray(layer.colors);
-    const paint = tints ? (v) => LIGHT[layer.colors[v]] : ramp(RAMPS[layer.colors], layer.limits, layer.log);
-    const fill = Array.from(values, paint);
-    const how = { fill: { value: fill, scale: null }, fillOpacity: tints ? 0.35 : 1 };
-    return raster(fill, { width: columns, height: rows, x1, x2, y1, y2, ...how, imageRendering: "pixelated" });
-  },
-
   bars(layer, get, until, panel) {
     const values = Array.from(get(layer.values, layer, 1));
     const fill = layer.colors.map(color);
@@ -139,19 +165,23 @@ function lattice(layer, rows, columns) {
   return { x, y };
 }
 
-// A colour of a ramp for a value: linear between its stops; nothing for a gap.
-export function ramp(stops, [low, high], log) {
-  const rgb = stops.map((s) => [1, 3, 5].map((i) => parseInt(s.slice(i, i + 2), 16)));
-  const scaled = log ? Math.log : (v) => v;
-  const table = Array.from({ length: 256 }, (_, i) => {
+// 256 colours between the stops of a ramp, as [r, g, b].
+function colors(stops) {
+  const rgb = stops.map(channels);
+  return Array.from({ length: 256 }, (_, i) => {
     const t = (i / 255) * (stops.length - 1);
     const k = Math.min(Math.floor(t), stops.length - 2);
-    return `rgb(${rgb[k].map((c, j) => Math.round(c + (t - k) * (rgb[k + 1][j] - c))).join()})`;
+    return rgb[k].map((c, j) => Math.round(c + (t - k) * (rgb[k + 1][j] - c)));
   });
-  return (v) => {
-    const f = (scaled(v) - scaled(low)) / (scaled(high) - scaled(low));
-    return Number.isNaN(f) ? null : table[Math.round(255 * Math.min(Math.max(f, 0), 1))];
-  };
+}
+
+const channels = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+
+// Value -> number of its colour, or NaN for a gap.
+export function shade([low, high], log, count) {
+  const scaled = log ? Math.log : (v) => v;
+  const [a, b] = [scaled(low), scaled(high)];
+  return (v) => Math.round((count - 1) * Math.min(Math.max((scaled(v) - a) / (b - a), 0), 1));
 }
 
 // -- canvas ----------------------------------------------------------------------------------
@@ -162,7 +192,6 @@ function paint(canvas, figure, width, height, layers, get, until) {
     canvas.width = Math.round(width * dense);
     canvas.height = Math.round(height * dense);
   }
-  canvas.setAttribute("aria-hidden", "true");
   const ctx = canvas.getContext("2d");
   ctx.setTransform(dense, 0, 0, dense, 0, 0);
   ctx.clearRect(0, 0, width, height);
@@ -183,6 +212,28 @@ function pixels({ type, domain, range }) {
 }
 
 const PAINT = {
+  heatmap(ctx, layer, get, sx, sy) {
+    const values = get(layer.values, layer, 2);
+    const [rows, columns] = get.shape(layer.values, 2);
+    const tints = Array.isArray(layer.colors);
+    const palette = tints ? layer.colors.map((k) => channels(LIGHT[k])) : colors(RAMPS[layer.colors]);
+    const number = tints ? (v) => v : shade(layer.limits, layer.log, palette.length);
+    const image = new ImageData(columns, rows);
+    for (let i = 0; i < values.length; i++) {
+      const paint = palette[number(values[i])];
+      if (!paint) continue; // a gap
+      const at = 4 * ((rows - 1 - Math.floor(i / columns)) * columns + (i % columns)); // row 0 at the bottom
+      image.data.set(paint, at);
+      image.data[at + 3] = tints ? 89 : 255;
+    }
+    const small = new OffscreenCanvas(columns, rows);
+    small.getContext("2d").putImageData(image, 0, 0);
+    const [left, right] = layer.xlim.map(sx);
+    const [bottom, top] = layer.ylim.map(sy);
+    ctx.imageSmoothingEnabled = false;
+    ctx.drawImage(small, left, top, right - left, bottom - top);
+  },
+
   trajectories(ctx, layer, get, sx, sy, until) {
     const [xs, ys] = ["x", "y"].map((a) => get(`${layer.paths}.${a}`, layer, 2));
     const [paths, steps] = get.shape(`${layer.paths}.x`, 2);

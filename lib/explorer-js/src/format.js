@@ -1,7 +1,8 @@
 // Numbers as the Python side writes them (lib/implicitly/explorer/text.py); tests compare the two.
 
 const SUPER = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
-const power = (exponent) => " × 10" + [...String(Number(exponent))].map((c) => SUPER[c]).join("");
+const raised = (exponent) => [...String(Number(exponent))].map((c) => SUPER[c]).join("");
+const power = (exponent) => " × 10" + raised(exponent);
 const trim = (text) => (text.includes(".") ? text.replace(/0+$/, "").replace(/\.$/, "") : text);
 
 export function formatValue(value, spec = "") {
@@ -23,6 +24,12 @@ export function formatValue(value, spec = "") {
   if (/^-[0.]*(\u202f%)?$/.test(text)) text = text.slice(1);
   return text.replace("-", "−");
 }
+
+// A tick at a power of ten.
+export const formatPower = (value) => {
+  const exponent = Math.round(Math.log10(value));
+  return exponent >= -2 && exponent <= 3 ? formatValue(value, ".6g") : "10" + raised(exponent);
+};
 
 // A sentence with {name}, {name[0]:.0%}; `read(name, index)` gives a number or ready text.
 export function fillSentence(template, read) {

@@ -20,7 +20,8 @@ def chrome(explorer) -> str:
     panels = "".join(_panel(explorer, k, p) for k, p in enumerate(explorer.panels))
     side = "".join(_side(explorer, k, bars) for k, bars in enumerate(explorer.side))
     side = f'<div class="im-ex-side">{side}</div>' if side else ""
-    caption = " " + label_html(explorer.caption) if explorer.caption else ""
+    caption = label_html(explorer.caption)
+    caption = f'<p class="im-ex-caption"><b>Explorer.</b> {caption}</p>' if caption else ""
     sentence = escape(explorer.sentence())
     return (
         f'<div class="im-ex-head"><p class="im-ex-title" id="{ident}-title">'
@@ -28,11 +29,11 @@ def chrome(explorer) -> str:
         '<button type="button" class="im-ex-reset" data-im-reset>Reset</button></div>'
         f'<div class="im-ex-controls">{controls}</div>'
         f'<div class="im-ex-body"><div class="im-ex-stage">'
-        f'<div class="im-ex-panels" style="--im-columns:{explorer.columns}">{panels}</div></div>'
+        f'<div class="im-ex-panels" data-im-columns="{explorer.columns}">{panels}</div></div>'
         f"{side}</div>"
         '<p class="im-ex-message" data-im-message role="alert" hidden></p>'
         f'<p class="im-ex-live" data-im-summary aria-live="polite">{sentence}</p>'
-        f'<p class="im-ex-caption"><b>Explorer.</b>{caption}</p>'
+        f"{caption}"
     )
 
 
@@ -69,20 +70,36 @@ def _slider(ident, c, plays):
 
 
 def _panel(explorer, k, panel):
-    title = f'<p class="im-ex-panel-title">{label_html(panel.title)}</p>' if panel.title else ""
     rows = [_entry(*row) for layer in panel.layers for row in layer.legend()]
     rows += [_ramp(explorer, x) for x in panel.layers if getattr(x, "tints", True) is False]
-    legend = f'<p class="im-ex-legend">{"".join(rows)}</p>' if rows else ""
-    y = f'<p class="im-ex-y">{label_html(panel.y)}</p>' if panel.y else ""
-    x = f'<p class="im-ex-x">{label_html(panel.x)}</p>' if panel.x else ""
+    parts = [
+        f'<div class="im-ex-{name}">{text}</div>'
+        for name, text in (
+            ("panel-title", label_html(panel.title)),
+            ("legend", "".join(rows)),
+            ("y", label_html(panel.y)),
+        )
+    ]
     return (
-        f'<div class="im-ex-panel" data-im-panel="{k}">{title}{legend}{y}'
-        f'<div class="im-ex-plot" style="aspect-ratio:{panel.aspect:g}"></div>{x}</div>'
+        f'<div class="im-ex-panel" data-im-panel="{k}">{"".join(parts)}'
+        f'<div class="im-ex-plot" style="aspect-ratio:{panel.aspect:g}"></div>'
+        f'<div class="im-ex-x">{label_html(panel.x)}</div></div>'
     )
 
 
+#: The data palette's markers around (14, 6), as the script draws them.
+_SHAPES = {
+    "square": "M10.6 2.6H17.4V9.4H10.6Z",
+    "circle": "M10 6a4 4 0 1 0 8 0a4 4 0 1 0 -8 0",
+    "triangle": "M14 1.4L18 9H10Z",
+    "diamond": "M14 1L18 6L14 11L10 6Z",
+    "plus": "M14 2V10M10 6H18",
+    "times": "M11 3L17 9M17 3L11 9",
+}
+
+
 def _entry(label, color, mark, hollow):
-    """One legend entry: the mark as drawn, and its name in ink."""
+    """One legend entry: the mark as drawn (line, area or a marker), and its name in ink."""
     stroke = f'stroke="var(--x-c{color})"'
     if mark == "line":
         dash = f' stroke-dasharray="{DASHES[color]}"' if DASHES[color] else ""
@@ -91,7 +108,7 @@ def _entry(label, color, mark, hollow):
         drawing = f'<path d="M4 1H24V11H4Z" fill="var(--x-c{color})" fill-opacity=".35"/>'
     else:
         fill = "none" if hollow else f"var(--x-c{color})"
-        drawing = f'<circle cx="14" cy="6" r="4" fill="{fill}" stroke-width="1.5" {stroke}/>'
+        drawing = f'<path d="{_SHAPES[mark]}" fill="{fill}" stroke-width="1.5" {stroke}/>'
     return (
         '<span class="im-ex-key"><svg width="28" height="12" viewBox="0 0 28 12" '
         f'aria-hidden="true">{drawing}</svg>{label}</span>'

@@ -39,7 +39,7 @@ class _Layer:
         return shapes + tuple("F" + s for s in shapes) if self.over else shapes
 
     def legend(self):
-        """Entries (label HTML, palette number, "line" | "dots" | "area", hollow)."""
+        """Entries (label HTML, palette number, "line", "area" or a marker's name, hollow)."""
         return []
 
     def _spec(self, **more):
@@ -86,7 +86,9 @@ class Lines(_Layer):
 
     def legend(self):
         rows = zip(self.labels or (), self.colors, self.marks, strict=False)
-        return [(label_html(t), c, mark, True) for t, c, mark in rows]
+        return [
+            (label_html(t), c, MARKERS[c] if mark == "dots" else mark, True) for t, c, mark in rows
+        ]
 
     def spec(self):
         series = [[k, c, m] for k, c, m in zip(self.y, self.colors, self.marks, strict=True)]
@@ -128,7 +130,7 @@ class Points(_Layer):
         return needs
 
     def legend(self):
-        return _class_legend(self, "dots")
+        return _class_legend(self, self.marker)
 
     def spec(self):
         return self._spec(
@@ -207,7 +209,7 @@ def _class_legend(layer, mark):
     else:
         classes = range(len(layer.labels))
     return [
-        (label_html(t), layer.colors[c], mark, c in layer.hollow)
+        (label_html(t), layer.colors[c], mark or MARKERS[layer.colors[c]], c in layer.hollow)
         for c, t in zip(classes, layer.labels, strict=False)
     ]
 

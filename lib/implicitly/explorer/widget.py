@@ -100,7 +100,9 @@ class Explorer(anywidget.AnyWidget):
             raise ValueError(f"Explorer: animate must name a Slider, found {animate!r}")
         if not 0.5 <= seconds <= 120:
             raise ValueError(f"Explorer: seconds must be between 0.5 and 120, found {seconds!r}")
-        self.columns = columns or min(3, len(self.panels))
+        self.columns = min(3, len(self.panels)) if columns is None else columns
+        if self.columns not in (1, 2, 3, 4):
+            raise ValueError(f"Explorer: columns must be 1 to 4, found {columns!r}")
         self.animate, self.seconds = animate, seconds
         self._frames = {c.name: len(c.values) for c in self.controls if c.frames}
         self._uses = self._needs()
