@@ -5,14 +5,15 @@ A state ``i`` has loss ``L_i`` and prior probability ``p_0(i)``. A transition ma
 noise at inverse temperature ``beta``. Chapter `langevin-generalization`, claims C1 to C4 and C6.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ._validate import number
+from ._validate import number, whole
 
-__all__ = ["Ledger", "gibbs", "kl", "ledger", "metropolis_line", "random_cycles", "spectral_gap"]
+__all__ = ["Ledger", "diffusion_laws", "gibbs", "kl", "ledger", "metropolis_line", "random_cycles", "spectral_gap"]
 
 
 def _rows(name: str, value, *, columns: int | None = None, ndim: int | None = None) -> Tensor:
@@ -95,6 +96,46 @@ def random_cycles(target: Tensor, cycles: int, generator: torch.Generator) -> Te
     chain = flow / target[:, None]
     chain /= chain.sum(1).max()  # the busiest state leaves at every step
     return chain + torch.diag(1 - chain.sum(1))
+
+
+def diffusion_laws(
+    energy: Tensor, start: Tensor, *, beta: float, spacing: float, first: float, doublings: int
+) -> Tensor:
+    """Laws of overdamped Langevin dynamics on a line of cells, at times that double.
+
+    Mass hops to a neighbour at rate ``B(z) / (beta spacing^2)`` with ``z = beta (U_next - U)`` and
+    ``B(z) = z / (e^z - 1)`` (the scheme of Scharfetter and Gummel). As the spacing goes to zero this is
+    ``dx = -U' dt + sqrt(2 / beta) dW`` with reflecting ends; at every spacing it keeps ``exp(-beta U)``,
+    since ``B(z) = e^-z B(-z)``. Only numbers that are not negative are multiplied, so small
+    probabilities are right.
+
+    Args:
+        energy: ``U`` of the cells, float64, shape (n,).
+        start: ``p_0``, shape (n,).
+        first: the first time, positive.   doublings: how often it doubles.
+
+    Returns:
+        ``p_t`` at ``t = first * 2**j`` for ``j = 0..doublings``, shape (doublings + 1, n).
+    """
+    _rows("energy", energy, ndim=1), _laws("start", start, len(energy))
+    beta, spacing = number("beta", beta, above=0.0), number("spacing", spacing, above=0.0)
+    first, doublings = number("first", first, above=0.0), whole("doublings", doublings, at_least=0)
+    hop = 1 / (beta * spacing**2)
+    rise = beta * energy.diff()
+    flat = rise.abs() < 1e-9
+    up = torch.where(flat, 1 - rise / 2, rise / torch.expm1(torch.where(flat, torch.ones_like(rise), rise)))
+    rates = torch.diag(hop * up, 1) + torch.diag(hop * (up + rise), -1)  # B(-z) = B(z) + z
+    # exp(first Q) as (I + first Q / 2^m)^(2^m), with m so large that a relative error is about 1e-3 at most
+    m = max(10, math.ceil(math.log2(1 + (rates.sum(1).max().item() * first) ** 2 * 1e3)))
+    chain = rates * (first / 2**m)
+    chain = chain + torch.diag(1 - chain.sum(1))
+    laws = []
+    for power in range(m + doublings + 1):
+        if power >= m:
+            laws.append(start @ chain)
+        chain = chain @ chain
+    laws = torch.stack(laws)
+    return laws / laws.sum(1, keepdim=True)
 
 
 def spectral_gap(chain: Tensor, target: Tensor) -> Tensor:
