@@ -2,9 +2,11 @@
 
 import copy
 import json
+import shutil
 
 import nbformat
 import pytest
+import yaml
 
 import execute
 import lint
@@ -18,8 +20,11 @@ SLUGS = paths.slugs()
 def built(tmp_path_factory):
     """The template, started and executed in a folder of its own: (slug, executed notebook as a dict)."""
     root = tmp_path_factory.mktemp("repository")
-    (root / "chapters").mkdir()
+    for folder in ("chapters", "book"):
+        (root / folder).mkdir()
     (root / "requirements.lock").write_text("nothing\n")
+    for name in ("_toc.yml", "book/plan.yml"):
+        shutil.copy(paths.ROOT / name, root / name)
     new_chapter.new_chapter("a-start", root)
     execute.execute("a-start", root / "chapters", root)
     return "a-start", root
@@ -88,6 +93,40 @@ def test_bad_slugs_are_refused(slug, tmp_path):
 def test_a_chapter_is_never_overwritten(built):
     with pytest.raises(ValueError, match="exists already"):
         new_chapter.new_chapter(*built)
+
+
+TOC = """\
+# a comment
+root: book/index
+parts:
+- caption: II · Two
+  numbered: true
+  chapters:
+  - file: chapters/b
+- caption: Reference
+  chapters:
+  - file: book/claims
+"""
+PLAN = [
+    {"numeral": "I", "name": "One", "chapters": [{"slug": "a"}]},
+    {"numeral": "II", "name": "Two", "chapters": [{"slug": "x"}, {"slug": "b"}, {"slug": "c"}]},
+    {"numeral": "III", "name": "Three", "chapters": [{"slug": "d"}]},
+]
+
+
+def test_new_chapters_take_their_place_in_the_plan():
+    toc = TOC
+    for slug in ("d", "c", "draft", "a", "x", "late"):
+        toc = new_chapter.listed(toc, slug, PLAN)
+    parts = {part["caption"]: [entry["file"] for entry in part["chapters"]] for part in yaml.safe_load(toc)["parts"]}
+    assert parts == {
+        "I · One": ["chapters/a"],
+        "II · Two": ["chapters/x", "chapters/b", "chapters/c"],
+        "III · Three": ["chapters/d"],
+        "Drafts": ["chapters/draft", "chapters/late"],
+        "Reference": ["book/claims"],
+    }
+    assert toc.startswith("# a comment\n")
 
 
 def run_source(tmp_path, code):

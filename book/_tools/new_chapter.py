@@ -4,14 +4,16 @@ import re
 import sys
 from pathlib import Path
 
+import yaml
 from paths import ROOT
 
 HERE = Path(__file__).parent
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+ENTRY = "  - file: chapters/{}\n"
 
 
 def new_chapter(slug: str, root: Path = ROOT) -> Path:
-    """Write `chapters/<slug>.md`, refuse to overwrite, and return its path.
+    """Write `chapters/<slug>.md`, list it in `_toc.yml`, and return its path. Never overwrites.
 
     Raises:
         ValueError: the slug is not lower-case words joined by hyphens, or is taken.
@@ -24,18 +26,43 @@ def new_chapter(slug: str, root: Path = ROOT) -> Path:
     text = (HERE / "template/chapter.md").read_text(encoding="utf-8")
     setup = (HERE / "setup_cell.py").read_text(encoding="utf-8").strip()
     path.write_text(text.replace("SETUP\n", setup + "\n").replace("SLUG", slug), encoding="utf-8")
+    toc = root / "_toc.yml"
+    plan = yaml.safe_load((root / "book/plan.yml").read_text(encoding="utf-8"))["parts"]
+    toc.write_text(listed(toc.read_text(encoding="utf-8"), slug, plan), encoding="utf-8")
     return path
 
 
+def listed(toc: str, slug: str, plan: list[dict]) -> str:
+    """The text of `_toc.yml` with the chapter in its place in the plan, or in a part of drafts at the end."""
+    # Text, not a YAML dump, so that the file keeps its comments.
+    for place, part in enumerate(plan):
+        order = [chapter["slug"] for chapter in part["chapters"]]
+        if slug in order:
+            caption, after = f"{part['numeral']} · {part['name']}", plan[place + 1 :]
+            break
+    else:
+        caption, order, after = "Drafts", [slug], []
+    later = [ENTRY.format(other) for other in order[order.index(slug) + 1 :]]
+    head = f"- caption: {caption}\n"
+    if head in toc:
+        start = toc.index(head)
+        end = toc.find("\n- caption:", start) + 1 or len(toc)
+        stops = [toc.index(entry, start, end) for entry in later if entry in toc[start:end]]
+        at = min([*stops, end])
+        return toc[:at] + ENTRY.format(slug) + toc[at:]
+    following = [f"- caption: {part['numeral']} ·" for part in after] + ["- caption: Reference\n"]
+    at = min(toc.index(line) for line in following if line in toc)
+    return toc[:at] + f"{head}  numbered: true\n  chapters:\n{ENTRY.format(slug)}" + toc[at:]
+
+
 if __name__ == "__main__":
+    slug = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
-        new_chapter(sys.argv[1] if len(sys.argv) > 1 else "")
+        new_chapter(slug)
     except ValueError as error:
         sys.exit(f"make new CHAPTER=slug: {error}")
-    slug = sys.argv[1]
     print(
-        f"chapters/{slug}.md is there. Next:\n"
-        f"  1. list chapters/{slug} in _toc.yml under its part\n"
-        f"  2. write; `make execute CHAPTER={slug}` runs it, `make lint` checks it\n"
-        "  3. `make book` and read it"
+        f"chapters/{slug}.md is there, and listed in _toc.yml. Next:\n"
+        f"  1. write; `make execute CHAPTER={slug}` runs it, `make lint` checks it\n"
+        "  2. `make book` and read it"
     )
