@@ -54,7 +54,7 @@ function axesOf(box, panel, width, height, make) {
   for (const g of figure.querySelectorAll("[clip-path]")) {
     g.setAttribute("clip-path", g.getAttribute("clip-path").replace(/#([^)"']+)/, `#$1${COPY}`));
   }
-  for (const g of figure.querySelectorAll("g[aria-label]")) g.removeAttribute("aria-label");
+  for (const part of figure.querySelectorAll("[aria-label]")) part.removeAttribute("aria-label");
   old?.remove();
   box.prepend(figure);
   return figure;

@@ -58,7 +58,7 @@ export async function mount(root, spec, host) {
   const words = (c, k) => (c.kind === "choice" ? c.labels[positions[k]] : formatValue(valueAt(c, positions[k]), c.format) + c.unit);
 
   const sentence = () => {
-    let text = controls.filter((c) => isEnabled(controls, positions, c)).map((c) => `${c.label} ${words(c, controls.indexOf(c))}`).join(", ") + ".";
+    let text = controls.filter((c) => isEnabled(controls, positions, c)).map((c) => `${c.label}: ${words(c, controls.indexOf(c))}`).join("; ") + ".";
     if (spec.summary)
       text += " " + fillSentence(spec.summary, (name, index) => {
         const k = controls.findIndex((c) => c.name === name);

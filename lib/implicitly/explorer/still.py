@@ -6,12 +6,13 @@ import numpy as np
 
 from .page import DASHES
 from .text import label_text
+from .views import MARKERS
 
 #: The book's data palette on light paper; the page inverts the whole picture in the dark.
 PALETTE = ("#2140a0", "#b5450b", "#418473", "#bf5bcb", "#9a8b38", "#1d1c24")
 SEQUENTIAL = ("#f4f1ea", "#c9cfe6", "#8a9ccf", "#4a66b4", "#2140a0", "#171f4f")
 DIVERGING = ("#2140a0", "#f4f1ea", "#b5450b")
-_MARKERS = "so^D+x"
+_MARKERS = dict(zip(MARKERS, "so^D+x", strict=True))
 _STYLE = {
     "font.size": 9.5,
     "axes.spines.top": False,
@@ -27,7 +28,7 @@ _STYLE = {
 
 
 def still(explorer) -> dict:
-    """``{"data": base64 PNG, "width", "height"}`` in CSS pixels, transparent, 64 colours."""
+    """``{"data": base64 PNG, "width", "height"}`` in CSS pixels, transparent, 128 colours."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -52,7 +53,7 @@ def still(explorer) -> dict:
             _draw(explorer, panel, ax)
         raw = io.BytesIO()
         figure.savefig(raw, dpi=160, format="png", metadata={"Software": None})
-    image = Image.open(raw).quantize(64, method=Image.Quantize.FASTOCTREE, dither=0)
+    image = Image.open(raw).quantize(128, method=Image.Quantize.FASTOCTREE, dither=0)
     out = io.BytesIO()
     image.save(out, "png", optimize=True)
     return {
@@ -111,7 +112,7 @@ def _lines(explorer, layer, ax):
             if mark == "line":
                 style = {"lw": 1.8, "ls": _dash(color)}
             else:
-                style = {"ls": "none", "marker": _MARKERS[color], "mfc": "#fbfaf7", "ms": 5}
+                style = {"ls": "none", "marker": _MARKERS[MARKERS[color]], "mfc": "#fbfaf7", "ms": 5}
             ax.plot(x[:end], row[:end], color=PALETTE[color], **style)
 
 
@@ -126,7 +127,8 @@ def _points(explorer, layer, ax):
     for c in np.unique(classes := _classes(explorer, layer, len(x))):
         color, chosen = PALETTE[layer.colors[c]], classes == c
         face = "#fbfaf7" if c in layer.hollow else color
-        ax.plot(x[chosen], y[chosen], ls="none", marker="o", ms=layer.size * 1.4, mfc=face, mec=color,
+        marker = _MARKERS[layer.marker or MARKERS[layer.colors[c]]]
+        ax.plot(x[chosen], y[chosen], ls="none", marker=marker, ms=layer.size * 1.4, mfc=face, mec=color,
                 mew=1.5, zorder=4)  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import html
 import re
+from decimal import ROUND_HALF_UP, Context, Decimal
 from string import Formatter
 
 _SPEC = re.compile(r"(?:\.(\d+))?([fge%d]?)")
@@ -42,26 +43,41 @@ def format_value(value, spec: str = "") -> str:
     if value != value:
         return "–"
     if kind == "d":
-        text = f"{value:.0f}"
+        text = _fixed(value, 0)
     elif kind == "%":
-        text = f"{100 * value:.{digits or 0}f}\N{NARROW NO-BREAK SPACE}%"
+        text = _fixed(100 * value, digits or 0) + "\N{NARROW NO-BREAK SPACE}%"
     elif kind == "f":
-        text = f"{value:.{6 if digits is None else digits}f}"
+        text = _fixed(value, 6 if digits is None else digits)
     elif kind == "e":
-        mantissa, exponent = f"{value:.{6 if digits is None else digits}e}".split("e")
-        text = f"{mantissa} × 10" + str(int(exponent)).translate(_SUPERSCRIPT)
+        mantissa, exponent = _scientific(value, 6 if digits is None else digits)
+        text = f"{mantissa} × 10" + str(exponent).translate(_SUPERSCRIPT)
     else:
         digits = digits or 3
-        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        if value and not -4 <= int(exponent) < max(digits, 5):
-            trimmed = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-            text = f"{trimmed} × 10" + str(int(exponent)).translate(_SUPERSCRIPT)
+        mantissa, exponent = _scientific(value, digits - 1)
+        if value and not -4 <= exponent < max(digits, 5):
+            text = f"{_trim(mantissa)} × 10" + str(exponent).translate(_SUPERSCRIPT)
         else:
-            text = f"{value:.{max(0, digits - 1 - int(exponent))}f}"
-            text = text.rstrip("0").rstrip(".") if "." in text else text
+            text = _trim(_fixed(value, max(0, digits - 1 - exponent)))
     if text.lstrip("-").strip("0.\N{NARROW NO-BREAK SPACE}%") == "":
         text = text.lstrip("-")  # a rounded -0.00 is 0.00
     return text.replace("-", "−", 1)
+
+
+def _fixed(value, digits):
+    """As JavaScript rounds: the exact binary value, halves away from zero."""
+    rounded = Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP, Context(prec=400))
+    return f"{rounded:f}"
+
+
+def _scientific(value, digits):
+    rounded = Context(prec=digits + 1, rounding=ROUND_HALF_UP).create_decimal(Decimal(value))
+    # (Decimal writes zero with an exponent of its own)
+    mantissa, exponent = f"{rounded if value else 0.0:.{digits}e}".split("e")
+    return mantissa, int(exponent)
+
+
+def _trim(text):
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def check_spec(spec) -> tuple[int | None, str]:

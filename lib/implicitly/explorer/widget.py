@@ -382,11 +382,11 @@ class Explorer(anywidget.AnyWidget):
         """The default state in words (what screen readers are told after a change)."""
         settings = {c.name: c.default for c in self.controls}
         parts = [
-            f"{label_text(c.label or c.name)} {c.text(c.default)}"
+            f"{label_text(c.label or c.name)}: {c.text(c.default)}"
             for c in self.controls
             if table.in_use(c, settings)
         ]
-        text = ", ".join(parts) + "."
+        text = "; ".join(parts) + "."
         if not self.summary:
             return text[0].upper() + text[1:]
         by_name = {c.name: c for c in self.controls}
@@ -446,9 +446,16 @@ class Explorer(anywidget.AnyWidget):
         )
 
     def _decode(self, params):
-        """The page names options by their position."""
-        options = {c.name: c.options for c in self.controls if c.kind == "choice"}
-        return {k: options[k][v] if k in options else v for k, v in params.items()}
+        """`params` as the page sends them, with options named by their position, as values."""
+        if not isinstance(params, dict):
+            raise TypeError(f"params must be a dict, found {params!r}")
+        out = dict(params)
+        for c in self.controls:
+            if c.kind == "choice" and c.name in out:
+                if out[c.name] not in range(len(c.options)):
+                    raise ValueError(f"{c.name} must be an option's position, found {out[c.name]!r}")
+                out[c.name] = c.options[out[c.name]]
+        return out
 
     def at(self, params: dict) -> dict[str, np.ndarray]:
         """`compute` at any values the controls allow, checked as at construction."""

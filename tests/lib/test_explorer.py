@@ -1,0 +1,465 @@
+"""The Python side of the explorer: what it refuses, what it stores, what it answers."""
+
+import base64
+import importlib
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from implicitly.explorer import (
+    Bars,
+    Choice,
+    Explorer,
+    Field,
+    Heatmap,
+    Lines,
+    Panel,
+    Points,
+    Rule,
+    Slider,
+    Trajectories,
+    table,
+)
+from implicitly.explorer.text import fields, format_value, label_html, label_text
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "lib/explorer-js/bench"))
+samples = importlib.import_module("samples")
+
+T = np.linspace(0, 1, 8)
+
+
+def lines(compute=None, controls=None, view=None, **more):
+    """A small explorer that is right, to be made wrong in one place."""
+    compute = compute or (lambda a: {"t": T, "y": a * T})
+    controls = [Slider("a", [1.0, 2.0, 4.0])] if controls is None else controls
+    view = view or Lines("t", "y")
+    return Explorer(compute, controls, view, **{"title": "A title", "alt": "A line rises.", **more})
+
+
+@pytest.fixture(scope="module")
+def all_samples():
+    return {name: make() for name, make in samples.SAMPLES.items()}
+
+
+# -- construction ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "says"),
+    [
+        (lambda: Slider("a", [1, 2, 3], default=2.5), ValueError, "default 2.5 is not on the grid"),
+        (lambda: Slider("a b", [1, 2]), ValueError, "Python identifier"),
+        (lambda: Slider("a", [1]), ValueError, "at least two"),
+        (lambda: Slider("a", [2, 1]), ValueError, "must increase"),
+        (lambda: Slider("a", [1, float("nan")]), ValueError, "finite"),
+        (lambda: Slider("a", [0, 1], scale="log"), ValueError, "positive values"),
+        (lambda: Slider("a", [0, 1], lookup="cubic"), ValueError, "'linear' or 'nearest'"),
+        (lambda: Slider("a", [0, 1], format="{:.2f}"), ValueError, "format must look like"),
+        (lambda: Slider("a", [0, 1], label=r"$\frac12$"), ValueError, r"\\frac"),
+        (lambda: Choice("a", ["x"]), ValueError, "at least two"),
+        (lambda: Choice("a", ["x", "y"], default="z"), ValueError, "'z' is not one of"),
+        (lambda: Choice("a", ["x", "x"]), ValueError, "the same"),
+        (lambda: lines(compute=3), TypeError, "compute must be a function"),
+        (lambda: lines(controls=[]), ValueError, "controls"),
+        (lambda: lines(controls=["a"]), TypeError, "Slider or Choice"),
+        (lambda: lines(controls=[Slider("a", [1, 2]), Slider("a", [1, 2])]), ValueError, "different"),
+        (lambda: lines(view="lines"), TypeError, "view must be"),
+        (lambda: lines(title=" "), ValueError, "title"),
+        (lambda: lines(alt=""), ValueError, "alt"),
+        (lambda: lines(id="1 2"), ValueError, "id must be"),
+        (lambda: lines(animate="b"), ValueError, "animate must name a Slider"),
+        (lambda: lines(columns=9), ValueError, "columns"),
+        (lambda: lines(summary="{y.real}"), ValueError, "field must be"),
+        (lambda: lines(summary="{z}"), ValueError, r"lacks \['z'\]"),
+        (lambda: lines(view=Lines("t", "z")), ValueError, r"compute\(a=1.0\) lacks \['z'\]"),
+        (lambda: lines(view=Lines("t", "y", until="b")), ValueError, "until='b' must name"),
+        (lambda: lines(view=Lines("t", "y", colors=(7,))), ValueError, "palette numbers"),
+        (lambda: lines(view=Lines("t", "y", labels=("p", "q"))), ValueError, "one per key"),
+        (lambda: lines(lambda a: [a]), TypeError, "must return a dict"),
+        (lambda: lines(lambda a: {"t": T, "y": a * T[1:]}), ValueError, "'y' has 7 along T, 't' has 8"),
+        (lambda: lines(lambda a: {"t": T, "y": a}), ValueError, r"must have shape \(T\) or \(S, T\)"),
+        (lambda: lines(lambda a: {"t": T, "y": T + np.inf}), ValueError, "infinite"),
+        (lambda: lines(lambda a: {"t": T, "y": 1j * T}), TypeError, "real numbers"),
+        (lambda: lines(lambda a: {"t": T, "y": ["a"]}), TypeError, "real numbers"),
+        (lambda: lines(lambda a: {"t": T, "y": [[1], [1, 2]]}), ValueError, "not a rectangular"),
+        (lambda: lines(lambda a: {"t": T * np.nan, "y": T * np.nan}), ValueError, "every number is NaN"),
+        (lambda: lines(lambda a: {"t": T, "y": T * np.nan}), ValueError, "'y' is NaN over the whole grid"),
+        (
+            lambda: lines(lambda a: {"t": np.arange(a), "y": np.arange(a)}),
+            ValueError,
+            r"compute\(a=2.0\): 't' has shape \(2,\), but \(1,\) at the first grid point",
+        ),
+        (
+            lambda: lines(view=Panel(Lines("t", "y"), yscale="log")),
+            ValueError,
+            "'y' must be positive on a log axis, found 0",
+        ),
+        (
+            lambda: lines(view=[Panel(Lines("t", "y"), xscale="log"), Panel(Lines("t", "y"))],
+                          compute=lambda a: {"t": T + 1, "y": a * T}),
+            ValueError,
+            "'t' lies on a linear and on a log axis",
+        ),
+        (lambda: Panel(Lines("t", "y"), xlim=(2, 1)), ValueError, "xlim"),
+        (lambda: Panel(Lines("t", "y"), equal=True, xscale="log"), ValueError, "linear axes"),
+        (lambda: Panel("y"), TypeError, "layers must be views"),
+        (lambda: Bars("y"), ValueError, "labels .* or edges"),
+        (lambda: Bars("y", edges=(1, 1)), ValueError, "edges must increase"),
+        (lambda: Field("y", (0, 1), (1, 0)), ValueError, "ylim"),
+        (lambda: Heatmap("y", (0, 1), (0, 1), "jet"), ValueError, "'sequential'"),
+        (lambda: Rule(0, axis="z"), ValueError, "'x' or 'y'"),
+        (
+            lambda: lines(view=Points("p", "k", colors=(0, 1)),
+                          compute=lambda a: {"p": np.ones((3, 2)), "k": np.array([0, 1, 2])}),
+            ValueError,
+            "classes in 'k' must be 0 to 1",
+        ),
+        (
+            lambda: lines(view=Points("p", "k"), compute=lambda a: {"p": np.ones((3, 2)), "k": T[:3]}),
+            TypeError,
+            "must be integers",
+        ),
+        (
+            lambda: lines(view=Trajectories("p"), compute=lambda a: {"p": np.ones((3, 4, 3))}),
+            ValueError,
+            r"shape \(P, T, 2\)",
+        ),
+        (
+            lambda: lines(controls=[Slider("a", [1, 2], enabled_when={"b": "x"})]),
+            ValueError,
+            "'b', which is not a Choice",
+        ),
+        (
+            lambda: lines(
+                controls=[Slider("a", [1, 2], enabled_when={"b": "z"}), Choice("b", ["x", "y"])]),
+            ValueError,
+            "'z' is not an option",
+        ),
+    ],
+)  # fmt: skip
+def test_bad_input_says_what_is_wrong(make, error, says):
+    with pytest.raises(error, match=says):
+        make()
+
+
+def test_an_exception_of_compute_names_the_setting_and_keeps_its_cause():
+    def compute(a):
+        return {"t": T, "y": T / (a - 2.0 and 1)} if a != 2.0 else {"t": 1 / 0}
+
+    with pytest.raises(RuntimeError, match=r"compute\(a=2.0\) raised ZeroDivisionError") as caught:
+        lines(compute)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_a_table_that_is_too_big_is_refused_with_sizes():
+    noise = np.random.default_rng(0)
+    with pytest.raises(ValueError, match=r"the table takes [\d,]+ bytes, at most 200,000 .*y 4x9999"):
+        lines(lambda a: {"t": np.arange(9999.0), "y": noise.normal(size=(4, 9999))})
+
+
+# -- the table ---------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=arrays(
+        np.float64,
+        st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6)),
+        elements=st.floats(-1e6, 1e6) | st.just(np.nan),
+    ),
+    coarse=st.booleans(),
+)
+def test_packing_keeps_values_to_half_a_step_and_gaps_exactly(values, coarse):
+    entry = table.Entry("y", values.shape[1:], whole=False, log=False, coarse=coarse)
+    data, _ = table.pack([entry], {"y": values})
+    back = table.unpack(data, [entry], len(values))["y"]
+    assert np.array_equal(np.isnan(back), np.isnan(values))
+    span = np.nanmax(values) - np.nanmin(values) if not np.isnan(values).all() else 0.0
+    step = span / (table.COARSE if coarse else table.LEVELS)
+    assert np.nanmax(np.abs(back - values), initial=0) <= step * 0.5001 + 1e-9 * max(1, span)
+
+
+def test_packing_is_exact_for_classes_and_relative_on_log_scales():
+    kinds = np.random.default_rng(0).integers(-3, 900, (5, 7))
+    loss = 10 ** np.random.default_rng(0).uniform(-12, 3, (5, 7))
+    entries = [table.Entry("k", (7,), True, False), table.Entry("l", (7,), False, True)]
+    data, _ = table.pack(entries, {"k": kinds, "l": loss})
+    back = table.unpack(data, entries, 5)
+    assert np.array_equal(back["k"], kinds)
+    assert np.max(np.abs(back["l"] / loss - 1)) < 15 * np.log(10) / table.LEVELS  # half a step, twice
+
+
+def test_repeated_rows_cost_nothing():
+    row = np.random.default_rng(0).normal(size=(1, 5000))
+    entry = [table.Entry("y", (5000,), False, False)]
+    once, many = (table.pack(entry, {"y": np.repeat(row, n, 0)})[0] for n in (1, 500))
+    assert len(many) < len(once) + 100
+
+
+def test_the_table_equals_compute_at_every_grid_point(all_samples):
+    for name, explorer in all_samples.items():
+        back = explorer.lookup()
+        for entry in explorer._entries:
+            for n, params in enumerate(explorer.points):
+                want, found = explorer.at(params)[entry.name], back[entry.name][n]
+                if entry.log:
+                    want, found = np.log10(want), np.log10(found)
+                whole = explorer._columns[entry.name]
+                whole = np.log10(whole) if entry.log else whole
+                step = np.ptp(whole[~np.isnan(whole)]) / (table.COARSE if entry.coarse else table.LEVELS)
+                gap = np.isnan(want)
+                assert np.array_equal(gap, np.isnan(found)), (name, entry.name, params)
+                assert np.all(np.abs(found - want)[~gap] <= 0.51 * step + 1e-12), (name, entry.name, params)
+
+
+def test_controls_without_effect_are_computed_once_at_their_default():
+    seen = []
+
+    def compute(kind, a):
+        seen.append((kind, a))
+        return {"t": T, "y": a * T}
+
+    explorer = lines(
+        compute, [Choice("kind", ["x", "y"]), Slider("a", [1, 2, 3], enabled_when={"kind": "y"})]
+    )
+    assert seen == [("x", 2), ("y", 1), ("y", 2), ("y", 3)]
+    explorer.at({"kind": "x", "a": 3})
+    assert seen[-1] == ("x", 2)
+
+
+def test_a_frames_slider_is_not_a_parameter():
+    explorer = lines(
+        lambda a: {"t": T, "y": np.outer([1, 2, 3], a * T), "end": T},
+        [Slider("a", [1, 2]), Slider("s", [0, 1, 2], frames=True)],
+        Lines("t", ["y", "end"], over="s"),
+    )
+    assert len(explorer.points) == 2
+    with pytest.raises(ValueError, match="has 2 along F, 's' has 3"):
+        lines(
+            lambda a: {"t": T, "y": np.outer([1, 2], a * T)},
+            [Slider("a", [1, 2]), Slider("s", [0, 1, 2], frames=True)],
+            Lines("t", "y", over="s"),
+        )
+
+
+def test_tensors_are_taken_without_importing_torch_here():
+    def compute(a):
+        y = torch.full((2, 3), float(a), dtype=torch.bfloat16, requires_grad=True)
+        return {"t": torch.arange(3), "y": y}
+
+    assert lines(compute, [Slider("a", [1, 2])]).at({"a": 2})["y"].tolist() == [[2.0] * 3] * 2
+
+
+# -- what is shown -----------------------------------------------------------------------------
+
+
+def bundle(explorer):
+    data, _ = explorer._repr_mimebundle_()
+    start = data["text/html"].index('json">') + 6
+    return data, json.loads(data["text/html"][start : data["text/html"].rindex("</script>")])
+
+
+def test_the_bundle_has_widget_page_and_words(all_samples):
+    data, payload = bundle(all_samples["clock"])
+    assert set(data) == {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"}
+    assert data["text/plain"].startswith("Explorer 'Three points, one clock': flow_ (2 values)")
+    text = data["text/html"]
+    assert text.count("<script") == 1 and "<" not in json.dumps(payload["data"])
+    inside = text[text.index('json">') + 6 : text.rindex("</script>")]
+    assert "<" not in inside
+    assert inside == json.dumps(
+        payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    ).replace("<", "\\u003c")
+    assert inside.count('"data":"') == 2  # the table and the picture: what nbval does not compare
+
+
+def test_same_inputs_give_the_same_bytes():
+    first, second = (samples.curves()._repr_html_() for _ in range(2))
+    assert first == second
+
+
+def test_the_still_picture_is_a_small_png(all_samples):
+    from PIL import Image
+
+    from implicitly.explorer import still
+
+    for name, explorer in all_samples.items():
+        _, payload = bundle(explorer)
+        picture = base64.b64decode(payload["still"]["data"])
+        image = Image.open(io.BytesIO(picture)).convert("RGBA")
+        assert len(picture) < 120_000, name
+        assert abs(image.width / image.height - payload["still"]["width"] / payload["still"]["height"]) < 0.01
+        assert image.getpixel((0, 0))[3] == 0, "the ground is transparent"
+        inks = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in still.PALETTE])
+        drawn = sum(
+            n
+            for n, c in image.getcolors(1 << 24)
+            if c[3] > 200 and np.abs(inks - c[:3]).max(1).min() < 6
+        )
+        assert drawn > 500, f"{name}: hardly a pixel in the book's colours"
+
+
+def test_labels_cannot_break_the_page():
+    evil = "</script><img src=x onerror=alert(1)>"
+    explorer = lines(
+        lambda a, b: {"t": T, "y": a * T},
+        [Slider("a", [1.0, 2.0], label=evil, unit=evil), Choice("b", {"x": evil, "y": "fine"})],
+        Panel(Lines("t", "y", labels=[evil]), title=evil, x=evil),
+        title="T " + evil,
+        alt=evil,
+        caption=evil,
+        summary="x " + evil,
+        id="evil",
+    )
+    text = explorer._repr_html_()
+    page, ids = samples.extension().expand(text, lambda name, content: name)
+    assert ids == ["evil"]
+    for html in (text, page):
+        assert html.count("<script") == html.count("</script>") == 1
+        assert "<img src=x" not in html
+
+
+def test_ranges_hold_the_whole_table(all_samples):
+    for explorer in all_samples.values():
+        for panel in explorer.panels:
+            for axis in "xy":
+                low, high = panel.found[axis]
+                assert low < high
+                if panel.lim[axis] is None:
+                    for layer in panel.layers:
+                        for need in layer.needs():
+                            if axis in need.axes and not panel.bands:
+                                pair = need.shapes[0].endswith("2")
+                                values = explorer._columns[need.key + (f".{axis}" if pair else "")]
+                                slack = 2e-3 * (high - low)
+                                assert np.nanmin(values) >= low - slack
+                                assert np.nanmax(values) <= high + slack
+
+
+@pytest.mark.parametrize(
+    ("value", "spec", "text"),
+    [
+        (0.125, ".2f", "0.13"),
+        (-0.001, ".2f", "0.00"),
+        (-2, "d", "−2"),
+        (0.9045, ".0%", "90\u202f%"),
+        (6.9e-8, "", "6.9 × 10⁻⁸"),
+        (1234567, "", "1.23 × 10⁶"),
+        (0.2, "", "0.2"),
+        (0, "", "0"),
+        (float("nan"), ".1f", "–"),
+    ],
+)
+def test_numbers_are_written_as_the_book_writes_them(value, spec, text):
+    assert format_value(value, spec) == text
+
+
+def test_labels_know_a_little_tex():
+    assert label_html(r"noise, $\sigma_{T,0}^2$ & more") == (
+        'noise, <span class="im-math"><i>σ</i><sub><i>T</i>,0</sub><sup>2</sup></span> &amp; more'
+    )
+    assert label_text(r"$\hat\theta \le -\mathrm{KL}$") == "θ̂≤−KL"
+    for bad in (r"$\foo$", "$x_{$", "$x}$", "$x_$", "one $ dollar"):
+        with pytest.raises(ValueError, match="label"):
+            label_html(bad)
+    assert fields("{a[1]:.0%} and {b}") == [("a", 1, ".0%"), ("b", None, "")]
+
+
+def test_the_sentence_tells_the_default_state(all_samples):
+    sentence = all_samples["clock"].sentence()
+    assert sentence.startswith("Flow: score; Noise at the start, σT: 0.20; Angle between the edges: 94°;")
+    share = all_samples["clock"].default["share"]
+    assert f"{100 * share[0]:.0f}\u202f% of the starts end at a training point" in sentence
+
+
+# -- live --------------------------------------------------------------------------------------
+
+
+class Answers(list):
+    """Stands in for the connection to the browser."""
+
+    def __call__(self, content, buffers=None):
+        self.append((content, buffers))
+
+
+@pytest.fixture
+def asked():
+    explorer = lines(
+        lambda kind, a: {"t": T, "y": a * T if a != 3 else 1 / 0},
+        [Choice("kind", ["x", "y"]), Slider("a", [1.0, 2.0, 4.0])],
+        summary="{a}",
+    )
+    answers = Answers()
+    explorer.send = answers
+    return explorer, answers
+
+
+def test_the_kernel_answers_between_grid_values(asked):
+    explorer, answers = asked
+    explorer._answer(None, {"kind": "compute", "number": 7, "params": {"kind": 1, "a": 2.5}}, [])
+    content, buffers = answers[0]
+    assert content["kind"] == "result" and content["number"] == 7 and content["names"] == ["t", "y"]
+    assert np.allclose(np.frombuffer(buffers[1], "<f4"), 2.5 * T)
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"kind": 0, "a": 3.0}, r"compute\(kind='x', a=3.0\) raised ZeroDivisionError"),
+        ({"kind": 0, "a": 9.0}, "a must be between 1.0 and 4.0"),
+        ({"kind": 5, "a": 2.0}, "kind"),
+        ({"kind": 0, "a": "2"}, "a must be a number"),
+        ({"kind": 0}, "params must be"),
+        ("nonsense", "params"),
+    ],
+)
+def test_a_failure_is_sent_to_the_widget_and_raised(asked, params, says):
+    explorer, answers = asked
+    with pytest.raises((RuntimeError, ValueError, TypeError, IndexError)) as caught:
+        explorer._answer(None, {"kind": "compute", "number": 1, "params": params}, [])
+    content, _ = answers[0]
+    assert content["kind"] == "error" and content["message"] == str(caught.value)
+    caught.match(says)
+
+
+def test_integer_sliders_stay_integers():
+    slider = Slider("n", [2, 3, 5])
+    assert slider.check(3.6) == 4 and isinstance(slider.check(3.6), int)
+    assert slider.lookup == "nearest"
+
+
+def test_importing_is_light():
+    code = (
+        "import sys, implicitly.explorer as e; "
+        "print([m for m in ('torch', 'matplotlib', 'PIL') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_the_live_widget_gets_the_script_and_one_spec():
+    explorer = lines()
+    assert explorer._esm.count("export default") == 1
+    assert json.loads(explorer.spec)["id"] == "a-title"
+
+
+def test_palettes_agree():
+    from implicitly.explorer import still
+
+    css = (ROOT / "lib/implicitly/explorer/explorer.css").read_text(encoding="utf-8")
+    script = (ROOT / "lib/explorer-js/src/draw.js").read_text(encoding="utf-8")
+    for k, color in enumerate(still.PALETTE):
+        assert f"--x-c{k}: var(--im-c{k}, {color})" in css
+        assert f'"{color}"' in script
+    for ramp in (still.SEQUENTIAL, still.DIVERGING):
+        assert ", ".join(f'"{c}"' for c in ramp) in script and ", ".join(ramp) in css
