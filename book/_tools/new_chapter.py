@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import yaml
+
 from paths import ROOT
 
 HERE = Path(__file__).parent
