@@ -35,7 +35,8 @@ from ._validate import whole
 
 __all__ = [
     "FunctionLaw", "Guesses", "Units", "cube", "draw_samples", "fit_length", "function_law", "guess_and_check",
-    "pack_tables", "relu_units", "sample_nets", "sampled_law", "threshold_units", "truth_tables", "unpack_tables",
+    "nets_by_index", "pack_tables", "relu_units", "sample_nets", "sampled_law", "threshold_units", "truth_tables",
+    "unpack_tables",
 ]  # fmt: skip
 
 BLOCK = 4096  # nets drawn from one counter: net i is row i % BLOCK of the stream keyed by (seed, i // BLOCK)
@@ -197,6 +198,16 @@ def sample_nets(units: Units, width: int, *, seed: int, count: int, start: int =
     return torch.from_numpy(np.concatenate(drawn)[skip : skip + count].astype(np.int64))
 
 
+def nets_by_index(units: Units, width: int, indices: Tensor, *, seed: int) -> Tensor:
+    """The networks with these numbers, drawn again: settings of their units, int64 (len(indices), width)."""
+    out = torch.empty(len(indices), width, dtype=torch.int64)
+    for block in torch.unique(indices // BLOCK).tolist():
+        here = indices // BLOCK == block
+        nets = sample_nets(units, width, seed=seed, start=block * BLOCK, count=BLOCK)
+        out[here] = nets[indices[here] % BLOCK]
+    return out
+
+
 def truth_tables(units: Units, nets: Tensor, *, offset: int = 0) -> Tensor:
     """What each net answers on the domain: bool (B, P) for settings `nets` (B, width). A sum of zero answers 0."""
     if nets.ndim != 2 or nets.dtype != torch.int64:
@@ -348,6 +359,17 @@ class Guesses:
     def errors(self) -> Tensor:
         """float64 (R, N + 1): mean error over the whole domain of the guesses that fit; NaN where none did."""
         return self.histogram.to(torch.float64) @ self.error_levels / self.fits
+
+    @property
+    def surprise(self) -> Tensor:
+        """float64 (R, N + 1): mean of -log2(1 - error) over the guesses that fit; NaN where none did."""
+        counts = self.histogram.to(torch.float64)
+        return torch.where(counts > 0, -torch.log2(1 - self.error_levels) * counts, 0.0).sum(-1) / self.fits
+
+    @property
+    def teacher_hits(self) -> int:
+        """Guesses that equal the teacher on the whole domain (the first data set's, if they differ)."""
+        return int(self.histogram[0, 0, 0])
 
 
 def guess_and_check(

@@ -1,8 +1,8 @@
-"""What the flat prior over quantized weights says about learning: costs of copying a teacher, exact averages over data
-sets, and the two rules compared with each other, guess and check and gradient descent.
+"""What the flat prior over quantized weights says about learning.
 
-Bits are used throughout (logarithms to base 2). Source: Buzaglo et al. 2024; the statements and their proofs are in the
-chapter typical-nets, whose claim ids are quoted below.
+Costs of copying a teacher, exact averages over data sets, and two rules to compare: guess and check, and gradient
+descent. Bits are used throughout (logarithms to base 2). Source: Buzaglo et al. 2024; the statements and their proofs
+are in the chapter typical-nets, whose claim ids are quoted below.
 """
 
 import math
@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from ._validate import choice, number, whole
-from .threshold_nets import FunctionLaw, Units, pack_tables, sample_nets, truth_tables
+from .chance import allowance
+from .threshold_nets import FunctionLaw, Units, pack_tables, sample_nets, sampled_law, truth_tables
 
 __all__ = [
-    "LearningCurve", "copy_bits", "deep_tables", "guess_until_fit", "learning_curve", "share_interval", "train_many",
+    "LearningCurve", "copy_bits", "copy_use", "deep_tables", "explorer_table", "gaussian_bits", "guess_until_fit",
+    "information_use", "learning_curve", "needed_neurons", "posterior_use", "share_interval", "tail_use", "train_many",
 ]  # fmt: skip
 
 
@@ -30,7 +32,7 @@ def copy_bits(
     scale_levels: int | None = None,
     either: bool = False,
 ) -> float:
-    """Bits that suffice to find a copy of the teacher in a random student: an upper bound on -log2 P(teacher's function).
+    """Bits that suffice to copy the teacher into a random student: an upper bound on -log2 P(teacher's function).
 
     Without scales (typical-nets/C3) every teacher neuron fixes all its incoming weights and its bias; with a scale per
     hidden neuron (typical-nets/C4) the other neurons are switched off instead. The places of the teacher's neurons are
@@ -181,6 +183,79 @@ def guess_until_fit(
     return torch.cat(found)[:runs]
 
 
+def posterior_use(
+    tables: Tensor, law: FunctionLaw, sample: Tensor, sample_labels: Tensor, *, false_alarm: float = 1e-6
+) -> float:
+    """How far accepted nets stray from the posterior, as a share of what chance allows (typical-nets/C1).
+
+    For every function the share of `tables` that compute it is compared with its exact posterior probability given the
+    data. The allowance is Bernstein's, with `false_alarm` split over all functions; above 1 the rule is refuted.
+
+    Args:
+        tables: bool (runs, P), truth tables of the accepted nets. law: the exact prior law.
+        sample, sample_labels: int64 (N,), bool (N,), the data.
+    """
+    fits = (law.tables[:, sample] == sample_labels).all(1)
+    functions, counts = law.tables[fits], law.counts[fits]
+    if not (tables[:, sample] == sample_labels).all():
+        return math.inf
+    shares = (tables[:, None] == functions).all(-1).to(torch.float64).mean(0)
+    worst = 0.0
+    for share, p in zip(shares.tolist(), (counts / counts.sum()).tolist(), strict=True):
+        worst = max(worst, abs(share - p) / allowance(p, len(tables), false_alarm=false_alarm / len(counts)))
+    return worst
+
+
+def tail_use(curve: LearningCurve, eps: float, *, teacher_bits: float | None = None) -> float:
+    """Largest P(L >= eps) / ((1 - eps)**N / P(teacher)) over the curve's sizes: at most 1 (typical-nets/C1)."""
+    bits = curve.teacher_bits if teacher_bits is None else teacher_bits
+    sizes = torch.tensor(curve.sizes, dtype=torch.float64)
+    return float((curve.tail(eps) / ((1 - eps) ** sizes * 2.0**bits)).max())
+
+
+def information_use(sizes: Sequence[int], surprise: Tensor, bits: Tensor) -> float:
+    """Largest N E[-log2(1 - L)] / E[C(S)] over sizes N >= 1: at most 1 (typical-nets/C2)."""
+    sizes = torch.tensor(sizes, dtype=torch.float64)
+    large = sizes > 0
+    return float((sizes * surprise / bits)[large].max())
+
+
+def needed_neurons(laws: dict[int, FunctionLaw]) -> dict[int, int]:
+    """The fewest neurons that compute each function (as :func:`pack_tables` numbers it), from exact laws by width."""
+    fewest = {}
+    for width in sorted(laws):
+        for word in pack_tables(laws[width].tables).tolist():
+            fewest.setdefault(word, width)
+    return fewest
+
+
+def copy_use(law: FunctionLaw, bits: dict[int, float]) -> float:
+    """Largest 2**-bits / P(f) over the functions f in `bits`: at most 1 if that many bits suffice (C3, C4).
+
+    bits: for each packed function the bits that are said to suffice. A function without mass gives infinity.
+    """
+    mass = dict(zip(pack_tables(law.tables).tolist(), law.probabilities.tolist(), strict=True))
+    return max(2.0**-cost / mass[word] if word in mass else math.inf for word, cost in bits.items())
+
+
+def gaussian_bits(units: Units, labels: Tensor, *, draws: int, generator: torch.Generator) -> float:
+    """-log2 P(sign pattern) for Gaussian sums with the units' covariance: the limit of wide nets (typical-nets/C8).
+
+    Args:
+        labels: bool (P,). draws: Gaussian vectors drawn; the answer is infinite if none has the pattern.
+    """
+    values = units.values.to(torch.float64)
+    weights = units.counts.to(torch.float64) / units.settings
+    if (weights @ values).abs().max() > 1e-9:
+        raise ValueError("units must have mean zero at every point, found one that has not")
+    covariance = values.T @ (weights[:, None] * values)
+    size, axes = torch.linalg.eigh(covariance)
+    root = size.clamp(min=0).sqrt()[:, None] * axes.T
+    normal = torch.randn(whole("draws", draws, at_least=1), units.points, dtype=torch.float64, generator=generator)
+    hits = int(((normal @ root > 0) == labels).all(1).sum())
+    return math.log2(draws / hits) if hits else math.inf
+
+
 def deep_tables(
     X: Tensor,
     widths: Sequence[int],
@@ -250,7 +325,7 @@ def train_many(
         loss: "logistic" (the only one so far).
 
     Returns:
-        (tables, fits): bool (R, nets, P), the answers on the domain, and bool (R, nets), whether all examples are fitted.
+        (tables, fits): bool (R, nets, P), the answers on the domain; bool (R, nets), whether all examples are fitted.
     """
     choice("loss", loss, ("logistic",))
     (sets, size), (_, d) = samples.shape, X.shape
@@ -274,3 +349,41 @@ def train_many(
         v = v + eta * (pull[..., None, :] @ h).squeeze(-2)
     score = lambda points: (torch.relu(points @ w + b) @ v[..., None]).squeeze(-1) > 0  # noqa: E731
     return score(domain), (score(x[:, None]) == (y[:, None] > 0)).all(-1)
+
+
+def explorer_table(laws: dict, teachers: dict[str, Tensor], neurons: dict[str, int], sizes: Sequence[int], units: dict):
+    """The function behind the chapter's explorer: (teacher, kind, h) -> arrays over the sizes.
+
+    Args:
+        laws: {(kind, width): FunctionLaw}, sampled beforehand. A width that is not there is sampled when asked for,
+            with a tenth of the guesses.
+        teachers: {name: bool (P,)}. neurons: the fewest neurons of each. units: {kind: Units}.
+        sizes: the numbers of examples.
+
+    Returns:
+        A function whose result holds ``n``, ``cost``, ``diagonal`` (sizes,), ``spread`` (sizes, P + 1), and the scalars
+        ``price``, ``bound``. Where fewer than 20 guesses were the teacher, all but n, diagonal and bound are NaN.
+    """
+    sizes = tuple(sizes)
+
+    def compute(teacher: str, kind: str, h: int) -> dict:
+        if (kind, h) not in laws:
+            laws[kind, h] = sampled_law(units[kind], h, guesses=300_000, seed=h)
+        law, label = laws[kind, h], teachers[teacher]
+        inputs = round(math.log2(label.numel()))
+        scale_levels = len(units[kind].levels[-1]) if "s" in units[kind].names else None
+        out = {
+            "n": torch.tensor(sizes, dtype=torch.float64),
+            "diagonal": torch.tensor(sizes, dtype=torch.float64),
+            "bound": copy_bits(inputs, [neurons[teacher]], [h], scale_levels=scale_levels, either=bool(scale_levels)),
+        }
+        if int(law.counts[(law.tables == label).all(1)].sum()) < 20:
+            missing = torch.full((len(sizes),), math.nan, dtype=torch.float64)
+            spread = missing[:, None].expand(-1, label.numel() + 1)
+            return out | {"cost": missing, "error": missing, "spread": spread, "price": math.nan}
+        curve = learning_curve(law, label, sizes)
+        return out | {
+            "cost": curve.bits, "error": curve.error, "spread": curve.spread, "price": curve.teacher_bits,
+        }  # fmt: skip
+
+    return compute
