@@ -8,7 +8,6 @@ Nothing of the library is imported: its files are read.
 
 import base64
 import hashlib
-import hashlib
 import html
 import json
 import re
@@ -98,9 +97,7 @@ def _resolved(app, doctree, docname):
 
 
 def _page(app, pagename, templatename, context, doctree):
-    if doctree is None or not any(
-        "data-im-explorer=" in node.astext() for node in doctree.findall(nodes.raw)
-    ):
+    if doctree is None or not any("data-im-explorer=" in node.astext() for node in doctree.findall(nodes.raw)):
         return
     for name in assets():
         if name.endswith(".js"):

@@ -105,8 +105,10 @@ def all_samples():
             "'y' must be positive on a log axis, found 0",
         ),
         (
-            lambda: lines(view=[Panel(Lines("t", "y"), xscale="log"), Panel(Lines("t", "y"))],
-                          compute=lambda a: {"t": T + 1, "y": a * T}),
+            lambda: lines(
+                view=[Panel(Lines("t", "y"), xscale="log"), Panel(Lines("t", "y"))],
+                compute=lambda a: {"t": T + 1, "y": a * T},
+            ),
             ValueError,
             "'t' lies on a linear and on a log axis",
         ),
@@ -119,8 +121,9 @@ def all_samples():
         (lambda: Heatmap("y", (0, 1), (0, 1), "jet"), ValueError, "'sequential'"),
         (lambda: Rule(0, axis="z"), ValueError, "'x' or 'y'"),
         (
-            lambda: lines(view=Points("p", "k", colors=(0, 1)),
-                          compute=lambda a: {"p": np.ones((3, 2)), "k": np.array([0, 1, 2])}),
+            lambda: lines(
+                view=Points("p", "k", colors=(0, 1)), compute=lambda a: {"p": np.ones((3, 2)), "k": np.array([0, 1, 2])}
+            ),
             ValueError,
             "classes in 'k' must be 0 to 1",
         ),
@@ -140,13 +143,12 @@ def all_samples():
             "'b', which is not a Choice",
         ),
         (
-            lambda: lines(
-                controls=[Slider("a", [1, 2], enabled_when={"b": "z"}), Choice("b", ["x", "y"])]),
+            lambda: lines(controls=[Slider("a", [1, 2], enabled_when={"b": "z"}), Choice("b", ["x", "y"])]),
             ValueError,
             "'z' is not an option",
         ),
     ],
-)  # fmt: skip
+)
 def test_bad_input_says_what_is_wrong(make, error, says):
     with pytest.raises(error, match=says):
         make()
@@ -229,9 +231,7 @@ def test_controls_without_effect_are_computed_once_at_their_default():
         seen.append((kind, a))
         return {"t": T, "y": a * T}
 
-    explorer = lines(
-        compute, [Choice("kind", ["x", "y"]), Slider("a", [1, 2, 3], enabled_when={"kind": "y"})]
-    )
+    explorer = lines(compute, [Choice("kind", ["x", "y"]), Slider("a", [1, 2, 3], enabled_when={"kind": "y"})])
     assert seen == [("x", 2), ("y", 1), ("y", 2), ("y", 3)]
     explorer.at({"kind": "x", "a": 3})
     assert seen[-1] == ("x", 2)
@@ -277,9 +277,9 @@ def test_the_bundle_has_widget_page_and_words(all_samples):
     assert text.count("<script") == 1 and "<" not in json.dumps(payload["data"])
     inside = text[text.index('json">') + 6 : text.rindex("</script>")]
     assert "<" not in inside
-    assert inside == json.dumps(
-        payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    ).replace("<", "\\u003c")
+    assert inside == json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).replace(
+        "<", "\\u003c"
+    )
     assert inside.count('"data":"') == 2  # the table and the picture: what nbval does not compare
 
 
@@ -301,11 +301,7 @@ def test_the_still_picture_is_a_small_png(all_samples):
         assert abs(image.width / image.height - payload["still"]["width"] / payload["still"]["height"]) < 0.01
         assert image.getpixel((0, 0))[3] == 0, "the ground is transparent"
         inks = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in still.PALETTE])
-        drawn = sum(
-            n
-            for n, c in image.getcolors(1 << 24)
-            if c[3] > 200 and np.abs(inks - c[:3]).max(1).min() < 6
-        )
+        drawn = sum(n for n, c in image.getcolors(1 << 24) if c[3] > 200 and np.abs(inks - c[:3]).max(1).min() < 6)
         assert drawn > 500, f"{name}: hardly a pixel in the book's colours"
 
 
@@ -440,8 +436,7 @@ def test_integer_sliders_stay_integers():
 
 def test_importing_is_light():
     code = (
-        "import sys, implicitly.explorer as e; "
-        "print([m for m in ('torch', 'matplotlib', 'PIL') if m in sys.modules])"
+        "import sys, implicitly.explorer as e; print([m for m in ('torch', 'matplotlib', 'PIL') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

@@ -43,9 +43,7 @@ def main():
     chromium = sys.argv[1] if len(sys.argv) > 1 else shutil.which("chromium")
     seeds = np.random.default_rng(0).integers(1, 10_000, 65).tolist()
     with sync_playwright() as play, tempfile.TemporaryDirectory() as folder:
-        browser = play.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         print(f"Chromium {browser.version}, software rendering\n")
         print("| explorer | table, kB | median, ms | 95 %, ms |\n|---|---|---|---|")
         for name, make in SAMPLES.items():

@@ -62,10 +62,24 @@ def clock():
         lambda flow_, sigma_T, sigma_0, angle: flow(flow_, sigma_T, sigma_0, angle),
         [
             Choice("flow_", ["score", "probability"], label="Flow"),
-            Slider("sigma_T", [0.1, 0.2, 0.3], default=0.2, label=r"Noise at the start, $\sigma_T$",
-                   format=".2f", lookup="nearest"),  # fmt: skip
-            Slider("sigma_0", [0.001, 0.01, 0.1], default=0.01, label=r"Noise at the end, $\sigma_0$",
-                   format=".3f", scale="log", lookup="nearest", enabled_when={"flow_": "probability"}),  # fmt: skip
+            Slider(
+                "sigma_T",
+                [0.1, 0.2, 0.3],
+                default=0.2,
+                label=r"Noise at the start, $\sigma_T$",
+                format=".2f",
+                lookup="nearest",
+            ),
+            Slider(
+                "sigma_0",
+                [0.001, 0.01, 0.1],
+                default=0.01,
+                label=r"Noise at the end, $\sigma_0$",
+                format=".3f",
+                scale="log",
+                lookup="nearest",
+                enabled_when={"flow_": "probability"},
+            ),
             Slider("angle", [90, 94, 120], default=94, label="Angle between the edges", unit="°"),
             Slider("time", range(11), default=10, label="Time, $t$", format=".1f", frames=True),
         ],
@@ -111,18 +125,29 @@ def curves():
         ],
         [
             Panel(
-                Lines("t", ["theory", "seeds"], labels=["theory", "three seeds"], colors=(5, 1), marks=("line", "dots")),
-                x=r"step, $t$", y=r"loss, $L(t)$", xscale="log", yscale="log", title="Loss",
+                Lines(
+                    "t", ["theory", "seeds"], labels=["theory", "three seeds"], colors=(5, 1), marks=("line", "dots")
+                ),
+                x=r"step, $t$",
+                y=r"loss, $L(t)$",
+                xscale="log",
+                yscale="log",
+                title="Loss",
             ),
             Panel(
-                Lines("t", "theory", colors=(0,)), Rule("sharp", label=r"$2/\eta$"),
-                x=r"step, $t$", y="sharpness", xscale="log", yscale="log", title="Sharpness",
+                Lines("t", "theory", colors=(0,)),
+                Rule("sharp", label=r"$2/\eta$"),
+                x=r"step, $t$",
+                y="sharpness",
+                xscale="log",
+                yscale="log",
+                title="Sharpness",
             ),
         ],
         title="Loss over time",
         alt="Loss falls over four decades of steps and then levels off.",
         summary=r"The edge of stability is at {sharp:.3g}.",
-    )  # fmt: skip
+    )
 
 
 def field():
@@ -178,12 +203,13 @@ def heat():
             Panel(
                 Heatmap("region", (-1, 1), (-1, 1), (0, 1, 2), labels=("low", "middle", "high")),
                 Points("points", "kind", colors=(3, 5), hollow=(1,), marker=None, labels=("left", "right")),
-                title="Regions", equal=True,
+                title="Regions",
+                equal=True,
             ),
         ],
         title="Three maps of one function",
         alt="Waves in the unit square, as height, as shade and as three regions.",
-    )  # fmt: skip
+    )
 
 
 def cloud():
@@ -197,7 +223,7 @@ def cloud():
         Panel(Points("points", "kind", colors=(1, 0), hollow=(1,), size=3), equal=True, xlim=(-3, 3), ylim=(-2.5, 2.5)),
         title="A cloud",
         alt="A thousand points around the origin.",
-    )  # fmt: skip
+    )
 
 
 def bars():
@@ -218,14 +244,16 @@ def bars():
         [
             Panel(
                 Bars("density", edges=edges, colors=0, over="t"),
-                Lines("x", "end", labels=["in the end"], colors=(1,)), x="$x$", y="density",
+                Lines("x", "end", labels=["in the end"], colors=(1,)),
+                x="$x$",
+                y="density",
             ),
             Panel(Bars("budget", labels=["KL", "bound", "gap"], colors=(0, 1, 2)), y="nats"),
         ],
         title="Towards equilibrium",
         alt="A narrow histogram widens towards a bell curve.",
         animate="t",
-    )  # fmt: skip
+    )
 
 
 SAMPLES = {f.__name__: f for f in (clock, curves, field, heat, cloud, bars)}

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from numbers import Integral, Real
 
 from .text import check_spec, format_value, label_html, label_text
@@ -54,7 +55,7 @@ class Slider:
         for v in values:
             if isinstance(v, bool) or not isinstance(v, Real) or not math.isfinite(v):
                 raise ValueError(f"{where}: values must be finite numbers, found {v!r}")
-        if any(b <= a for a, b in zip(values, values[1:], strict=False)):
+        if any(b <= a for a, b in pairwise(values)):
             raise ValueError(f"{where}: values must increase, found {values}")
         if self.scale not in ("linear", "log"):
             raise ValueError(f"{where}: scale must be 'linear' or 'log', found {self.scale!r}")
@@ -193,9 +194,7 @@ def enabled_spec(control, controls) -> dict:
         options = (options,) if isinstance(options, str) else tuple(options)
         for option in options:
             if option not in choices[name].options:
-                raise ValueError(
-                    f"{where}: {option!r} is not an option of {name!r} {choices[name].options}"
-                )
+                raise ValueError(f"{where}: {option!r} is not an option of {name!r} {choices[name].options}")
         if choices[name].enabled_when:
             raise ValueError(f"{where}: {name!r} is itself switched off by enabled_when")
         out[name] = [choices[name].options.index(option) for option in options]

@@ -118,10 +118,7 @@ def _entry(label, color, mark, hollow):
 def _ramp(explorer, layer):
     low, high = (escape(format_value(v)) for v in explorer.color_limits(layer))
     name = f"{label_html(layer.label)} " if layer.label else ""
-    return (
-        f'<span class="im-ex-key">{name}{low}<span class="im-ex-ramp im-ex-{layer.colors}"></span>'
-        f"{high}</span>"
-    )
+    return f'<span class="im-ex-key">{name}{low}<span class="im-ex-ramp im-ex-{layer.colors}"></span>{high}</span>'
 
 
 def _side(explorer, k, bars):

@@ -40,8 +40,7 @@ def still(explorer) -> dict:
     rows = -(-len(explorer.panels) // columns)
     width = 8.7 if columns > 1 else 6.0
     height = sum(
-        max(width / columns / p.aspect for p in explorer.panels[r * columns : (r + 1) * columns])
-        for r in range(rows)
+        max(width / columns / p.aspect for p in explorer.panels[r * columns : (r + 1) * columns]) for r in range(rows)
     )
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -128,8 +127,9 @@ def _points(explorer, layer, ax):
         color, chosen = PALETTE[layer.colors[c]], classes == c
         face = "#fbfaf7" if c in layer.hollow else color
         marker = _MARKERS[layer.marker or MARKERS[layer.colors[c]]]
-        ax.plot(x[chosen], y[chosen], ls="none", marker=marker, ms=layer.size * 1.4, mfc=face, mec=color,
-                mew=1.5, zorder=4)  # fmt: skip
+        ax.plot(
+            x[chosen], y[chosen], ls="none", marker=marker, ms=layer.size * 1.4, mfc=face, mec=color, mew=1.5, zorder=4
+        )
 
 
 def _trajectories(explorer, layer, ax):
@@ -138,8 +138,14 @@ def _trajectories(explorer, layer, ax):
     classes = _classes(explorer, layer, len(x))
     for c in np.unique(classes):
         rows = classes == c
-        ax.plot(x[rows, :end].T, y[rows, :end].T, color=PALETTE[layer.colors[c]], lw=layer.width,
-                alpha=layer.alpha, zorder=3)  # fmt: skip
+        ax.plot(
+            x[rows, :end].T,
+            y[rows, :end].T,
+            color=PALETTE[layer.colors[c]],
+            lw=layer.width,
+            alpha=layer.alpha,
+            zorder=3,
+        )
         if layer.heads:
             ax.plot(x[rows, end - 1], y[rows, end - 1], "o", ms=3, color=PALETTE[layer.colors[c]])
 

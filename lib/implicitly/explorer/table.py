@@ -77,11 +77,7 @@ def grid(controls) -> list[dict]:
 
 def canonical(controls, params: dict) -> dict:
     """`params` with the default in place of each value that has no effect here."""
-    return {
-        c.name: params[c.name] if in_use(c, params) else c.default
-        for c in controls
-        if not c.frames
-    }
+    return {c.name: params[c.name] if in_use(c, params) else c.default for c in controls if not c.frames}
 
 
 def in_use(control, params: dict) -> bool:

@@ -8,28 +8,24 @@ from string import Formatter
 _SPEC = re.compile(r"(?:\.(\d+))?([fge%d]?)")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
-_SYMBOLS = {
-    **dict(
-        zip(
-            "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi pi "
-            "rho sigma tau upsilon phi varphi chi psi omega ell partial".split(),
-            "α β γ δ ϵ ε ζ η θ ι κ λ μ ν ξ π ρ σ τ υ φ φ χ ψ ω ℓ ∂".split(),
-            strict=True,
-        )
-    )
-}
-_UPRIGHT = {
-    **dict(
-        zip(
-            "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega nabla infty times cdot pm le leq ge geq "
-            "ne neq approx to mid circ sum prod sqrt star".split(),
-            "Γ Δ Θ Λ Ξ Π Σ Φ Ψ Ω ∇ ∞ × · ± ≤ ≤ ≥ ≥ ≠ ≠ ≈ → | ∘ ∑ ∏ √ ⋆".split(),
-            strict=True,
-        )
-    ),
-    **{name: name for name in "log ln exp min max sin cos tan".split()},
-    **{",": "\N{THIN SPACE}", ";": " ", " ": " ", "{": "{", "}": "}", "%": "%", "|": "‖"},
-}
+_ITALIC = (
+    "alpha α beta β gamma γ delta δ epsilon ϵ varepsilon ε zeta ζ eta η theta θ iota ι kappa κ lambda λ mu μ "
+    "nu ν xi ξ pi π rho ρ sigma σ tau τ upsilon υ phi φ varphi φ chi χ psi ψ omega ω ell ℓ partial ∂"
+)
+_ROMAN = (
+    "Gamma Γ Delta Δ Theta Θ Lambda Λ Xi Ξ Pi Π Sigma Σ Phi Φ Psi Ψ Omega Ω nabla ∇ infty ∞ times × cdot · "
+    "pm ± le ≤ leq ≤ ge ≥ geq ≥ ne ≠ neq ≠ approx ≈ to → mid | circ ∘ sum ∑ prod ∏ sqrt √ star ⋆ "
+    "log log ln ln exp exp min min max max sin sin cos cos tan tan { { } } % % | ‖"
+)
+
+
+def _pairs(words):
+    words = words.split()
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+_SYMBOLS = _pairs(_ITALIC)
+_UPRIGHT = {**_pairs(_ROMAN), ",": "\N{THIN SPACE}", ";": " ", " ": " "}
 _TEX = re.compile(r"\\([A-Za-z]+|.)|([{}^_])|([A-Za-z])|(\s+)|(.)")
 
 
@@ -84,9 +80,7 @@ def check_spec(spec) -> tuple[int | None, str]:
     """Digits and kind of a format; raises ValueError for what the page cannot write."""
     match = _SPEC.fullmatch(spec) if isinstance(spec, str) else None
     if not match:
-        raise ValueError(
-            f"format must look like '.2f', '.1e', '.3g', '.0%', 'd' or '', found {spec!r}"
-        )
+        raise ValueError(f"format must look like '.2f', '.1e', '.3g', '.0%', 'd' or '', found {spec!r}")
     return (int(match[1]) if match[1] else None), match[2]
 
 
@@ -120,9 +114,7 @@ def _split(text, plain, math) -> str:
     parts = re.split(r"(?<!\\)\$", text)
     if len(parts) % 2 == 0:
         raise ValueError(f"label {text!r}: the dollar signs do not pair up")
-    return "".join(
-        (math(part) if k % 2 else plain(part.replace(r"\$", "$"))) for k, part in enumerate(parts)
-    )
+    return "".join((math(part) if k % 2 else plain(part.replace(r"\$", "$"))) for k, part in enumerate(parts))
 
 
 def _tex(source: str) -> str:

@@ -6,6 +6,7 @@ up, never interpolated.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from .text import check_spec, label_html, label_text
@@ -86,9 +87,7 @@ class Lines(_Layer):
 
     def legend(self):
         rows = zip(self.labels or (), self.colors, self.marks, strict=False)
-        return [
-            (label_html(t), c, MARKERS[c] if mark == "dots" else mark, True) for t, c, mark in rows
-        ]
+        return [(label_html(t), c, MARKERS[c] if mark == "dots" else mark, True) for t, c, mark in rows]
 
     def spec(self):
         series = [[k, c, m] for k, c, m in zip(self.y, self.colors, self.marks, strict=True)]
@@ -204,10 +203,8 @@ def _class_colors(layer):
 def _class_legend(layer, mark):
     if layer.labels is None:
         return []
-    if isinstance(layer.classes, int):
-        classes = [layer.classes]
-    else:
-        classes = range(len(layer.labels))
+    one = isinstance(layer.classes, int)
+    classes = [layer.classes] if one else range(len(layer.labels))
     return [
         (label_html(t), layer.colors[c], mark or MARKERS[layer.colors[c]], c in layer.hollow)
         for c, t in zip(classes, layer.labels, strict=False)
@@ -276,8 +273,7 @@ class Heatmap(_Layer):
         if isinstance(self.colors, str):
             if self.colors not in ("sequential", "diverging"):
                 raise ValueError(
-                    "Heatmap: colors must be 'sequential', 'diverging' or palette numbers, "
-                    f"found {self.colors!r}"
+                    f"Heatmap: colors must be 'sequential', 'diverging' or palette numbers, found {self.colors!r}"
                 )
         else:
             object.__setattr__(self, "colors", _palette("Heatmap", self.colors, len(self.colors)))
@@ -335,7 +331,7 @@ class Bars(_Layer):
         object.__setattr__(self, "colors", _palette("Bars", colors, n))
         if self.edges is not None:
             edges = tuple(float(e) for e in self.edges)
-            if any(b <= a for a, b in zip(edges, edges[1:], strict=False)):
+            if any(b <= a for a, b in pairwise(edges)):
                 raise ValueError(f"Bars: edges must increase, found {edges}")
             object.__setattr__(self, "edges", edges)
         check_spec(self.format)

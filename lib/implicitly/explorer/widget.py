@@ -14,7 +14,7 @@ from . import table
 from .controls import Choice, Slider, enabled_spec
 from .page import chrome
 from .text import fields, format_value, label_html, label_text
-from .views import Bars, Panel, _Layer
+from .views import Bars, Heatmap, Panel, _Layer
 
 _HERE = Path(__file__).parent
 _LIVE = "\nexport default { render({ model, el }) { return Explorer.live(model, el); } };\n"
@@ -114,11 +114,15 @@ class Explorer(anywidget.AnyWidget):
 
     # -- what the views read -----------------------------------------------------------------
 
+    def _placed(self):
+        """Every layer with its panel (None for the side panel)."""
+        inside = [(layer, panel) for panel in self.panels for layer in panel.layers]
+        return inside + [(bars, None) for bars in self.side]
+
     def _needs(self):
         """key -> list of (layer, panel or None, Need); refuses names no control has."""
         uses = {}
-        placed = [(layer, panel) for panel in self.panels for layer in panel.layers]
-        for layer, panel in placed + [(bars, None) for bars in self.side]:
+        for layer, panel in self._placed():
             for role in ("over", "until"):
                 name = getattr(layer, role)
                 if name is not None and name not in self._frames:
@@ -158,20 +162,16 @@ class Explorer(anywidget.AnyWidget):
                     log = panel is not None and panel.is_log(layer, axis)
                     if log and (array <= 0).any():
                         raise ValueError(
-                            f"{where}: {key!r} must be positive on a log axis, found "
-                            f"{array.min():.3g} (NaN is a gap)"
+                            f"{where}: {key!r} must be positive on a log axis, found {array.min():.3g} (NaN is a gap)"
                         )
             if _is_pair(uses):
                 out.update({f"{key}.x": array[..., 0], f"{key}.y": array[..., 1]})
             else:
                 out[key] = array
-        for layer, panel in [(b, None) for b in self.side] + [
-            (x, p) for p in self.panels for x in p.layers
-        ]:
-            self._check_letters(where, layer, panel, result)
-        if all(np.isnan(a).all() for a in out.values() if a.dtype.kind == "f" and a.size) and any(
-            a.dtype.kind == "f" for a in out.values()
-        ):
+        for layer, _ in self._placed():
+            self._check_letters(where, layer, result)
+        floats = [a for a in out.values() if a.dtype.kind == "f"]
+        if floats and all(np.isnan(a).all() for a in floats):
             raise ValueError(f"{where}: every number is NaN")
         self._check_same(where, out)
         return out
@@ -181,14 +181,11 @@ class Explorer(anywidget.AnyWidget):
         if not shapes:
             wanted = " or ".join("(" + ", ".join(s) + ")" for s in need.shapes)
             raise ValueError(
-                f"{where}: {need.key!r} must have shape {wanted} for {type(layer).__name__}, "
-                f"found {array.shape}"
+                f"{where}: {need.key!r} must have shape {wanted} for {type(layer).__name__}, found {array.shape}"
             )
         if need.whole and array.dtype.kind != "i":
-            raise TypeError(
-                f"{where}: {need.key!r} holds classes and must be integers, found {array.dtype}"
-            )
-        if need.whole and not hasattr(layer, "tints") or need.whole and layer.tints:
+            raise TypeError(f"{where}: {need.key!r} holds classes and must be integers, found {array.dtype}")
+        if need.whole:
             top = len(layer.colors) - 1
             if array.size and not 0 <= array.min() <= array.max() <= top:
                 raise ValueError(
@@ -198,7 +195,7 @@ class Explorer(anywidget.AnyWidget):
         if 0 in array.shape:
             raise ValueError(f"{where}: {need.key!r} is empty, shape {array.shape}")
 
-    def _check_letters(self, where, layer, panel, result):
+    def _check_letters(self, where, layer, result):
         """Arrays of one layer agree on the axes they share."""
         sizes = {"F": (layer.over, self._frames[layer.over])} if layer.over else {}
         if isinstance(layer, Bars):
@@ -209,9 +206,7 @@ class Explorer(anywidget.AnyWidget):
             for letter, n in zip(letters, shape, strict=True):
                 name, known = sizes.setdefault(letter, (need.key, n))
                 if letter != "2" and letter != "S" and n != known:
-                    raise ValueError(
-                        f"{where}: {need.key!r} has {n} along {letter}, {name!r} has {known}"
-                    )
+                    raise ValueError(f"{where}: {need.key!r} has {n} along {letter}, {name!r} has {known}")
 
     def _check_same(self, where, arrays):
         if self._entries is None:
@@ -273,32 +268,31 @@ class Explorer(anywidget.AnyWidget):
         """Range of an axis over the whole table, a little wider, to three digits."""
         if panel.lim[axis] is not None:
             return [float(v) for v in panel.lim[axis]]
-        found, pad = [], 0.04
+        found, pad, plane = [], 0.04, panel.equal
         for layer in panel.layers:
             if hasattr(layer, "xlim"):
-                found += [np.array(getattr(layer, axis + "lim"), float)]
-                pad = 0.0 if type(layer).__name__ == "Heatmap" else pad
-            if isinstance(layer, Bars) and axis == "y":
-                found.append(np.array(layer.limits or [0.0], float))
-            if isinstance(layer, Bars) and axis == "x" and layer.edges:
-                found.append(np.array(layer.edges, float))
+                found.append(getattr(layer, f"{axis}lim"))
+                pad = 0.0 if isinstance(layer, Heatmap) else pad
+            if isinstance(layer, Bars):
+                found.append((layer.limits or [0.0]) if axis == "y" else (layer.edges or []))
+            if getattr(layer, "axis", None) == axis and not isinstance(layer.at, str):
+                found.append([layer.at])
             for need in layer.needs():
+                plane = plane or need.axes == "xy"
                 if axis in need.axes:
-                    name = need.key + ("." + axis if need.shapes[0].endswith("2") else "")
+                    name = f"{need.key}.{axis}" if need.axes == "xy" else need.key
                     found.append(self._columns[name].ravel())
-            if not isinstance(getattr(layer, "at", ""), str) and layer.axis == axis:
-                found.append(np.array([layer.at], float))
-        if not found or (axis == "x" and panel.bands):
+        values = np.concatenate([np.asarray(f, float) for f in found]) if found else np.array([])
+        if not values.size or (axis == "x" and panel.bands):
             return [0.0, 1.0]
-        values = np.concatenate(found).astype(float)
         values = np.log10(values) if panel.log[axis] else values
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         if low == high:
             low, high = low - 0.5, high + 0.5
-        grounded = axis == "y" and any(isinstance(x, Bars) for x in panel.layers) and low == 0.0
-        if axis == "x" and not panel.equal and not any(n.axes == "xy" for x in panel.layers for n in x.needs()):
-            pad = 0.0 if panel.log["x"] else min(pad, 0.0)
-        low, high = low - (0 if grounded else pad * (high - low)), high + pad * (high - low)
+        if axis == "x" and not plane:
+            pad = 0.0  # a curve fills its axis
+        below = 0.0 if axis == "y" and low == 0.0 and isinstance(panel.layers[0], Bars) else pad
+        low, high = low - below * (high - low), high + pad * (high - low)
         if panel.log[axis]:
             low, high = 10.0**low, 10.0**high
         return [float(f"{low:.3g}"), float(f"{high:.3g}")]
@@ -382,9 +376,7 @@ class Explorer(anywidget.AnyWidget):
         """The default state in words (what screen readers are told after a change)."""
         settings = {c.name: c.default for c in self.controls}
         parts = [
-            f"{label_text(c.label or c.name)}: {c.text(c.default)}"
-            for c in self.controls
-            if table.in_use(c, settings)
+            f"{label_text(c.label or c.name)}: {c.text(c.default)}" for c in self.controls if table.in_use(c, settings)
         ]
         text = "; ".join(parts) + "."
         if not self.summary:
@@ -484,16 +476,13 @@ def _panels(view):
     panels = [Panel(v) if isinstance(v, _Layer) else v for v in views]
     if not panels or not all(isinstance(p, Panel) for p in panels):
         raise TypeError(
-            f"Explorer: view must be a Panel, a layer or a list of them, found "
-            f"{[type(v).__name__ for v in views]}"
+            f"Explorer: view must be a Panel, a layer or a list of them, found {[type(v).__name__ for v in views]}"
         )
     return panels
 
 
 def _matches(letters, shape):
-    return len(letters) == len(shape) and all(
-        letter != "2" or n == 2 for letter, n in zip(letters, shape, strict=True)
-    )
+    return len(letters) == len(shape) and all(letter != "2" or n == 2 for letter, n in zip(letters, shape, strict=True))
 
 
 def _is_pair(uses):
