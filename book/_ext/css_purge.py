@@ -1,4 +1,8 @@
-"""Drop the rules that no page uses from the theme's and the extensions' style sheets.
+"""Drop the rules that no page uses from the theme's and the extensions' style sheets, and rank them.
+
+What is left goes into a cascade layer, so that the book's own style sheets win whatever the theme's
+selectors weigh; rules about sphinx-design's elements are marked important, which would turn
+that round, so those marks go.
 
 The theme ships the whole of Bootstrap (66 kB gzipped); the book's pages use about a tenth.  A
 selector stays when every class, id and element name in it occurs somewhere in the built HTML or
@@ -15,7 +19,8 @@ from pathlib import Path
 
 import tinycss2
 
-KEEP = ("tokens.css", "book.css", "landing.css", "katex.css")  # ours, and what is already lean
+KEEP = ("tokens.css", "book.css", "landing.css", "katex.css", "explorer.css")  # ours, and what is already lean
+LAYER = "@layer theme{"
 WORD = re.compile(r"[A-Za-z_][\w-]*")
 NAME = re.compile(r"(?<![\w-])[.#]((?:[\w-]|\\.)+)")
 FUNCTION = re.compile(r":(?:not|is|where|has|matches|-webkit-any)\(")
@@ -89,6 +94,8 @@ def _rules(rules, known) -> str:
         elif rule.type == "qualified-rule":
             kept = [s.strip() for s in _split(tinycss2.serialize(rule.prelude)) if used(s, known)]
             body = tinycss2.serialize(rule.content)
+            if any(".sd-" in selector for selector in kept):
+                body = body.replace("!important", "")
             if kept and body.strip() and "Font Awesome" not in body:
                 out.append(f"{','.join(kept)}{{{body}}}")
         elif rule.type == "at-rule":
@@ -117,7 +124,10 @@ def purge_site(site: Path) -> dict[str, tuple[int, int]]:
         if sheet.name in KEEP:
             continue
         before = sheet.read_text(encoding="utf-8")
-        after = re.sub(r"/\*# sourceMappingURL=.*?\*/", "", purge(before, known))
+        if before.startswith(LAYER):  # a second build that copied nothing anew
+            continue
+        after = purge(before.removeprefix('@charset "UTF-8";'), known)
+        after = f"{LAYER}{after}}}" if after else ""
         sheet.write_text(after, encoding="utf-8")
         sizes[sheet.name] = (len(before), len(after))
     return sizes

@@ -80,21 +80,23 @@ def _render_node(self, node: nodes.Element, display: bool) -> str:
                         f"{error}") from error
 
 
-def visit_inline(self, node: nodes.math) -> None:
-    # the formula and the punctuation after it stay on one line: the text node gives it up
-    tail = ""
-    siblings = node.parent.children
-    index = siblings.index(node) + 1
-    if index < len(siblings) and isinstance(siblings[index], nodes.Text):
-        found = PUNCTUATION.match(str(siblings[index]))
+def keep_together(app, doctree, docname: str) -> None:
+    """doctree-resolved: a formula and the punctuation after it stay on one line."""
+    for formula in list(doctree.findall(nodes.math)):
+        parent = formula.parent
+        at = parent.index(formula) + 1
+        if at >= len(parent) or not isinstance(parent[at], nodes.Text):
+            continue
+        text = str(parent[at])
+        found = PUNCTUATION.match(text)
         if found:
-            tail = found.group(0)
-            node.parent[index] = nodes.Text(str(siblings[index])[len(tail):])
-    formula = _render_node(self, node, False)
-    if tail:
-        self.body.append(f'<span class="im-nowrap">{formula}{html.escape(tail)}</span>')
-    else:
-        self.body.append(formula)
+            parent[at] = nodes.Text(text[found.end():])
+            parent[at - 1] = nodes.inline("", "", formula, nodes.Text(found.group(0)),
+                                          classes=["im-nowrap"])
+
+
+def visit_inline(self, node: nodes.math) -> None:
+    self.body.append(_render_node(self, node, False))
     raise nodes.SkipNode
 
 
@@ -118,6 +120,7 @@ def visit_block(self, node: nodes.math_block) -> None:
 
 def setup(app):
     app.add_html_math_renderer("katex", (visit_inline, None), (visit_block, None))
+    app.connect("doctree-resolved", keep_together)
     app.add_config_value("katex_macros", {}, "html", [dict])
     app.add_css_file("vendor/katex/katex.css", priority=200)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -107,6 +107,7 @@ fourth."></canvas>
 <p class="im-count" id="im-count" aria-live="polite">Every line follows the score flow of chapter
 {planned()["score-flow"]["number"]} to where it rests.</p>
 </div></div></div></header>
+<div id="words" tabindex="-1"></div>
 """
 
 

@@ -37,9 +37,12 @@ def number_chapters_by_plan() -> None:
     """Give a chapter its number in the plan, whatever chapters have landed before it.
 
     Sphinx counts the chapters that exist, so that a chapter's theorems would change their numbers
-    each time an earlier one lands.  Must be called after sphinx_multitoc_numbering is set up.
+    each time an earlier one lands.  Sections inside a chapter get no numbers.  Must be called after sphinx_multitoc_numbering is set up.
     """
-    from sphinx.environment.collectors.toctree import TocTreeCollector
+    try:  # sphinx-external-toc puts a collector of its own in place of Sphinx's
+        from sphinx_external_toc.collectors import TocTreeCollectorWithStyles as TocTreeCollector
+    except ImportError:
+        from sphinx.environment.collectors.toctree import TocTreeCollector
 
     count = TocTreeCollector.assign_section_numbers
     if getattr(count, "by_plan", False):
@@ -48,8 +51,8 @@ def number_chapters_by_plan() -> None:
 
     def renumber(node, number: int) -> None:
         for reference in node.findall(nodes.reference):
-            if reference.get("secnumber"):
-                reference["secnumber"] = [number, *reference["secnumber"][1:]]
+            depth = len(reference.get("secnumber") or ())
+            reference["secnumber"] = [number] if depth == 1 else None
 
     @functools.wraps(count)
     def assign(self, env):
@@ -60,7 +63,8 @@ def number_chapters_by_plan() -> None:
                 continue
             sections = env.toc_secnumbers[docname]
             env.toc_secnumbers[docname] = {
-                anchor: value and (number, *value[1:]) for anchor, value in sections.items()}
+                anchor: (number,) if len(value or ()) == 1 else None
+                for anchor, value in sections.items()}
             renumber(env.tocs[docname], number)
             title = env.titles.get(docname)
             if title is not None and title.get("secnumber"):
@@ -71,7 +75,7 @@ def number_chapters_by_plan() -> None:
                 changed.discard(docname)
         return list(changed)
 
-    assign.by_plan = True
+    assign.by_plan = True  # type: ignore[attr-defined]
     TocTreeCollector.assign_section_numbers = assign
 
 
@@ -116,7 +120,7 @@ def _facts(app, doctree, docname: str, meta: dict) -> str:
     if meta.get("paper"):
         rows.append(("Paper", _paper(app, docname, meta["paper"])))
     if stated:
-        count = f'{stated} stated, <span class="im-ok">{len(held)} hold</span>'
+        count = f'{stated} stated, <span class="im-ok">{len(held)} {"holds" if len(held) == 1 else "hold"}</span>'
         if "book/claims" in app.env.found_docs:
             uri = app.builder.get_relative_uri(docname, "book/claims")
             count = f'<a href="{uri}">{count}</a>'
@@ -161,6 +165,15 @@ def open_chapter(app, doctree, docname: str) -> None:
         parent.insert(at, nodes.raw("", before, format="html"))
 
 
+def depend(app, docname: str, source: list[str]) -> None:
+    """source-read: what an opener shows besides the chapter itself."""
+    slug = slug_of(docname)
+    if slug:
+        for path in (VIGNETTES / f"{slug}.svg", HERE.parent / "plan.yml",
+                     *(Path(app.srcdir) / name for name in app.config.bibtex_bibfiles)):
+            app.env.note_dependency(str(path), docname=docname)
+
+
 def _metadata(app, docname: str) -> dict:
     """The `implicitly` block of a chapter's header (notebook metadata, or a .md's front matter)."""
     path = Path(app.env.doc2path(docname))
@@ -177,6 +190,9 @@ def _metadata(app, docname: str) -> dict:
 # --- the body ----------------------------------------------------------------------------------
 
 
+SHARED_IDS = (["proof-content"], ["proof"], ["exercise-content"], ["solution-content"])
+
+
 def tidy(app, doctree, docname: str) -> None:
     """doctree-resolved: order and names that the extensions leave as the page should not have them."""
     if app.builder.format != "html":
@@ -189,12 +205,13 @@ def tidy(app, doctree, docname: str) -> None:
         if type(fold).__name__ == "HideCodeCellNode" and "above-input" in fold["classes"]:
             cell.children = [*cell.children[1:], fold]
     for node in list(doctree.findall(nodes.Element)):
-        # sphinx-proof gives every box's inside and every proof one and the same id
-        if node.get("ids") in (["proof-content"], ["proof"]):
+        # sphinx-proof and sphinx-exercise give every box's inside one and the same id
+        if node.get("ids") in SHARED_IDS:
             node["ids"] = []
         classes = node.get("classes", [])
         if node.get("realtype") and "im-box" not in classes:
             classes.append("im-box")
+            _name(node)
         elif isinstance(node, nodes.admonition) and classes[:2] == ["proof", "proof"]:
             _proof(node)
         elif "exercise" in classes:
@@ -219,14 +236,31 @@ def _proof(node: nodes.Element) -> None:
         parent.insert(at, nodes.inline("", "Proof.", classes=["im-proof-word"]))
 
 
+def _name(box: nodes.Element) -> None:
+    """A theorem's name in an element of its own: it is set in italics, its number is not."""
+    title = next((c for c in box.children if isinstance(c, nodes.title)), None)
+    if title is not None and title.children:
+        title.children = [nodes.inline("", "", *title.children, classes=["im-box-name"])]
+
+
+class fold(nodes.General, nodes.Element):
+    """A native fold: no script, and it prints open."""
+
+
+def _open_fold(self, node) -> None:
+    self.body.append(self.starttag(node, "details") + f"<summary>{node['words']}</summary>\n")
+
+
+def _close_fold(self, node) -> None:
+    self.body.append("</details>\n")
+
+
 def _fold(node: nodes.Element, words: str) -> None:
-    """A box with the class `dropdown` as a native fold: no script, and it prints open."""
-    anchor = f' id="{html.escape(node["ids"][0])}"' if node["ids"] else ""
+    """Turn a box with the class `dropdown` into a native fold."""
     body = [child for child in node.children if not isinstance(child, nodes.title)]
-    opening = nodes.raw("", f'<details class="im-solution"{anchor}><summary>{words}</summary>',
-                        format="html")
-    closing = nodes.raw("", "</details>", format="html")
-    node.replace_self([opening, *body, closing])
+    details = fold(words=words, ids=node["ids"], classes=["im-solution"])
+    details.extend(body)
+    node.parent[node.parent.index(node)] = details
 
 
 GRADES = {"easy": 1, "medium": 2, "hard": 3}
@@ -236,12 +270,20 @@ def _grade(exercise: nodes.Element) -> None:
     """Difficulty as discs and the word, at the end of an exercise's title."""
     grade = next((g for g in GRADES if g in exercise["classes"]), None)
     title = next((c for c in exercise.children if isinstance(c, nodes.title)), None)
+    if title is not None:
+        for subtitle in title.findall(nodes.subtitle):  # its name, without parentheses
+            subtitle.parent[subtitle.parent.index(subtitle)] = nodes.inline(
+                "", "", *subtitle.children, classes=["im-exercise-name"])
+            break
     if grade is None or title is None or "im-graded" in exercise["classes"]:
         return
     exercise["classes"].append("im-graded")
     dots = "".join(f'<i class="im-dot {"im-disc" if i < GRADES[grade] else "im-ring"}"></i>'
                    for i in range(3))
     title += nodes.raw("", f' <span class="im-grade">{dots} {grade}</span>', format="html")
+
+
+SIZED = re.compile(r'<img([^>]*?) style="width: (\d+)[.\d]*px; height: (\d+)[.\d]*px;" ?/>')
 
 
 # --- the page around it ------------------------------------------------------------------------
@@ -268,6 +310,9 @@ def page_context(app, pagename, templatename, context, doctree):
         source = f"{pagename}.md"  # the notebook is generated: what people edit is the Markdown
         buttons.append({"icon": "pencil", "label": "Edit this page",
                         "url": f"{repository}/edit/{branch}/{quote(source)}"})
+    if context.get("body"):
+        # sizes as attributes: the style sheet scales pictures, and their place is kept meanwhile
+        context["body"] = SIZED.sub(r'<img\1 width="\2" height="\3" />', context["body"])
     # what none of our pages uses: notebooks run elsewhere, and folds are the browser's own
     unused = ("sphinx-thebe", "thebelab", "togglebutton", "pygments.css", "design-tabs")
     for files in ("css_files", "script_files"):
@@ -295,12 +340,15 @@ def finish(app, error) -> None:
 
 def configure(app, config) -> None:
     config.proof_title_format = "%t"  # a theorem's name, without parentheses
+    config.bibtex_reference_style = "author_year"  # in the text, names; the list needs no labels
     number_chapters_by_plan()
 
 
 def setup(app):
     app.setup_extension("landing")
+    app.add_node(fold, html=(_open_fold, _close_fold))
     app.connect("config-inited", configure)
+    app.connect("source-read", depend)
     # after the extensions that resolve their own nodes
     app.connect("doctree-resolved", open_chapter, priority=900)
     app.connect("doctree-resolved", tidy, priority=910)

@@ -37,7 +37,7 @@ DASHES = (
     "solid", (0, (5, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)), (0, (9, 2.5)),
     (0, (3, 1.5, 1.2, 1.5, 1.2, 1.5)),
 )  # fmt: skip
-MARKERS = ("s", "o", "^", "D", "P", "X")
+MARKERS = ("s", "o", "^", "D", "+", "x")
 
 #: stops of the sequential map ``implicitly`` and of the diverging one, ``implicitly_diverging``
 SEQUENTIAL = ("#f4f1ea", "#c9cfe6", "#8a9ccf", "#4a66b4", "#2140a0", "#171f4f")
