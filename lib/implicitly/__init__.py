@@ -13,7 +13,9 @@ _PUBLIC = {
     "ClaimError": "implicitly.claims",
     "Explorer": "implicitly.explorer",
 }
-_MODULES = ("claims", "denoisers", "explorer", "figures", "flows", "plotting", "threshold_nets")
+_MODULES = (
+    "claims", "denoisers", "explorer", "figures", "flows", "plotting", "tempered", "threshold_circuits", "threshold_nets", "typical_nets",
+)  # fmt: skip
 
 __all__ = [*_PUBLIC, *_MODULES]
 
