@@ -133,6 +133,7 @@ export async function mount(root, spec, host) {
     controls.forEach((c, k) => {
       const off = !isEnabled(controls, positions, c);
       nodes[k].toggleAttribute("data-im-off", off);
+      nodes[k].setAttribute("aria-disabled", String(off));
       for (const input of nodes[k].querySelectorAll("input")) {
         input.disabled = off;
         if (c.kind === "choice") input.checked = Number(input.value) === positions[k];

@@ -60,7 +60,7 @@ def _slider(ident, c, plays):
     text = escape(c.text(c.default))
     share = 100 * c.index / (len(c.values) - 1)
     return (
-        f'<div class="im-ex-slider" data-im-control="{c.name}">'
+        f'<div class="im-ex-slider" role="group" data-im-control="{c.name}">'
         f'<label for="{ident}-{c.name}">{label_html(c.label)}</label>'
         f'<output for="{ident}-{c.name}" data-im-value>{text}</output>{play}'
         f'<input type="range" autocomplete="off" id="{ident}-{c.name}" min="0" '
