@@ -107,7 +107,7 @@ def test_a_chapter_runs_and_its_explorer_asks_the_kernel(lab, browser, measured,
         page.on("websocket", lambda socket: socket.on("framesent", on_frame))
         page.goto(f"{lab}lab/tree/{name}")
         page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=READY * 1000)
-        page.wait_for_function("document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'")
+        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=READY * 1000)
 
         # Clear what is stored, so that what is seen below was computed here.
         menu(page, "Edit", "Clear Outputs of All Cells")

@@ -29,7 +29,8 @@ def test_search_finds_a_word_of_a_chapter(context, sites, scheme):
         page.wait_for_url(re.compile(r"search\.html"))
         result = page.locator(f'#search-results a[href*="{name}"]').first
         expect(result).to_be_visible(timeout=15_000)
-        expect(page.locator("#search-results")).to_contain_text(word, ignore_case=True, timeout=15_000)
+        if scheme == "http":  # from the disk a page may not read another one to show a passage of it
+            expect(page.locator("#search-results")).to_contain_text(word, ignore_case=True, timeout=15_000)
         result.click()
         page.wait_for_url(re.compile(re.escape(name)))
         assert not visit.elsewhere(sites[scheme]) and not visit.failures and not visit.errors
