@@ -1,0 +1,18 @@
+"""Implicitly's kernels: each hot loop of the book as one call. Importing needs torch alone."""
+
+from implicitly_kernels._dispatch import available_backends
+from implicitly_kernels.nvfp4 import (
+    mxfp4_dequantize,
+    mxfp4_qdq,
+    mxfp4_quantize,
+    nvfp4_dequantize,
+    nvfp4_global_scale,
+    nvfp4_qdq,
+    nvfp4_quantize,
+)
+
+__all__ = [
+    "available_backends",
+    "mxfp4_dequantize", "mxfp4_qdq", "mxfp4_quantize",
+    "nvfp4_dequantize", "nvfp4_global_scale", "nvfp4_qdq", "nvfp4_quantize",
+]

@@ -1,0 +1,193 @@
+r"""FP4 block quantization: NVFP4 (blocks of 16, E4M3 scales) and MXFP4 (blocks of 32, powers of two).
+
+For a block with largest magnitude $m$:
+
+- NVFP4: $s = \mathrm{E4M3}(m / 6g)\, g$ with one float32 scale $g$ for the whole tensor.
+- MXFP4: $s = 2^{\lfloor \log_2 m \rfloor - 2}$, or with `scale="up"` $2^{\lceil \log_2 (m/6) \rceil}$.
+
+Each element becomes the nearest of $\pm\{0, .5, 1, 1.5, 2, 3, 4, 6\}$ times $s$, or one of the two
+neighbours at random with the mean kept (`rounding="sr"`). The division by $s$ is a true division.
+
+Sources: OCP Microscaling Formats v1.0 (element and E8M0 formats); chapter fp4-training, claims C2, C4.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from implicitly_kernels import _checks as check
+from implicitly_kernels._dispatch import Dispatcher
+from implicitly_kernels.nvfp4.reference import BLOCK
+
+_HERE = "implicitly_kernels.nvfp4"
+_DISPATCH = {
+    name: Dispatcher(f"nvfp4_{name}", {
+        "reference": f"{_HERE}.reference:{name}",
+        "numba": f"{_HERE}._numba:{name}",
+        "triton": f"{_HERE}._triton:{name}",
+    })
+    for name in ("qdq", "quantize", "dequantize")
+}
+FLOATS = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def _check(x, gs, fmt, scale, rounding, seed):
+    check.tensor("x", x, dtypes=FLOATS)
+    if x.ndim == 0:
+        raise ValueError("x: expected at least 1 dimension, got a scalar")
+    if x.shape[-1] % BLOCK[fmt]:
+        raise ValueError(
+            f"x: expected a last dimension that is a multiple of {BLOCK[fmt]}, "
+            f"got shape {tuple(x.shape)}; pad it with zeros"
+        )
+    check.one_of("scale", scale, ("nearest", "up") if fmt == "nvfp4" else ("floor", "up"))
+    check.one_of("rounding", rounding, ("rtn", "sr"))
+    check.seed(seed)
+    _check_gs(gs, x.device)
+
+
+def _check_gs(gs, device):
+    check.tensor("gs", gs, dtypes=(torch.float32,), ndim=0, device=device)
+    if not (torch.isfinite(gs) and gs > 0):
+        raise ValueError(f"gs: expected a finite number > 0, got {gs.item()}")
+
+
+@torch.library.custom_op("implicitly::fp4_qdq", mutates_args=())
+def _qdq(x: Tensor, gs: Tensor, fmt: str, scale: str, rounding: str, seed: int,
+         backend: str) -> Tensor:
+    _check(x, gs, fmt, scale, rounding, seed)
+    return _DISPATCH["qdq"](backend, x)(x, gs, fmt, scale, rounding, seed)
+
+
+@_qdq.register_fake
+def _(x, gs, fmt, scale, rounding, seed, backend):
+    return x.new_empty(x.shape, dtype=torch.float32)
+
+
+def _straight_through(ctx, grad):
+    return grad, None, None, None, None, None, None
+
+
+_qdq.register_autograd(_straight_through)
+
+
+@torch.library.custom_op("implicitly::fp4_quantize", mutates_args=())
+def _quantize(x: Tensor, gs: Tensor, fmt: str, scale: str, rounding: str, seed: int,
+              backend: str) -> tuple[Tensor, Tensor]:
+    _check(x, gs, fmt, scale, rounding, seed)
+    return _DISPATCH["quantize"](backend, x)(x, gs, fmt, scale, rounding, seed)
+
+
+@_quantize.register_fake
+def _(x, gs, fmt, scale, rounding, seed, backend):
+    lead, k = x.shape[:-1], x.shape[-1]
+    return (x.new_empty((*lead, k // 2), dtype=torch.uint8),
+            x.new_empty((*lead, k // BLOCK[fmt]), dtype=torch.uint8))
+
+
+@torch.library.custom_op("implicitly::fp4_dequantize", mutates_args=())
+def _dequantize(codes: Tensor, scales: Tensor, gs: Tensor, fmt: str, backend: str) -> Tensor:
+    check.tensor("codes", codes, dtypes=(torch.uint8,))
+    if codes.ndim == 0 or codes.shape[-1] * 2 % BLOCK[fmt]:
+        raise ValueError(
+            f"codes: expected a last dimension that is a multiple of {BLOCK[fmt] // 2} bytes, "
+            f"got shape {tuple(codes.shape)}"
+        )
+    check.tensor("scales", scales, dtypes=(torch.uint8,), device=codes.device,
+                 shape=(*codes.shape[:-1], codes.shape[-1] * 2 // BLOCK[fmt]))
+    if fmt == "nvfp4" and (scales > 0x7F).any():
+        raise ValueError("scales: expected E4M3 bytes below 0x80 (scales are never negative)")
+    _check_gs(gs, codes.device)
+    return _DISPATCH["dequantize"](backend, codes)(codes, scales, gs, fmt)
+
+
+@_dequantize.register_fake
+def _(codes, scales, gs, fmt, backend):
+    return codes.new_empty((*codes.shape[:-1], codes.shape[-1] * 2), dtype=torch.float32)
+
+
+def _gs(gs, device):
+    if isinstance(gs, Tensor):
+        check.tensor("gs", gs, device=device)
+        return gs
+    check.positive("gs", gs)
+    return torch.tensor(gs, dtype=torch.float32, device=device)
+
+
+def _qdq_any(x, gs, fmt, scale, rounding, seed, backend):
+    check.tensor("x", x, dtypes=FLOATS)
+    if x.ndim == 0:
+        raise ValueError("x: expected at least 1 dimension, got a scalar")
+    k = x.shape[-1]
+    padded = F.pad(x, (0, -k % BLOCK[fmt])) if k % BLOCK[fmt] else x
+    out = _qdq(padded, _gs(gs, x.device), fmt, scale, rounding, seed, backend)
+    return out[..., :k].to(x.dtype)
+
+
+def nvfp4_global_scale(x: Tensor) -> Tensor:
+    """The tensor scale max|x| / (6 * 448), which uses the whole E4M3 range; 1 for an all-zero x.
+
+    x: float tensor, any shape, finite. Returns a 0-d float32 tensor on x's device.
+    """
+    check.tensor("x", x, dtypes=FLOATS)
+    check.finite("x", x)
+    if x.numel() == 0:
+        return torch.ones((), device=x.device)
+    amax = x.detach().abs().amax().float()
+    scale = amax / 2688.0
+    return torch.where(scale == 0, torch.ones_like(scale), scale)
+
+
+def nvfp4_qdq(x: Tensor, *, gs=1.0, scale="nearest", rounding="rtn", seed=0,
+              backend="auto") -> Tensor:
+    """Quantize x to NVFP4 and back.
+
+    x: (..., K) float32, bfloat16 or float16. Blocks of 16 run along the last axis, which is padded
+       with zeros where K is not a multiple of 16.
+    gs: float or 0-d float32 tensor, > 0: the tensor's scale (`nvfp4_global_scale`).
+    scale: "nearest" (E4M3 nearest-even, may clip the block's largest element) or "up" (never clips).
+    rounding: "rtn" (nearest, ties to even) or "sr" (stochastic, unbiased where nothing clips).
+    seed: int in [0, 2**63). Element i of the flattened padded x uses word i % 4 of
+       Philox(seed, i // 4, 0, 0).
+    backend: "auto", "reference", "numba", "triton".
+
+    Returns the dtype and shape of x. A NaN makes its block NaN, an infinity saturates, signs of
+    zeros are kept. The gradient is straight-through. Raises TypeError/ValueError for bad arguments,
+    RuntimeError for a named backend that cannot run. Source: chapter fp4-training, claims C2, C4.
+    """
+    return _qdq_any(x, gs, "nvfp4", scale, rounding, seed, backend)
+
+
+def mxfp4_qdq(x: Tensor, *, scale="floor", rounding="rtn", seed=0, backend="auto") -> Tensor:
+    """Quantize x to MXFP4 and back: blocks of 32, power-of-two scales.
+
+    scale: "floor" (the OCP rule, clips) or "up" (never clips; may overflow above 2**127).
+    Everything else as in `nvfp4_qdq`. Source: OCP Microscaling Formats v1.0.
+    """
+    return _qdq_any(x, 1.0, "mxfp4", scale, rounding, seed, backend)
+
+
+def nvfp4_quantize(x: Tensor, *, gs=1.0, scale="nearest", rounding="rtn", seed=0,
+                   backend="auto") -> tuple[Tensor, Tensor]:
+    """NVFP4 codes and scales of x (..., K), K a multiple of 16; arguments as in `nvfp4_qdq`.
+
+    Returns uint8 codes (..., K/2), two a byte, low nibble first, sign in bit 3; and uint8 E4M3
+    scale bytes (..., K/16). A block that holds a NaN gets scale byte 0x7F.
+    """
+    return _quantize(x, _gs(gs, x.device), "nvfp4", scale, rounding, seed, backend)
+
+
+def mxfp4_quantize(x: Tensor, *, scale="floor", rounding="rtn", seed=0,
+                   backend="auto") -> tuple[Tensor, Tensor]:
+    """MXFP4 codes (..., K/2) and E8M0 scale bytes (..., K/32) of x (..., K), K a multiple of 32."""
+    return _quantize(x, _gs(1.0, x.device), "mxfp4", scale, rounding, seed, backend)
+
+
+def nvfp4_dequantize(codes: Tensor, scales: Tensor, *, gs=1.0, backend="auto") -> Tensor:
+    """float32 (..., K) from the codes and scales of `nvfp4_quantize`; equals `nvfp4_qdq`."""
+    return _dequantize(codes, scales, _gs(gs, codes.device), "nvfp4", backend)
+
+
+def mxfp4_dequantize(codes: Tensor, scales: Tensor, *, backend="auto") -> Tensor:
+    """float32 (..., K) from the codes and scales of `mxfp4_quantize`; equals `mxfp4_qdq`."""
+    return _dequantize(codes, scales, _gs(1.0, codes.device), "mxfp4", backend)

@@ -1,0 +1,58 @@
+"""What the FP4 kernels cost: bytes, operations, the shapes benchmarked, the launches compiled."""
+
+from implicitly_kernels._compile import KernelSpec, Pointer
+
+SUMMARY = (
+    "Quantizes a tensor to 4-bit numbers in blocks that share a scale, and back: NVFP4 (blocks of "
+    "16, E4M3 scales) and MXFP4 (blocks of 32, powers of two), to nearest or stochastically."
+)
+COUNT = (
+    "Quantize-dequantize reads 4 bytes an element and writes 4. Rounding to nearest takes about 18 "
+    "operations an element (a division, compares and selects); the stochastic form adds a quarter "
+    "of a Philox call, about 25 integer operations. On every machine we know the bytes bind first, "
+    "except one CPU core drawing Philox words."
+)
+CHAPTERS = ("fp4-training",)
+BINDS = "bytes"
+TARGET_CPU = {"rtn 4096 x 4096": 35, "sr 4096 x 4096": 35}
+
+CASES = {
+    "rtn 4096 x 4096": {"rows": 4096, "cols": 4096, "rounding": "rtn"},
+    "sr 4096 x 4096": {"rows": 4096, "cols": 4096, "rounding": "sr"},
+}
+GPU_CASES = {
+    **CASES,
+    "rtn 16384 x 16384": {"rows": 16384, "cols": 16384, "rounding": "rtn"},
+    "sr 16384 x 16384": {"rows": 16384, "cols": 16384, "rounding": "sr"},
+}
+
+
+def cost(case: dict) -> dict:
+    """bytes moved and operations done, in one quantize-dequantize of this case."""
+    n = case["rows"] * case["cols"]
+    return {"bytes": 8 * n, "flops": (18 if case["rounding"] == "rtn" else 43) * n}
+
+
+def _qdq(name, seed, **flags):
+    constants = {"BLOCK": 16, "MX": False, "UP": False, "SR": False, "PACK": False, "ROWS": 64}
+    out = "u8" if flags.get("PACK") else "fp32"
+    return KernelSpec(
+        name, "implicitly_kernels.nvfp4._triton:_fp4_kernel",
+        (Pointer("fp32"), Pointer("fp32"), Pointer(out), Pointer(out), seed, 1 << 20),
+        constants | flags, exact=True, streams=True,
+    )
+
+
+KERNELS = [
+    _qdq("nvfp4_qdq", 3),
+    _qdq("nvfp4_qdq_up", 3, UP=True),
+    _qdq("nvfp4_qdq_sr", 3, SR=True),
+    _qdq("nvfp4_quantize", 3, PACK=True),
+    _qdq("mxfp4_qdq", 3, MX=True, BLOCK=32),
+    _qdq("mxfp4_qdq_sr", 3, MX=True, BLOCK=32, SR=True),
+    KernelSpec(
+        "nvfp4_dequantize", "implicitly_kernels.nvfp4._triton:_fp4_dequantize_kernel",
+        (Pointer("u8"), Pointer("u8"), Pointer("fp32"), Pointer("fp32"), 1 << 20),
+        {"BLOCK": 16, "MX": False, "ROWS": 64}, exact=True,
+    ),
+]

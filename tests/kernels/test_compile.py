@@ -1,0 +1,93 @@
+"""The Triton sources compile for three generations of GPU within the reviewed budget."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import INTERPRETING, ROOT
+
+from implicitly_kernels._compile import KernelSpec, over_budget
+
+SCRIPT = ROOT / "kernels" / "benchmarks" / "resources.py"
+
+
+def lane(env):
+    """Run resources.py in its own process and return what it printed."""
+    env = {**os.environ, **env}
+    env.pop("TRITON_INTERPRET", None)
+    return subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, env=env)
+
+
+@pytest.mark.compile
+def test_newest_triton():
+    pytest.importorskip("triton")
+    done = lane({"IMPLICITLY_TRITON": ""})
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "within budget" in done.stdout
+
+
+@pytest.mark.compile
+@pytest.mark.skipif(
+    "IMPLICITLY_TRITON" not in os.environ,
+    reason="set IMPLICITLY_TRITON to a directory made by `pip install --no-deps --target DIR "
+    "triton==3.6.0` to compile with a second Triton",
+)
+def test_second_triton():
+    done = lane({})
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "triton 3.6" in done.stdout or "within budget" in done.stdout
+
+
+def test_every_kernel_has_a_budget_and_both_versions_are_recorded():
+    recorded = json.loads((ROOT / "kernels" / "resources.json").read_text())
+    names = set(recorded["budget"])
+    assert any(v.startswith("3.6.") for v in recorded["measured"])
+    for version in recorded["measured"].values():
+        for kernels in version.values():
+            assert set(kernels) == names
+    for budget in recorded["budget"].values():
+        assert budget["stack"] == 0 and budget["spills"] == 0
+        assert budget["regs"] <= 168 and budget["shared"] <= 102400
+
+
+def test_the_gate_sees_each_kind_of_excess():
+    spec = KernelSpec("k", "m:f", (), exact=True, streams=True)
+    budget = {"regs": 64, "stack": 0, "spills": 0, "shared": 1024}
+    good = {"regs": 64, "stack": 0, "spills": 0, "shared": 0, "fma": 0, "loads128": 2}
+    assert over_budget(spec, good, budget) == []
+    for change, word in (
+        ({"regs": 65}, "regs is 65"), ({"stack": 8}, "stack is 8"), ({"spills": 1}, "spills is 1"),
+        ({"shared": 2048}, "shared is 2048"), ({"fma": 3}, "3 fused"), ({"loads128": 0}, "128-bit"),
+    ):
+        assert any(word in line for line in over_budget(spec, good | change, budget))
+
+
+@pytest.mark.compile
+@pytest.mark.skipif(INTERPRETING, reason="one process either interprets or compiles")
+def test_contraction_and_scalar_loads_are_seen_in_a_real_binary(tmp_path):
+    """A kernel with a*b+c and an unaligned pointer breaks both declarations."""
+    pytest.importorskip("triton")
+    (tmp_path / "fused_kernel.py").write_text(
+        "import triton, triton.language as tl\n"
+        "@triton.jit\n"
+        "def fused(x_ptr, n, BLOCK: tl.constexpr):\n"
+        "    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)\n"
+        "    x = tl.load(x_ptr + i, mask=i < n)\n"
+        "    tl.store(x_ptr + i, x * x + 1.0, mask=i < n)\n"
+    )
+    code = (
+        "from dataclasses import replace\n"
+        "from implicitly_kernels import _compile as c\n"
+        "spec = c.KernelSpec('f', 'fused_kernel:fused', (c.Pointer('fp32', aligned=False), 1 << 20),"
+        " {'BLOCK': 1024})\n"
+        "used = c.compile_kernel(spec, 90)\n"
+        "said = c.over_budget(replace(spec, exact=True, streams=True), used, {})\n"
+        "assert any('fused' in s for s in said) and any('128-bit' in s for s in said), (used, said)\n"
+        "exact = c.compile_kernel(replace(spec, exact=True), 90)\n"
+        "assert exact['fma'] == 0, exact\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    env.pop("TRITON_INTERPRET", None)
+    subprocess.run([sys.executable, "-c", code], check=True, env=env)
