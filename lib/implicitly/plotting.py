@@ -66,6 +66,7 @@ def settings() -> dict:
         "figure.constrained_layout.use": True,
         "figure.constrained_layout.h_pad": 0.03,
         "figure.constrained_layout.w_pad": 0.03,
+        "figure.hooks": ["implicitly.plotting:_compress"],
         # one family only: a fallback without weight 600 warns on stderr, which fails the build
         "font.family": [FAMILY],
         "font.size": 10.5,
@@ -133,6 +134,17 @@ def use() -> None:
             mpl.colormaps.register(LinearSegmentedColormap.from_list(name, stops))
     mpl.rcParams.update(settings())
     _sharp_inline()
+
+
+def _compress(figure) -> None:
+    """matplotlib's hook on new figures: lay out axes of equal scales without cutting their labels.
+
+    Plain constrained layout needs two draws to get those right, and a saved picture is one draw.
+    """
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        figure.set_layout_engine("compressed")
 
 
 def _sharp_inline() -> None:
