@@ -171,7 +171,7 @@ def depend(app, docname: str, source: list[str]) -> None:
     if slug:
         for path in (VIGNETTES / f"{slug}.svg", HERE.parent / "plan.yml",
                      *(Path(app.srcdir) / name for name in app.config.bibtex_bibfiles)):
-            app.env.note_dependency(str(path), docname=docname)
+            app.env.note_dependency(str(path))
 
 
 def _metadata(app, docname: str) -> dict:
