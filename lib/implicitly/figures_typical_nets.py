@@ -1,4 +1,4 @@
-"""The figures of the chapter typical-nets: each takes results, computes nothing but averages, and returns the figure."""
+"""The figures of the chapter typical-nets: each takes results, computes only averages, and returns the figure."""
 
 import math
 
@@ -82,7 +82,7 @@ def price(runs, *, inputs):
     widths = sorted({h for _, h in runs})
     for index, kind in enumerate(("SFC", "FC")):
         color = plotting.PALETTE[index]
-        for h in widths:
+        for h in [h for other, h in runs if other == kind]:
             run = runs[kind, h]
             low, high = share_interval(run.teacher_hits, run.guesses, miss=0.05)
             x = h * (1.03 if index else 0.97)
@@ -90,9 +90,8 @@ def price(runs, *, inputs):
                 ax.plot(x, math.log2(run.guesses / run.teacher_hits), **plotting.points(index))
                 ax.vlines(x, -math.log2(high), -math.log2(low), color=color)
             else:
-                ax.annotate(
-                    "", (x, -math.log2(high) + 4), (x, -math.log2(high)), arrowprops={"arrowstyle": "->", "color": color}
-                )
+                foot = -math.log2(high)
+                ax.annotate("", (x, foot + 4), (x, foot), arrowprops={"arrowstyle": "->", "color": color})
         sfc = kind == "SFC"
         bound = [copy_bits(inputs, [1], [h], scale_levels=2 if sfc else None, either=sfc) for h in widths]
         ax.plot(widths, bound, label=f"{kind}: bound", **plotting.line(index))
@@ -141,7 +140,7 @@ def teachers(curves):
 
 
 def trained_against_typical(trained, runs):
-    """Error against N: typical interpolators as lines, trained ones as markers. trained: {(width, N): (error, fits)}."""
+    """Error against N: typical interpolators as lines, trained ones as marks. trained: {(width, N): (error, fits)}."""
     fig, ax = plt.subplots()
     for index, h in enumerate(sorted({h for h, _ in trained})):
         run = runs["SFC", h]

@@ -1,0 +1,183 @@
+"""Random threshold networks: sampling, exact law and guess and check, each against something computed another way."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from implicitly import threshold_nets as nets
+from implicitly.chance import allowance
+
+
+@pytest.fixture(scope="module")
+def corners():
+    return nets.cube(3)
+
+
+def plain_answer(X, parameters, *, offset=0):
+    """A net of ReLU units with scales, written out neuron by neuron. parameters: (width, d + 3)."""
+    d, total = X.shape[1], offset
+    for *w, b, v, s in parameters.tolist():
+        total = total + v * s * torch.relu((X * torch.tensor(w)).sum(1) + b)
+    assert len(w) == d
+    return total > 0
+
+
+def test_cube_lists_every_corner_once():
+    X = nets.cube(4)
+    assert X.shape == (16, 4) and set(X.unique().tolist()) == {-1, 1}
+    assert len(torch.unique(X, dim=0)) == 16
+
+
+@pytest.mark.parametrize("width", [1, 5])
+@pytest.mark.parametrize("offset", [0, -2])
+def test_tables_equal_the_network_written_out(corners, width, offset):
+    units = nets.relu_units(corners, scales=(0, 1))
+    drawn = nets.sample_nets(units, width, seed=3, count=60)
+    tables = nets.truth_tables(units, drawn, offset=offset)
+    for table, parameters in zip(tables, units.parameters(drawn), strict=True):
+        assert torch.equal(table, plain_answer(corners, parameters, offset=offset))
+
+
+def test_threshold_units_on_six_inputs_have_every_neuron_once():
+    units = nets.threshold_units(nets.cube(6), scales=(1,))
+    assert units.settings == 384 == len(units.values)
+    ones = units.values.sum(1)
+    assert int(ones.min()) > 0 and int(ones.max()) < 64
+    setting = 200
+    *w, c, s = units.parameters(torch.tensor(setting)).tolist()
+    answer = ((nets.cube(6) * torch.tensor(w)).sum(1) >= c) * s
+    assert torch.equal(units.values[units.row[setting]], answer)
+
+
+def test_a_net_depends_on_its_number_only(corners):
+    units = nets.relu_units(corners)
+    everything = nets.sample_nets(units, 3, seed=5, count=9000)
+    assert torch.equal(nets.sample_nets(units, 3, seed=5, start=4000, count=300), everything[4000:4300])
+    picked = torch.tensor([8999, 0, 4096, 4095])
+    assert torch.equal(nets.nets_by_index(units, 3, picked, seed=5), everything[picked])
+    assert not torch.equal(nets.sample_nets(units, 3, seed=6, count=9000), everything)
+    assert nets.sample_nets(units, 3, seed=5, count=0).shape == (0, 3)
+
+
+def test_sampling_leaves_the_global_generator_alone(corners):
+    before = torch.random.get_rng_state()
+    nets.sample_nets(nets.relu_units(corners), 2, seed=0, count=10)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_settings_are_uniform(corners):
+    units = nets.relu_units(corners)
+    share = torch.bincount(nets.sample_nets(units, 4, seed=0, count=50_000).flatten(), minlength=units.settings) / 200_000
+    p = 1 / units.settings
+    assert (share - p).abs().max() <= allowance(p, 200_000, false_alarm=1e-6 / units.settings)
+
+
+@pytest.mark.parametrize("make", [nets.relu_units, nets.threshold_units])
+@pytest.mark.parametrize("offset", [0, 1])
+def test_exact_law_is_brute_force(make, offset):
+    units = make(nets.cube(2))
+    law = nets.function_law(units, 2, offset=offset)
+    pairs = torch.tensor(list(itertools.product(range(units.settings), repeat=2)))
+    words = nets.pack_tables(nets.truth_tables(units, pairs, offset=offset))
+    expected = torch.bincount(words, minlength=16)
+    found = torch.zeros(16, dtype=torch.int64)
+    found[nets.pack_tables(law.tables)] = law.counts
+    assert torch.equal(found, expected) and law.total == len(pairs)
+
+
+def test_exact_law_has_the_symmetries_of_the_cube(corners):
+    """Flipping an input flips a weight's sign, and the levels do not care."""
+    law = nets.function_law(nets.relu_units(corners), 3)
+    mass = dict(zip(nets.pack_tables(law.tables).tolist(), law.counts.tolist(), strict=True))
+    flipped = law.tables[:, torch.arange(8) ^ 2]
+    assert all(mass[w] == n for w, n in zip(nets.pack_tables(flipped).tolist(), law.counts.tolist(), strict=True))
+
+
+def test_sampled_law_is_within_chance_of_the_exact_one(corners):
+    units = nets.relu_units(corners, scales=(0, 1))
+    exact, sampled = nets.function_law(units, 3), nets.sampled_law(units, 3, guesses=200_000, seed=1)
+    met = dict(zip(nets.pack_tables(sampled.tables).tolist(), sampled.probabilities.tolist(), strict=True))
+    for word, p in zip(nets.pack_tables(exact.tables).tolist(), exact.probabilities.tolist(), strict=True):
+        assert abs(met.get(word, 0.0) - p) <= allowance(p, 200_000, false_alarm=1e-6 / 256)
+
+
+def test_bits_of_a_function(corners):
+    law = nets.function_law(nets.relu_units(corners), 1)
+    parity = corners.prod(1) == 1
+    assert law.bits(parity) == math.inf
+    assert law.bits(law.tables[0]) == pytest.approx(math.log2(law.total / int(law.counts[0])))
+
+
+def test_packing_goes_both_ways():
+    tables = torch.rand(5, 62, generator=torch.Generator().manual_seed(0)) < 0.5
+    assert torch.equal(nets.unpack_tables(nets.pack_tables(tables), 62), tables)
+
+
+def test_guess_and_check_is_the_plain_count():
+    X = nets.cube(4)
+    units, width = nets.relu_units(X), 3
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.randint(16, (3, 6), generator=generator)
+    labels = torch.rand(3, 16, generator=generator) < 0.5
+    noisy = labels.gather(1, samples) ^ (torch.rand(3, 6, generator=generator) < 0.3)
+    run = nets.guess_and_check(units, width, labels, samples, guesses=40_000, seed=2, sample_labels=noisy, offset=1)
+    tables = nets.truth_tables(units, nets.sample_nets(units, width, seed=2, count=40_000), offset=1)
+    for r in range(3):
+        length = nets.fit_length(tables, samples[r], noisy[r])
+        wrong = (tables != labels[r]).sum(1)
+        for n in range(7):
+            fits = (tables[:, samples[r, :n]] == noisy[r, :n]).all(1)
+            assert torch.equal(fits, length >= n)
+            assert torch.equal(run.histogram[r, n], torch.bincount(wrong[fits], minlength=17))
+        assert run.found[r] == tuple(torch.nonzero(length == 6).flatten()[:8].tolist())
+    assert torch.equal(run.fits[:, 0], torch.full((3,), 40_000))
+    share = run.histogram[0, 3].to(torch.float64) / run.fits[0, 3]
+    assert float(run.errors[0, 3]) == pytest.approx(float((share * torch.arange(17) / 16).sum()))
+
+
+def test_no_fit_is_censored_not_zero():
+    X = nets.cube(3)
+    parity = (X.prod(1) == 1)[None]
+    run = nets.guess_and_check(nets.relu_units(X), 1, parity, torch.arange(8)[None], guesses=1000, seed=0)
+    assert run.fits[0, 8] == 0 and run.bits[0, 8] == math.inf and math.isnan(run.errors[0, 8])
+
+
+def test_samples_are_nested_and_distinct_when_asked():
+    short, long = (nets.draw_samples(64, n, seeds=[4, 5]) for n in (10, 50))
+    assert torch.equal(short, long[:, :10]) and not torch.equal(long[0], long[1])
+    distinct = nets.draw_samples(64, 64, seeds=[0], distinct=True)
+    assert len(distinct.unique()) == 64
+
+
+def bad(call, error, *words):
+    with pytest.raises(error) as caught:
+        call()
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_errors_name_the_argument(corners):
+    units = nets.relu_units(corners)
+    labels, samples = torch.zeros(8, dtype=torch.bool), torch.zeros(1, 2, dtype=torch.int64)
+    guess = lambda **k: nets.guess_and_check(  # noqa: E731
+        units, 2, **{"labels": labels, "samples": samples, "guesses": 10, "seed": 0} | k
+    )
+    bad(lambda: nets.cube(0), ValueError, "d must be at least 1", "0")
+    bad(lambda: nets.cube(21), ValueError, "d must be at most 20", "21")
+    bad(lambda: nets.relu_units(corners.float()), TypeError, "X must be an integer", "float32")
+    bad(lambda: nets.relu_units(corners[0]), ValueError, "X must have shape", "(3,)")
+    bad(lambda: nets.relu_units(corners, levels=(0, 0)), ValueError, "levels must be distinct")
+    bad(lambda: nets.relu_units(corners, levels=(0, 0.5)), ValueError, "levels must be distinct")
+    bad(lambda: nets.relu_units(nets.cube(12)), ValueError, "settings")
+    bad(lambda: nets.sample_nets(units, 0, seed=0, count=1), ValueError, "width", "0")
+    bad(lambda: nets.truth_tables(units, torch.zeros(2, 2)), ValueError, "nets must be int64", "float32")
+    bad(lambda: nets.function_law(units, 12), ValueError, "exact enumeration")
+    bad(lambda: nets.sampled_law(nets.threshold_units(nets.cube(6)), 2, guesses=1, seed=0), ValueError, "20 points")
+    bad(lambda: nets.pack_tables(torch.zeros(1, 63, dtype=torch.bool)), ValueError, "62", "63")
+    bad(lambda: nets.draw_samples(4, 5, seeds=[0], distinct=True), ValueError, "size must be at most", "5")
+    bad(lambda: guess(samples=samples + 8), ValueError, "samples must hold points 0 to 7")
+    bad(lambda: guess(samples=samples.float()), ValueError, "samples must be int64")
+    bad(lambda: guess(labels=labels[:7]), ValueError, "labels must be bool")
+    bad(lambda: guess(sample_labels=labels), ValueError, "sample_labels must be bool")
+    bad(lambda: guess(guesses=0), ValueError, "guesses", "0")
