@@ -1,6 +1,7 @@
 """The Python side of the explorer: what it refuses, what it stores, what it answers."""
 
 import base64
+import doctest
 import importlib
 import io
 import json
@@ -114,6 +115,7 @@ def all_samples():
         ),
         (lambda: Panel(Lines("t", "y"), xlim=(2, 1)), ValueError, "xlim"),
         (lambda: Panel(Lines("t", "y"), equal=True, xscale="log"), ValueError, "linear axes"),
+        (lambda: Panel(Field("y", (1, 2), (1, 2)), yscale="log"), ValueError, "linear axes"),
         (lambda: Panel("y"), TypeError, "layers must be views"),
         (lambda: Bars("y"), ValueError, "labels .* or edges"),
         (lambda: Bars("y", edges=(1, 1)), ValueError, "edges must increase"),
@@ -305,6 +307,15 @@ def test_the_still_picture_is_a_small_png(all_samples):
         assert drawn > 500, f"{name}: hardly a pixel in the book's colours"
 
 
+def test_a_map_on_log_axes_has_cells_equally_wide():
+    explorer = lines(
+        lambda a: {"z": a * np.arange(6.0).reshape(2, 3) + 1},
+        view=Panel(Heatmap("z", (0.01, 10), (1, 100), scale="log"), xscale="log", yscale="log"),
+    )
+    assert explorer.panels[0].found == {"x": [0.01, 10.0], "y": [1.0, 100.0]}
+    assert bundle(explorer)[1]["panels"][0]["layers"][0]["limits"] == [1.0, 21.0]
+
+
 def test_labels_cannot_break_the_page():
     evil = "</script><img src=x onerror=alert(1)>"
     explorer = lines(
@@ -428,10 +439,21 @@ def test_a_failure_is_sent_to_the_widget_and_raised(asked, params, says):
     caught.match(says)
 
 
+def test_a_default_may_be_off_by_rounding():
+    assert Slider("a", np.linspace(0, 1, 11), default=0.3).index == 3
+
+
 def test_integer_sliders_stay_integers():
     slider = Slider("n", [2, 3, 5])
     assert slider.check(3.6) == 4 and isinstance(slider.check(3.6), int)
     assert slider.lookup == "nearest"
+
+
+def test_the_example_in_the_docstring_runs():
+    from implicitly.explorer import widget
+
+    found = doctest.testmod(widget)
+    assert found.attempted == 3 and found.failed == 0
 
 
 def test_importing_is_light():

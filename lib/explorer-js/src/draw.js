@@ -1,8 +1,8 @@
-// One panel: Observable Plot draws axes and most marks. Heatmaps lie on a canvas under them, paths and
-// points on a canvas over them, because Plot takes longer than a frame for those (figures: README.md).
+// One panel: Observable Plot draws axes and most marks. Heatmaps and fields lie on a canvas under them,
+// paths and points on a canvas over them, because Plot takes longer than a frame for those (README.md).
 
 import {
-  axisX, axisY, barY, dot, frame, gridX, gridY, line, plot, rectY, ruleX, ruleY, vector,
+  axisX, axisY, barY, dot, frame, gridX, gridY, line, plot, rectY, ruleX, ruleY,
 } from "@observablehq/plot";
 
 import { formatPower, formatValue } from "./format.js";
@@ -11,6 +11,7 @@ const DASHES = [null, "9 4", "2 3", "11 4 2 4", "16 5", "5 3 2 3 2 3"];
 const MARKERS = ["square", "circle", "triangle", "diamond", "plus", "times"];
 // Canvases and rasters are drawn in the light palette; the style sheet inverts them in the dark.
 const LIGHT = ["#2140a0", "#b5450b", "#418473", "#bf5bcb", "#9a8b38", "#1d1c24"];
+const MUTED = "#8b8893";
 const RAMPS = {
   sequential: ["#f4f1ea", "#c9cfe6", "#8a9ccf", "#4a66b4", "#2140a0", "#171f4f"],
   diverging: ["#2140a0", "#f4f1ea", "#b5450b"],
@@ -26,7 +27,7 @@ export function drawPanel(box, panel, get, until, label) {
   if (!width || !height) return;
   const figure = axesOf(box, panel, width, height, () => plot(options(panel, get, until, width, height)));
   figure.setAttribute("aria-label", label);
-  for (const [name, kinds] of [["ground", ["heatmap"]], ["over", ["points", "trajectories"]]]) {
+  for (const [name, kinds] of [["ground", ["heatmap", "field"]], ["over", ["points", "trajectories"]]]) {
     const layers = panel.layers.filter((l) => kinds.includes(l.kind));
     let canvas = box.querySelector(`canvas.im-ex-${name}`);
     if (!layers.length) continue;
@@ -127,17 +128,6 @@ const MARKS = {
     });
   },
 
-  field(layer, get, until, panel, inner) {
-    const [u, v] = ["x", "y"].map((a) => get(`${layer.vectors}.${a}`, layer, 2));
-    const [rows, columns] = get.shape(`${layer.vectors}.x`, 2);
-    const { x, y } = lattice(layer, rows, columns);
-    const cell = Math.min(inner[0] / columns, inner[1] / rows) * 0.95;
-    const length = Array.from(u, (a, i) => cell * Math.sqrt(Math.hypot(a, v[i]) / layer.longest));
-    const rotate = Array.from(u, (a, i) => 90 - (Math.atan2(v[i], a) * 180) / Math.PI);
-    const scaled = { length: { value: length, scale: null }, rotate };
-    return vector(length, { x, y, ...scaled, anchor: "middle", stroke: "var(--x-rule-2)", strokeWidth: 1, r: 2, clip: true });
-  },
-
   bars(layer, get, until, panel) {
     const values = Array.from(get(layer.values, layer, 1));
     const fill = layer.colors.map(color);
@@ -152,18 +142,6 @@ const MARKS = {
     return (layer.axis === "y" ? ruleY : ruleX)(Array.from(at), look);
   },
 };
-
-function lattice(layer, rows, columns) {
-  const along = ([low, high], i, n) => low + ((high - low) * i) / Math.max(1, n - 1);
-  const x = [];
-  const y = [];
-  for (let r = 0; r < rows; r++)
-    for (let c = 0; c < columns; c++) {
-      x.push(along(layer.xlim, c, columns));
-      y.push(along(layer.ylim, r, rows));
-    }
-  return { x, y };
-}
 
 // 256 colours between the stops of a ramp, as [r, g, b].
 function colors(stops) {
@@ -232,6 +210,38 @@ const PAINT = {
     const [bottom, top] = layer.ylim.map(sy);
     ctx.imageSmoothingEnabled = false;
     ctx.drawImage(small, left, top, right - left, bottom - top);
+  },
+
+  // Arrows as long as the square root of the vector, the longest of the table as long as a cell.
+  field(ctx, layer, get, sx, sy) {
+    const [us, vs] = ["x", "y"].map((a) => get(`${layer.vectors}.${a}`, layer, 2));
+    const [rows, columns] = get.shape(`${layer.vectors}.x`, 2);
+    const step = ([low, high], n) => (n > 1 ? (high - low) / (n - 1) : high - low);
+    const [dx, dy] = [step(layer.xlim, columns), step(layer.ylim, rows)];
+    const [px, py] = [sx(dx) - sx(0), sy(dy) - sy(0)]; // pixels of a cell; py is negative
+    const cell = 0.95 * Math.min(Math.abs(px), Math.abs(py));
+    const head = Math.min(4, 0.3 * cell);
+    ctx.strokeStyle = MUTED;
+    ctx.lineWidth = 1;
+    ctx.beginPath();
+    for (let i = 0; i < us.length; i++) {
+      // the direction as it looks on the screen, where units may differ
+      const [u, v] = [(us[i] * px) / dx, (vs[i] * py) / dy];
+      const long = Math.hypot(u, v);
+      if (!(long > 0)) continue; // a gap, or nowhere to point
+      const half = (cell * Math.sqrt(Math.hypot(us[i], vs[i]) / layer.longest)) / 2;
+      const [a, b] = [u / long, v / long];
+      const x = sx(layer.xlim[0] + dx * (i % columns));
+      const y = sy(layer.ylim[0] + dy * Math.floor(i / columns));
+      const [tipX, tipY] = [x + half * a, y + half * b];
+      ctx.moveTo(x - half * a, y - half * b);
+      ctx.lineTo(tipX, tipY);
+      const back = Math.min(head, half);
+      ctx.moveTo(tipX - back * (a - 0.6 * b), tipY - back * (b + 0.6 * a));
+      ctx.lineTo(tipX, tipY);
+      ctx.lineTo(tipX - back * (a + 0.6 * b), tipY - back * (b - 0.6 * a));
+    }
+    ctx.stroke();
   },
 
   trajectories(ctx, layer, get, sx, sy, until) {

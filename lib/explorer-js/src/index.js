@@ -6,7 +6,7 @@ import { fillSentence, formatValue } from "./format.js";
 import { canonical, corners, decode, gridIndex, isEnabled, lookup } from "./table.js";
 import { positionOf, readHash, valueAt, writeHash } from "./state.js";
 
-const FINE = 0.05; // step of a slider that may stand between two grid values
+const FINE = 0.1; // step of a slider that may stand between two grid values
 
 export async function mount(root, spec, host) {
   const { controls } = spec;

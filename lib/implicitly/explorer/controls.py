@@ -66,13 +66,14 @@ class Slider:
         if lookup not in ("linear", "nearest"):
             raise ValueError(f"{where}: lookup must be 'linear' or 'nearest', found {lookup!r}")
         default = values[len(values) // 2] if self.default is None else self.default
-        if default not in values:
+        near = [v for v in values if math.isclose(v, default, rel_tol=1e-9, abs_tol=1e-12)]
+        if not near:
             raise ValueError(f"{where}: default {default!r} is not on the grid {values}")
         check_spec(self.format)
         set_ = object.__setattr__
         set_(self, "values", values)
         set_(self, "lookup", lookup)
-        set_(self, "default", default)
+        set_(self, "default", near[0])
         set_(self, "label", self.name if self.label is None else self.label)
         label_html(self.label)
 

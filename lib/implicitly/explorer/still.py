@@ -66,11 +66,11 @@ def _draw(explorer, panel, ax):
     for axis in "xy":
         for at in panel.grid[axis]:
             (ax.axvline if axis == "x" else ax.axhline)(at, color="#d9d6cf", lw=0.8, zorder=0)
+    for axis in "xy":
+        ax.set(**{axis + "scale": "log" if panel.log[axis] else "linear"})
     for layer in panel.layers:
         _LAYERS[type(layer).__name__](explorer, layer, ax)
     for axis, label in (("x", panel.x), ("y", panel.y)):
-        if panel.log[axis]:
-            ax.set(**{axis + "scale": "log"})
         if not (axis == "x" and panel.bands):
             ax.set(**{axis + "lim": panel.found[axis]})
         ax.set(**{axis + "label": label_text(label)})
@@ -160,15 +160,21 @@ def _heatmap(explorer, layer, ax):
     from matplotlib.colors import LinearSegmentedColormap, ListedColormap, LogNorm, Normalize
 
     values = _get(explorer, layer, layer.values, 2)
-    extent = (*layer.xlim, *layer.ylim)
-    shared = {"extent": extent, "origin": "lower", "aspect": "auto", "interpolation": "nearest"}
+    edges = [
+        (np.geomspace if scale == "log" else np.linspace)(*lim, n + 1)
+        for scale, lim, n in (
+            (ax.get_xscale(), layer.xlim, values.shape[1]),
+            (ax.get_yscale(), layer.ylim, values.shape[0]),
+        )
+    ]
     if layer.tints:
         colors = ListedColormap([PALETTE[c] for c in layer.colors])
-        ax.imshow(values, cmap=colors, vmin=-0.5, vmax=len(layer.colors) - 0.5, alpha=0.35, **shared)
+        top = len(layer.colors) - 0.5
+        ax.pcolormesh(*edges, values, cmap=colors, vmin=-0.5, vmax=top, alpha=0.35, rasterized=True)
         return
     names = SEQUENTIAL if layer.colors == "sequential" else DIVERGING
     norm = (LogNorm if layer.scale == "log" else Normalize)(*explorer.color_limits(layer))
-    ax.imshow(values, cmap=LinearSegmentedColormap.from_list("im", names), norm=norm, **shared)
+    ax.pcolormesh(*edges, values, cmap=LinearSegmentedColormap.from_list("im", names), norm=norm)
 
 
 def _bars(explorer, layer, ax):

@@ -249,7 +249,7 @@ class Heatmap(_Layer):
     Args:
         values: key of ``(H, W)``; row 0 lies at the low end of `ylim`. Integers with `colors` a
             sequence are classes (decision regions, drawn as tints).
-        xlim, ylim: outer edges of the matrix.
+        xlim, ylim: outer edges of the matrix. On a log axis the cells are equally wide on paper.
         colors: ``"sequential"``, ``"diverging"`` or the palette number of each class.
         limits: values at the two ends of the colours; found from the table if left out.
         scale: ``"linear"`` or ``"log"``. `label`: name of the values, for the legend.
@@ -418,8 +418,9 @@ class Panel:
         for name, scale in (("xscale", xscale), ("yscale", yscale)):
             if scale not in ("linear", "log"):
                 raise ValueError(f"Panel: {name} must be 'linear' or 'log', found {scale!r}")
-        if equal and "log" in (xscale, yscale):
-            raise ValueError("Panel: equal=True needs linear axes")
+        linear = equal or any(isinstance(layer, Field) for layer in layers)
+        if linear and "log" in (xscale, yscale):
+            raise ValueError("Panel: equal=True and Field need linear axes")
         for name, lim, scale in (("xlim", xlim, xscale), ("ylim", ylim, yscale)):
             if lim is not None and (len(lim) != 2 or not lim[0] < lim[1]):
                 raise ValueError(f"Panel: {name} must be (low, high), found {lim!r}")
