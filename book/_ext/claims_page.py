@@ -184,7 +184,7 @@ def table(app) -> list[nodes.Node]:
         f'<span class="im-hold">{total} hold{"s" * (total == 1)}</span></p>'
         f'<p class="im-claims-checks">They rest on {checks} checks that can fail. None of them does today.</p>'
         f'<p class="im-claims-key">{marks}<span>{gauge(empty)} measured on the way to its bound</span></p>'
-        '<div class="im-claims-tools" hidden>'
+        '<div class="im-claims-tools im-waiting">'
         '<label>Filter <input type="search" id="im-claims-filter" placeholder="a word or a chapter"></label> '
         '<label>Order <select id="im-claims-sort"><option value="book">as in the book</option>'
         '<option value="room">least room first</option><option value="status">by status</option></select></label> '

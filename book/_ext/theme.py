@@ -313,6 +313,8 @@ def page_context(app, pagename, templatename, context, doctree):
     if context.get("body"):
         # sizes as attributes: the style sheet scales pictures, and their place is kept meanwhile
         context["body"] = SIZED.sub(r'<img\1 width="\2" height="\3" />', context["body"])
+        # docutils' role for an entry is deprecated, and is none of those a list may hold
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
     # what none of our pages uses: notebooks run elsewhere, and folds are the browser's own
     unused = ("sphinx-thebe", "thebelab", "togglebutton", "pygments.css", "design-tabs")
     for files in ("css_files", "script_files"):

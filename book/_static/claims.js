@@ -32,7 +32,7 @@
     count.textContent = `${shown.length} of ${claims.length} checks`;
   }
 
-  tools.hidden = false;
+  tools.classList.remove("im-waiting");
   filter.addEventListener("input", update);
   order.addEventListener("change", update);
   update();
