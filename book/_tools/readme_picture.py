@@ -1,0 +1,54 @@
+"""Take the README's picture of a chapter from the built book.
+
+Run `make book` first, then `.venv/bin/python book/_tools/readme_picture.py [slug]`: writes
+`book/_static/readme-chapter.png`, the chapter's opener above its explorer, in light mode.
+"""
+
+import io
+import sys
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from ensure_chromium import find
+from paths import ROOT
+
+PICTURE = ROOT / "book/_static/readme-chapter.png"
+MOST_BYTES = 300_000
+WIDTH, OPENER, EXPLORER = 1400, 720, 780  # CSS pixels: the page, and the heights of the two parts
+
+
+def shots(page, slug: str) -> list[Image.Image]:
+    """The top of the chapter, and its first explorer with the text above it."""
+    page.goto((ROOT / f"_build/html/chapters/{slug}.html").as_uri(), wait_until="networkidle")
+    page.evaluate("document.fonts.ready")
+    taken = [page.screenshot(clip={"x": 0, "y": 0, "width": WIDTH, "height": OPENER})]
+    explorer = page.locator("[data-im-explorer][data-im-ready]").first
+    explorer.wait_for()
+    page.evaluate("window.scrollTo(0, 0)")
+    top = explorer.bounding_box()["y"] - 24
+    part = {"x": 0, "y": top, "width": WIDTH, "height": EXPLORER}
+    taken.append(page.screenshot(clip=part, full_page=True))
+    return [Image.open(io.BytesIO(shot)).convert("RGB") for shot in taken]
+
+
+def main(slug: str) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find(), args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": WIDTH, "height": 900}, device_scale_factor=1)
+        parts = shots(page, slug)
+        browser.close()
+    whole = Image.new("RGB", (WIDTH, sum(part.height for part in parts)))
+    top = 0
+    for part in parts:
+        whole.paste(part, (0, top))
+        top += part.height
+    whole.quantize(128, method=Image.Quantize.FASTOCTREE, dither=0).save(PICTURE, optimize=True)
+    size = PICTURE.stat().st_size
+    if size > MOST_BYTES:
+        sys.exit(f"{PICTURE.name} has {size} bytes, more than {MOST_BYTES}")
+    print(f"{PICTURE.relative_to(ROOT)}, {size // 1000} kB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "score-flow")
