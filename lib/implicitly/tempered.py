@@ -130,9 +130,10 @@ def expected_over_flips(values: Tensor, eps) -> Tensor:
     N, eps = values.shape[-1] - 1, _share("eps", eps)
     k = torch.arange(N + 1, dtype=torch.float64)
     flat = eps.reshape(-1, 1)
-    weights = torch.exp2(log2_binomial(N, k)) * flat**k * (1 - flat) ** (N - k)
+    logs = (torch.xlogy(k, flat) + torch.xlogy(N - k, 1 - flat)) / math.log(2)
+    weights = torch.exp2(log2_binomial(N, k) + logs)
     terms = torch.where(weights > 0, weights * values[..., None, :].to(torch.float64), 0.0)
-    return terms.sum(-1).reshape(*values.shape[:-1], *eps.shape)
+    return terms.sum(-1).reshape((*values.shape[:-1], *eps.shape))
 
 
 # --- memorisers in closed form --------------------------------------------------------------------------------------

@@ -279,7 +279,7 @@ def _group(first: int, cells: float, planes: int) -> _Group:
 
 
 def _best_rows(zeros: int, ones: int) -> int:
-    """The power of two that makes the crossbar about smallest."""
+    """The power of two that makes the crossbar about smallest; in rows of fewer than 40 ones equations repeat too often."""
     total, r = table_bits(zeros, ones)
 
     def size(rows):
@@ -287,7 +287,7 @@ def _best_rows(zeros: int, ones: int) -> int:
         width = r * cells[0] + cells[1]
         return (rows + 2 * PARTS * math.log2(max(cells)) + (PARTS + 1) * (r + 1)) * width
 
-    return min((2**k for k in range(24) if ones >= 16 * 2**k or k == 0), key=size)
+    return min((2**k for k in range(24) if ones >= 40 * 2**k or k == 0), key=size)
 
 
 def crossbar_memoriser(
