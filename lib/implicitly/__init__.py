@@ -14,7 +14,22 @@ _PUBLIC = {
     "Explorer": "implicitly.explorer",
 }
 _MODULES = (
-    "claims", "denoisers", "explorer", "figures", "flows", "plotting", "tempered", "threshold_circuits", "threshold_nets", "typical_nets",
+    "claims",
+    "denoisers",
+    "explorer",
+    "figures",
+    "flows",
+    "langevin",
+    "markov",
+    "noisy_digits",
+    "pac_bayes",
+    "plotting",
+    "sweep",
+    "tempered",
+    "threshold_circuits",
+    "threshold_nets",
+    "threshold_rules",
+    "typical_nets",
 )  # fmt: skip
 
 __all__ = [*_PUBLIC, *_MODULES]

@@ -25,8 +25,8 @@ def memorizing(runs, floors):
         _end_label(ax, times[-1], errors[-1], rf"$\beta={beta:g}$", dy=(7, -5, 0)[index % 3])
         if floors.get(beta, 0) > 0:
             ax.axhline(floors[beta], color=style["color"], lw=0.8, ls=look.DASHES[5])
-            ax.text(times[1], floors[beta] + 0.008, rf"never below, at $\beta={beta:g}$", fontsize=9.5)
-    ax.set(xscale="log", ylim=(0.2, 0.6), xlabel="training time, $t$", ylabel="training error")
+            ax.text(0.13, floors[beta] + 0.012, rf"never below, at $\beta={beta:g}$", fontsize=9.5)
+    ax.set(xscale="log", ylim=(0, 0.6), xlabel="training time, $t$", ylabel="training error")
     return fig
 
 
@@ -45,7 +45,7 @@ def accounts(left, right):
         ax.axhline(data["ceiling"], **look.theory(), label=r"$\beta\,\mathbb{E}L_0$")
         ax.set(xscale="log", xlabel="time, $t$", title=data["title"], ylim=(0, None))
     axes[0].set_ylabel("nats")
-    axes[0].legend(loc="center left")
+    axes[0].legend(loc="upper left", bbox_to_anchor=(0, 0.94))
     return fig
 
 
@@ -54,8 +54,8 @@ def rotation(steps, kl_prior, kl_stationary):
     fig, ax = plt.subplots()
     ax.plot(steps, kl_prior, "-o", color=look.PREFER, ms=4, mfc=look.PAPER, lw=1.2)
     ax.plot(steps, kl_stationary, **look.line(0))
-    ax.text(steps[9], max(kl_prior[8:11]) + 0.03, r"$\mathrm{KL}(p_t\Vert p_0)$")
-    ax.text(steps[3], kl_stationary[3] + 0.04, r"$\mathrm{KL}(p_t\Vert p_\infty)$")
+    _end_label(ax, steps[-1], kl_prior[-1], r"$\mathrm{KL}(p_t\Vert p_0)$")
+    _end_label(ax, steps[-1], kl_stationary[-1], r"$\mathrm{KL}(p_t\Vert p_\infty)$")
     ax.set(xlabel="step, $t$", ylabel="nats", ylim=(0, None))
     return fig
 
@@ -80,6 +80,8 @@ def discretization(eta, exact, euler, mala, box):
         low, high = mean - box[name].min(1).values, box[name].max(1).values - mean
         right.errorbar(box["eta"], mean, [low, high], **look.points(index), label=label)
     right.set(xscale="log", yscale="log", xlabel=r"step size, $\eta$", ylabel=r"distance to $p_\infty$", title="A box")
+    right.set_xticks(box["eta"], [f"{e:g}" for e in box["eta"]])
+    right.set_xticks([], minor=True)
     right.legend()
     return fig
 
@@ -100,7 +102,8 @@ def digits_gaps(table, noises, sizes, bound):
             style = look.points(index)
             spread = [gap.spread("gap") for gap in gaps]
             ax.errorbar(betas, [g.mean("gap") for g in gaps], spread, lw=1, **style, label=f"$N={N}$")
-            ax.plot(betas, [min(bound(beta, N), 1.0) for beta in betas], **look.line(index))
+            fine = [betas[0] * (betas[-1] / betas[0]) ** (k / 60) for k in range(61)]
+            ax.plot(fine, [min(bound(beta, N), 1.0) for beta in fine], **look.line(index))
         ax.axhline(0.5, color=look.RULE, lw=0.8, zorder=0)
         ax.set(xscale="log", xlabel=r"inverse temperature, $\beta$", title=title, ylim=(-0.08, 1.02))
     axes[0].set_ylabel("test error minus training error")
@@ -123,7 +126,7 @@ def comparison(panels, parameters):
         ax.axhline(ceiling, **look.theory(), label=r"$\beta\,\mathbb{E}L_0$")
         ax.axhline(parameters, **look.line(4), label="one nat a parameter")
         ax.set(xscale="log", yscale="log", xlabel="training time, $t$", title=rf"$\beta={beta:g}$")
-        ax.set_ylim(ceiling / 300, 4 * max(parameters, ceiling))
+        ax.set_ylim(ceiling / 300, 3 * max(parameters, ceiling))
     axes[0].set_ylabel(r"allowed divergence, nats")
-    axes[0].legend(loc="lower right", fontsize=8.5)
+    axes[-1].legend(loc="lower right", fontsize=8.5)
     return fig
