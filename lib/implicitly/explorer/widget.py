@@ -91,6 +91,8 @@ class Explorer(anywidget.AnyWidget):
         self.controls = _controls(controls)
         self.panels = _panels(view)
         self.side = [side] if isinstance(side, Bars) else list(side)
+        if not all(isinstance(bars, Bars) and bars.labels for bars in self.side):
+            raise TypeError(f"Explorer: side must be Bars with labels, found {side!r}")
         self.title, self.alt, self.caption, self.summary = title, alt, caption, summary
         slug = re.sub(r"[^a-z0-9]+", "-", label_text(title).lower()).strip("-")
         self.id = slug if id is None else id
@@ -136,6 +138,9 @@ class Explorer(anywidget.AnyWidget):
         for name, _, _ in fields(self.summary):
             if name not in names:
                 uses.setdefault(name, [])
+        odd = sorted(key for key in uses if not (isinstance(key, str) and key.isidentifier()))
+        if odd:
+            raise ValueError(f"Explorer: keys of arrays must be Python identifiers, found {odd}")
         both = sorted(names & set(uses))
         if both:
             raise ValueError(f"Explorer: {both} name both a control and an array")
@@ -246,6 +251,13 @@ class Explorer(anywidget.AnyWidget):
             )
         start = table.canonical(self.controls, {c.name: c.default for c in self.controls})
         self.default = rows[self.points.index(start)]
+        for name, index, _ in fields(self.summary):
+            shape = self.default[name].shape if name in self.default else None
+            if shape is not None and (len(shape) != (index is not None) or (index or 0) >= max(shape, default=1)):
+                raise ValueError(
+                    f"summary: a field must be a scalar {{key}} or an element {{key[0]}} of a vector, "
+                    f"found index {index} of {name!r} with shape {shape}"
+                )
         self._columns = columns
         for panel in self.panels:
             panel.found = {axis: self._limits(panel, axis) for axis in "xy"}
