@@ -15,20 +15,20 @@ from paths import ROOT
 
 PICTURE = ROOT / "book/_static/readme-chapter.png"
 MOST_BYTES = 300_000
-WIDTH, OPENER, EXPLORER = 1400, 720, 780  # CSS pixels: the page, and the heights of the two parts
+WIDTH, OPENER, MARGIN = 1440, 640, 40  # CSS pixels: the window, the height of the opener, the space around
 
 
 def shots(page, slug: str) -> list[Image.Image]:
     """The top of the chapter, and its first explorer with the text above it."""
     page.goto((ROOT / f"_build/html/chapters/{slug}.html").as_uri(), wait_until="networkidle")
     page.evaluate("document.fonts.ready")
-    taken = [page.screenshot(clip={"x": 0, "y": 0, "width": WIDTH, "height": OPENER})]
     explorer = page.locator("[data-im-explorer][data-im-ready]").first
     explorer.wait_for()
-    page.evaluate("window.scrollTo(0, 0)")
-    top = explorer.bounding_box()["y"] - 24
-    part = {"x": 0, "y": top, "width": WIDTH, "height": EXPLORER}
-    taken.append(page.screenshot(clip=part, full_page=True))
+    text = explorer.bounding_box()  # as wide as the wide column: the sidebar stays out
+    across = {"x": text["x"] - MARGIN, "width": text["width"] + 2 * MARGIN}
+    down = {"y": text["y"] - MARGIN / 2, "height": text["height"] + MARGIN}
+    clips = [{"y": 0, "height": OPENER}, down]
+    taken = [page.screenshot(clip=across | clip, full_page=True) for clip in clips]
     return [Image.open(io.BytesIO(shot)).convert("RGB") for shot in taken]
 
 
@@ -38,7 +38,7 @@ def main(slug: str) -> None:
         page = browser.new_page(viewport={"width": WIDTH, "height": 900}, device_scale_factor=1)
         parts = shots(page, slug)
         browser.close()
-    whole = Image.new("RGB", (WIDTH, sum(part.height for part in parts)))
+    whole = Image.new("RGB", (parts[0].width, sum(part.height for part in parts)))
     top = 0
     for part in parts:
         whole.paste(part, (0, top))
