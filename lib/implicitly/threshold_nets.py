@@ -91,7 +91,7 @@ class Units:
         shape = tuple(len(level) for level in self.levels)
         digits = np.unravel_index(np.asarray(settings), shape)
         pairs = zip(self.levels, digits, strict=True)
-        return torch.stack([torch.tensor(level)[torch.from_numpy(digit)] for level, digit in pairs], -1)
+        return torch.stack([torch.tensor(level)[torch.as_tensor(digit)] for level, digit in pairs], -1)
 
 
 def _domain(X) -> Tensor:
@@ -219,6 +219,14 @@ def truth_tables(units: Units, nets: Tensor, *, offset: int = 0) -> Tensor:
     return sums > -offset
 
 
+def _small(units: Units, width: int, offset: int) -> tuple[np.ndarray, np.ndarray]:
+    """(values int16, row int32) for the compiled loops, after checking that no sum can overflow 16 bits."""
+    reach = width * int(units.values.abs().max()) + abs(offset)
+    if reach >= 2**15:
+        raise ValueError(f"width and offset allow sums up to {reach}; the compiled loop holds less than 32768")
+    return units.values.to(torch.int16).numpy(), units.row.to(torch.int32).numpy()
+
+
 def pack_tables(tables: Tensor) -> Tensor:
     """Truth tables as whole numbers: bit p is the answer at point p. bool (..., P) -> int64 (...), P at most 62."""
     if tables.shape[-1] > 62:
@@ -299,11 +307,13 @@ def sampled_law(units: Units, width: int, *, guesses: int, seed: int, offset: in
     whole("guesses", guesses, at_least=1)
     if units.points > 20:
         raise ValueError(f"units must have at most 20 points (2**P counters are kept), found {units.points}")
+    from ._guess_loop import count_words  # compiled on first use
+
+    values, row = _small(units, width, offset)
     counters = torch.zeros(2**units.points, dtype=torch.int64)
     for start in range(0, guesses, CHUNK):
         nets = sample_nets(units, width, seed=seed, start=start, count=min(CHUNK, guesses - start))
-        words = pack_tables(truth_tables(units, nets, offset=offset))
-        counters += torch.bincount(words, minlength=len(counters))
+        count_words(nets.numpy(), row, values, offset, counters.numpy())
     met = torch.nonzero(counters).flatten()
     return FunctionLaw(unpack_tables(met, units.points), counters[met], guesses)
 
@@ -416,14 +426,15 @@ def guess_and_check(
 
     from ._guess_loop import count_fits  # compiled on first use
 
-    values = units.values.to(torch.int32).numpy()
+    values, row = _small(units, width, offset)
+    truths, truth_of = torch.unique(labels.to(torch.uint8), dim=0, return_inverse=True)
     joint = np.zeros((sets, size + 1, points + 1), dtype=np.int64)
-    truth, data = labels.to(torch.uint8).numpy(), sample_labels.to(torch.uint8).numpy()
+    fixed = (truths.numpy(), truth_of.numpy(), samples.numpy(), sample_labels.to(torch.uint8).numpy())
     found = [[] for _ in range(sets)]
     for start in range(0, guesses, CHUNK):
         nets = sample_nets(units, width, seed=seed, start=start, count=min(CHUNK, guesses - start))
         lengths = np.empty((len(nets), sets), dtype=np.int64)
-        count_fits(units.row[nets].numpy(), values, offset, truth, samples.numpy(), data, joint, lengths)
+        count_fits(nets.numpy(), row, values, offset, *fixed, joint, lengths)
         for r in range(sets):
             if len(found[r]) < keep:
                 found[r] += (start + np.flatnonzero(lengths[:, r] == size)).tolist()

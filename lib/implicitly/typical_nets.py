@@ -8,6 +8,7 @@ are in the chapter typical-nets, whose claim ids are quoted below.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -145,6 +146,7 @@ def learning_curve(law: FunctionLaw, label: Tensor, sizes: Sequence[int]) -> Lea
     )
 
 
+@lru_cache(maxsize=4096)
 def _distinct_law(points: int, draws: int) -> np.ndarray:
     """Law of the number of distinct points among `draws` uniform ones, (points + 1,)."""
     law = np.zeros(points + 1)

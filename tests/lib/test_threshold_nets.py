@@ -69,7 +69,8 @@ def test_sampling_leaves_the_global_generator_alone(corners):
 
 def test_settings_are_uniform(corners):
     units = nets.relu_units(corners)
-    share = torch.bincount(nets.sample_nets(units, 4, seed=0, count=50_000).flatten(), minlength=units.settings) / 200_000
+    drawn = nets.sample_nets(units, 4, seed=0, count=50_000).flatten()
+    share = torch.bincount(drawn, minlength=units.settings) / 200_000
     p = 1 / units.settings
     assert (share - p).abs().max() <= allowance(p, 200_000, false_alarm=1e-6 / units.settings)
 
@@ -180,4 +181,5 @@ def test_errors_name_the_argument(corners):
     bad(lambda: guess(samples=samples.float()), ValueError, "samples must be int64")
     bad(lambda: guess(labels=labels[:7]), ValueError, "labels must be bool")
     bad(lambda: guess(sample_labels=labels), ValueError, "sample_labels must be bool")
+    bad(lambda: guess(offset=40_000), ValueError, "offset", "32768")
     bad(lambda: guess(guesses=0), ValueError, "guesses", "0")
