@@ -5,7 +5,9 @@ over a dictionary of unit neurons; claim ids refer to the chapter ``score-flow``
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import torch
@@ -94,9 +96,9 @@ def minimum_norm_net(
     points: Tensor,
     rho: float,
     *,
-    directions: int = 36,
-    offsets: int = 17,
-    samples: int = 36,
+    directions: int = 24,
+    offsets: int = 9,
+    samples: int = 24,
     linear: bool = False,
     solver: str = "CLARABEL",
 ) -> ReLUNet:
@@ -152,8 +154,8 @@ def train_denoisers(
     points: Tensor,
     rho: float,
     *,
-    seeds: tuple[int, ...],
-    decay: float,
+    seeds: Sequence[int],
+    decay: float | Sequence[float],
     neurons: int = 100,
     scale: tuple[float, float, float] = (0.5, 0.3, 0.1),
     rate: float = 1e-2,
@@ -169,7 +171,7 @@ def train_denoisers(
         points: training points, (N, d).
         rho: radius of the balls.
         seeds: one for each network; each draws its initial weights from a generator of its own.
-        decay: strength of the weight decay; biases are free.
+        decay: strength of the weight decay, one number or one for each seed; biases are free.
         neurons: width K.
         scale: standard deviations of the initial W, b, A.
         rate: learning rate.
@@ -180,7 +182,10 @@ def train_denoisers(
         The networks, in the order of the seeds, float32 inside, float64 as returned.
     """
     matrix("points", points)
-    number("decay", decay, at_least=0.0)
+    decays = [decay] * len(seeds) if isinstance(decay, Real) else list(decay)
+    if len(decays) != len(seeds):
+        raise ValueError(f"decay must be one number or {len(seeds)} (one a seed), found {len(decays)}")
+    decays = torch.tensor([number("decay", value, at_least=0.0) for value in decays])
     whole("steps", steps, at_least=1)
     choice("len(scale)", len(scale), (3,))
     d = points.shape[1]
@@ -204,7 +209,7 @@ def train_denoisers(
         hidden = torch.relu(torch.baddbmm(b[:, None], Y.expand(len(seeds), -1, -1), W.transpose(1, 2)))
         error = torch.baddbmm(c[:, None], hidden, A) - targets
         # a mean over samples and coordinates, a sum over networks: they do not see each other
-        loss = error.square().mean((1, 2)).sum() + decay / 2 * (W.square().sum() + A.square().sum())
+        loss = error.square().mean((1, 2)).sum() + (decays / 2) @ (W.square() + A.square()).sum((1, 2))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -61,6 +61,8 @@ def test_refusals():
         minimum_norm_net(torch.eye(3), 0.1)
     with pytest.raises(ValueError, match=r"decay must be finite and at least 0, found -1"):
         train_denoisers(points, 0.1, seeds=(0,), decay=-1.0)
+    with pytest.raises(ValueError, match=r"decay must be one number or 1 .one a seed., found 2"):
+        train_denoisers(points, 0.1, seeds=(0,), decay=[0.0, 1.0])
 
 
 def test_training_is_reproducible_and_independent_across_seeds():
@@ -72,6 +74,9 @@ def test_training_is_reproducible_and_independent_across_seeds():
     assert torch.equal(pair[1].W, again[1].W)
     assert (pair[1].W - alone[0].W).abs().max() < 1e-3
     assert not torch.allclose(pair[0].W, pair[1].W)
+    mixed = train_denoisers(planar_triangle(90.0), 0.15, seeds=(3, 4), decay=[0.1, 1e-4], steps=60, neurons=20)
+    assert (mixed[1].W - pair[1].W).abs().max() < 1e-3
+    assert mixed[0].cost() < pair[0].cost()
     assert torch.equal(before, torch.get_rng_state())
 
 

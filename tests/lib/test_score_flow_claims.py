@@ -1,0 +1,193 @@
+"""Every check of the chapter score-flow passes, and fails when a fault is planted in what it rests on.
+
+The checks are the chapter's own cells: for each, the cells it depends on are found by the names they
+use, and run with the fault in the library.
+"""
+
+import ast
+import builtins
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+import implicitly.claims
+from implicitly import denoisers, flows, relu_nets
+
+CHAPTER = Path(__file__).parents[2] / "chapters" / "score-flow.md"
+
+
+@cache
+def cells():
+    """Source of the chapter's code cells, without the set-up cell."""
+    found = re.findall(r"^```\{code-cell\} python\n(.*?)^```$", CHAPTER.read_text(encoding="utf-8"), re.M | re.S)
+    return [re.sub(r"\A---\n.*?^---\n|\A:tags:.*\n", "", cell, flags=re.M | re.S) for cell in found[1:]]
+
+
+def defined(source):
+    """Names that a cell binds at its top level, loops included, functions' own names excluded."""
+    names, todo = set(), list(ast.parse(source).body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif not isinstance(node, (ast.Lambda, ast.ListComp, ast.DictComp, ast.GeneratorExp, ast.SetComp)):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+            todo += ast.iter_child_nodes(node)
+    return names
+
+
+def used(source):
+    return {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)} - set(dir(builtins))
+
+
+def needed(index, found):
+    """Indices of the cells that cell `index` rests on."""
+    for name in used(cells()[index]):
+        before = [k for k in range(index) if name in defined(cells()[k]) and "plt.show()" not in cells()[k]]
+        if before and before[-1] not in found:
+            found.add(before[-1])
+            needed(before[-1], found)
+    return found
+
+
+def check_cells():
+    """(id, check) -> index of the cell with the claim call."""
+    calls = {}
+    for index, cell in enumerate(cells()):
+        for node in ast.walk(ast.parse(cell)):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "claim":
+                check = {k.arg: k.value for k in node.keywords}["check"].value
+                calls[node.args[0].value.split("/")[1], check] = index
+    return calls
+
+
+CHECKS = check_cells()
+
+
+def run(check):
+    index, names = CHECKS[check], {}
+    for k in [*sorted(needed(index, set())), index]:
+        exec(compile(cells()[k], f"cell {k}", "exec"), names)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=" ".join)
+def test_check_passes(check):
+    run(check)
+
+
+def bent_ramp(z, length, rho):
+    """The factor L / (L - rho) in place of L / (L - 2 rho)."""
+    length = torch.as_tensor(length, dtype=z.dtype)
+    return length / (length - rho) * (torch.relu(z - rho) - torch.relu(z - (length - rho)))
+
+
+def lopsided_ramp(z, length, rho):
+    """The second kink at L - 1.5 rho."""
+    length = torch.as_tensor(length, dtype=z.dtype)
+    return torch.minimum(((z - rho) * (length / (length - 2.5 * rho))).clamp(min=0), length)
+
+
+def half_cost(self, rho):
+    """One neuron an edge in place of two."""
+    size = self.L if hasattr(self, "L") else self.t.diff()
+    return float((size / (size - 2 * rho)).sum())
+
+
+def slow_exact(c, length, rho, time, exact=flows.score_flow_exact):
+    """A rate of rho / (L - 2 rho) in the middle band, nearly."""
+    return exact(c, length, 0.99 * rho, time)
+
+
+def squared_line(x, denoise, sigma_T, sigma_0, *, alpha=1.0):
+    """The exponent 2 on sigma_0 / sigma_T."""
+    clean = denoise(x, alpha * sigma_T)
+    return clean + (sigma_0 / sigma_T) ** 2 * (x - clean)
+
+
+def dropped_factor(p_0, p_L, m):
+    """Without the number m of ways to have one coordinate at L."""
+    training = p_0**m + p_0 ** (m - 1) * p_L
+    return training, (p_0 + p_L) ** m - training, 1 - (p_0 + p_L) ** m
+
+
+def shifted_alpha(x, denoise, sigmas, *, flow=flows.probability_flow, **options):
+    """rho = 0.9 sigma."""
+    return flow(x, denoise, sigmas, **{**options, "alpha": 0.9})
+
+
+def one_index(gram, length, rho, members):
+    """The condition for one member of S in place of all."""
+    push = -(members.double() * length) @ (gram - torch.eye(len(gram)).to(gram))
+    return ((push <= rho) & members).any(1) | ~members.any(1)
+
+
+def twice_the_push(gram, length, rho, members, exact=flows.vertex_is_fixed):
+    """rho / 2 in place of rho."""
+    return exact(gram, length, rho / 2, members)
+
+
+def right_angles(m, d, *, generator, obtuse=None, simplex=denoisers.random_simplex, **options):
+    """Orthogonal data, for which the limit need not be on an edge."""
+    return simplex(m, d, generator=generator, **options)
+
+
+def half_exponent(gamma, length, rho_T, rho_0):
+    """gamma in place of 2 gamma."""
+    return (rho_0 * (length - 2 * rho_T) / (rho_T * (length - 2 * rho_0))) ** gamma
+
+
+def without_squares(self, y, sigma):
+    """Logits without -|x_n|^2 / 2."""
+    return ((y @ self.points.T) / sigma**2).softmax(1) @ self.points
+
+
+def other_decay(value):
+    def train(*args, seeds, decay, train=relu_nets.train_denoisers, **options):
+        return train(*args, seeds=seeds, decay=value, steps=1500, **options)  # fewer steps show it too
+
+    return train
+
+
+LINE, SIMPLEX, BAYES = denoisers.LineDenoiser, denoisers.SimplexDenoiser, denoisers.EmpiricalBayes
+FAULTS = [
+    ("C1", "balls", denoisers, "ramp", bent_ramp),
+    ("C1", "cost", SIMPLEX, "cost", half_cost),
+    ("C1", "function", denoisers, "ramp", lopsided_ramp),
+    ("C2", "corner", denoisers, "ramp", lopsided_ramp),
+    ("C2", "course", flows, "score_flow_exact", slow_exact),
+    ("C3", "straight line", flows, "probability_flow_exact", squared_line),
+    ("C3", "straight line", denoisers, "ramp", lopsided_ramp),
+    ("C3", "ratio", flows, "probability_flow", shifted_alpha),
+    ("C4", "shares", flows, "end_probabilities", dropped_factor),
+    ("C4", "score flow", flows, "end_probabilities", dropped_factor),
+    ("C5", "condition", flows, "vertex_is_fixed", one_index),
+    ("C5", "condition", flows, "vertex_is_fixed", twice_the_push),
+    ("C5", "vertices", flows, "vertex_is_fixed", twice_the_push),
+    ("C5", "edges", denoisers, "random_simplex", right_angles),
+    ("C5", "two edges", flows, "_clock", half_exponent),
+    ("C5", "rate", flows, "_clock", half_exponent),
+    ("C6", "memorizes", denoisers, "EmpiricalBayes", SIMPLEX.from_points),
+    ("C6", "equal shares", BAYES, "__call__", without_squares),
+    ("C7", "cost", LINE, "cost", half_cost),
+    ("C7", "flows", denoisers, "ramp", lopsided_ramp),
+    ("C7", "flows", flows, "probability_flow_exact", squared_line),
+    ("C8", "with decay", relu_nets, "train_denoisers", other_decay(0.0)),
+    ("C8", "without decay", relu_nets, "train_denoisers", other_decay(1e-4)),
+]
+
+
+@pytest.mark.parametrize("claim, check, owner, name, fault", FAULTS, ids=lambda v: v if isinstance(v, str) else "")
+def test_check_fails_with_a_planted_fault(monkeypatch, claim, check, owner, name, fault):
+    monkeypatch.setattr(owner, name, fault)
+    with pytest.raises(implicitly.claims.ClaimError, match=f"score-flow/{claim} ..?{check}.?.: FAILS"):
+        run((claim, check))
+
+
+def test_every_check_has_a_fault():
+    assert {(claim, check) for claim, check, *_ in FAULTS} == set(CHECKS)
