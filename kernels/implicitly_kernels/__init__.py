@@ -10,9 +10,11 @@ from implicitly_kernels.nvfp4 import (
     nvfp4_qdq,
     nvfp4_quantize,
 )
+from implicitly_kernels.relu_flow import relu_flow
 
 __all__ = [
     "available_backends",
     "mxfp4_dequantize", "mxfp4_qdq", "mxfp4_quantize",
     "nvfp4_dequantize", "nvfp4_global_scale", "nvfp4_qdq", "nvfp4_quantize",
+    "relu_flow",
 ]
