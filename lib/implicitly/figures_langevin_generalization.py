@@ -19,13 +19,14 @@ def memorizing(runs, floors):
         runs: ``[(beta, times, errors)]``.   floors: ``{beta: smallest error the theorem allows}``.
     """
     fig, ax = plt.subplots()
+    first = min(times[0] for _, times, _ in runs)
     for index, (beta, times, errors) in enumerate(runs):
         style = look.line((0, 2, 1)[index % 3])
         ax.plot(times, errors, **style)
         _end_label(ax, times[-1], errors[-1], rf"$\beta={beta:g}$", dy=(7, -5, 0)[index % 3])
         if floors.get(beta, 0) > 0:
             ax.axhline(floors[beta], color=style["color"], lw=0.8, ls=look.DASHES[5])
-            ax.text(0.13, floors[beta] + 0.012, rf"never below, at $\beta={beta:g}$", fontsize=9.5)
+            ax.text(first, floors[beta] + 0.012, rf"forbidden below, at $\beta={beta:g}$", fontsize=9.5)
     ax.set(xscale="log", ylim=(0, 0.6), xlabel="training time, $t$", ylabel="training error")
     return fig
 

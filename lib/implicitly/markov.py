@@ -5,6 +5,7 @@ A state ``i`` has loss ``L_i`` and prior probability ``p_0(i)``. A transition ma
 noise at inverse temperature ``beta``. Chapter `langevin-generalization`, claims C1 to C4 and C6.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -194,7 +195,7 @@ def ledger(chain: Tensor, start: Tensor, loss: Tensor, beta: float, times, stati
     if (kept - stationary).abs().max() > 1e-10:
         raise ValueError("stationary must be kept by chain; one step moves it")
     times = [int(t) for t in times]
-    if times[0] != 0 or any(b <= a for a, b in zip(times, times[1:], strict=False)):
+    if times[0] != 0 or any(b <= a for a, b in itertools.pairwise(times)):
         raise ValueError(f"times must start at 0 and increase, found {times[:5]}")
     law = start.expand(chain.shape[:-1]).clone()[..., None, :]
     laws, wanted = [law[..., 0, :]], set(times)

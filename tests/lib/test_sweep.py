@@ -94,7 +94,7 @@ def test_stops_at_a_failure_and_keeps_what_was_done(tmp_path):
 
 
 def test_a_failure_in_a_worker_names_the_point():
-    with pytest.raises(SweepError, match="failed at {'a': 2"):
+    with pytest.raises(SweepError, match=r"failed at \{'a': 2"):
         quiet(breaks_at_two, {"a": [1, 2, 3]}, n_jobs=2)
 
 

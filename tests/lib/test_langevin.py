@@ -1,0 +1,349 @@
+"""Langevin steps, finite chains, PAC-Bayes bounds, threshold rules, networks on digits: against exact cases."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.linalg import expm
+from scipy.stats import kstest, norm
+
+from implicitly import langevin, markov, noisy_digits, pac_bayes, threshold_rules
+from implicitly.langevin import OrnsteinUhlenbeck, langevin_step, mala_step, reflect
+
+F64 = torch.float64
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def tensor(*values):
+    return torch.tensor(values, dtype=F64)
+
+
+def mirrored(z, b):
+    """One mirror after the other, as a particle meets them."""
+    while abs(z) > b:
+        z = math.copysign(2 * b, z) - z
+    return z
+
+
+@given(st.floats(-40, 40), st.floats(0.1, 5))
+def test_reflect_is_mirror_after_mirror(z, b):
+    assert reflect(tensor(z), b).item() == pytest.approx(mirrored(z, b), abs=1e-9)
+    assert abs(reflect(torch.tensor([z], dtype=torch.float32), b).item()) <= torch.tensor(b, dtype=torch.float32)
+
+
+def test_reflect_per_coordinate_and_inside_alone():
+    z = torch.randn(100, 3, generator=generator(), dtype=F64) * 5
+    box = tensor(0.5, 1.0, 2.0)
+    inside = reflect(z, box)
+    assert (inside.abs() <= box).all()
+    torch.testing.assert_close(inside, torch.stack([reflect(z[:, i], b) for i, b in enumerate((0.5, 1.0, 2.0))], 1))
+    assert torch.equal(reflect(inside, box), inside)
+
+
+def test_step_is_the_formula_and_leaves_the_global_generator_alone():
+    theta, grad, noise = torch.randn(3, 5, 2, generator=generator(), dtype=F64)
+    state = torch.get_rng_state()
+    moved = langevin_step(theta, grad, beta=3.0, eta=0.1, prior_var=tensor(0.5, 2.0), noise=noise)
+    expected = theta - 0.1 * (grad + theta / (3 * tensor(0.5, 2.0))) + math.sqrt(0.2 / 3) * noise
+    torch.testing.assert_close(moved, expected, rtol=1e-14, atol=0)
+    boxed = langevin_step(theta, grad, beta=3.0, eta=0.1, box=0.3, noise=noise)
+    torch.testing.assert_close(boxed, reflect(theta - 0.1 * grad + math.sqrt(0.2 / 3) * noise, 0.3))
+    one, two = (langevin_step(theta, grad, beta=1.0, eta=0.1, box=1.0, generator=generator(4)) for _ in range(2))
+    assert torch.equal(one, two) and torch.equal(torch.get_rng_state(), state)
+    assert langevin_step(theta[:0], grad[:0], beta=1.0, eta=0.1, box=1.0).shape == (0, 2)
+
+
+@pytest.mark.parametrize("box", [None, 0.8])
+def test_metropolis_is_reversible(box):
+    """The chance of x -> y and back, weighted by p_inf, must agree: checked on the acceptance rule itself."""
+    beta, eta, var = 2.0, 0.7, None if box else 1.5
+
+    def value_and_grad(x):
+        return (x**4 / 4 - x).sum(1), x**3 - 1
+
+    def density(x):
+        return math.exp(-beta * (x**4 / 4 - x) - (0 if box else x * x / (2 * var)))
+
+    def proposal(x, y):
+        mean = x - eta * (x**3 - 1 + (0 if box else x / (beta * var)))
+        return norm.pdf(y, mean, math.sqrt(2 * eta / beta))
+
+    for x, y in itertools.product((-0.7, -0.2, 0.3, 0.75), (-0.5, 0.1, 0.6, 1.1)):
+        ratio = density(y) * proposal(y, x) / (density(x) * proposal(x, y))
+        expected = 0.0 if box and abs(y) > box else min(1.0, ratio)
+        accepted = accept_probability(x, y, value_and_grad, beta, eta, var, box)
+        assert accepted == pytest.approx(expected, abs=0.02)
+
+
+def accept_probability(x, y, value_and_grad, beta, eta, var, box):
+    """Share of 40 000 chains at x that accept, all made to propose y by a rigged normal."""
+    theta = torch.full((40_000, 1), x, dtype=F64)
+    drift = value_and_grad(theta)[1] + (0 if box else theta / (beta * var))
+    rigged = (y - (theta - eta * drift)) / math.sqrt(2 * eta / beta)
+    original = torch.randn
+    torch.randn = lambda *a, **k: rigged
+    try:
+        _, accept = mala_step(theta, value_and_grad, beta=beta, eta=eta, prior_var=var, box=box, generator=generator(1))
+    finally:
+        torch.randn = original
+    return accept.double().mean().item()
+
+
+@pytest.mark.parametrize("t", [1e-3, 0.1, 1.0, 30.0])
+@pytest.mark.parametrize(("a", "m", "s2", "beta"), [(1.0, 1.0, 1.0, 1.0), (0.3, -2.0, 0.5, 20.0), (4.0, 0.5, 3.0, 0.2)])
+def test_quadratic_against_quadrature_and_the_differential_equation(t, a, m, s2, beta):
+    law = OrnsteinUhlenbeck(a, m, s2, beta)
+    now = tensor(t)
+    mean, var = law.mean(now).item(), law.var(now).item()
+    h = 1e-5 * t
+    assert (law.mean(now + h) - law.mean(now - h)).item() / (2 * h) == pytest.approx(
+        -a * (mean - m) - mean / (beta * s2), rel=1e-4, abs=1e-7
+    )
+    assert (law.var(now + h) - law.var(now - h)).item() / (2 * h) == pytest.approx(
+        -2 * law.rate * var + 2 / beta, rel=1e-4, abs=1e-7
+    )
+    here = norm(mean, math.sqrt(var))
+    for other, kl in ((norm(0, math.sqrt(s2)), law.kl_prior(now)),
+                      (norm(law.stationary[0], math.sqrt(law.stationary[1])), law.kl_stationary(now))):  # fmt: skip
+        integral, _ = quad(lambda x, q=other: here.pdf(x) * (here.logpdf(x) - q.logpdf(x)),
+                           mean - 12 * math.sqrt(var), mean + 12 * math.sqrt(var), epsabs=1e-12, limit=200)  # fmt: skip
+        assert kl.item() == pytest.approx(integral, abs=1e-8)
+    wide = 12 * math.sqrt(var)
+    energy, _ = quad(lambda x: here.pdf(x) * a / 2 * (x - m) ** 2, mean - wide, mean + wide)
+    assert law.energy(now).item() == pytest.approx(energy, rel=1e-8)
+    many = OrnsteinUhlenbeck(a, m, s2, beta, d=7)
+    assert many.budget(now).item() == pytest.approx(7 * law.budget(now).item())
+
+
+def test_published_values_of_the_quadratic():
+    """The fact sheet's figures for a = m = s = 1."""
+    law = OrnsteinUhlenbeck(1.0, 1.0, 1.0, 1.0)
+    t = tensor(1e-3, 0.1, 1.0, 30.0)
+    torch.testing.assert_close(law.kl_prior(t), tensor(1.50e-6, 0.01175, 0.18553, 0.22157), rtol=4e-3, atol=0)
+    torch.testing.assert_close(law.budget(t), tensor(0.0020, 0.1689, 0.5843, 0.6250), rtol=2e-3, atol=0)
+    ends = [OrnsteinUhlenbeck(1.0, 1.0, 1.0, b).jeffreys() for b in (1.0, 10.0, 100.0)]
+    assert ends == pytest.approx([0.625, 9.50413, 99.5], rel=1e-5)
+
+
+def test_euler_law_is_what_the_recursion_gives():
+    law, eta = OrnsteinUhlenbeck(1.3, 0.7, 0.9, 2.5), 0.4
+    mean, var = 0.0, 0.9
+    for n in range(1, 60):
+        mean -= eta * (1.3 * (mean - 0.7) + mean / (2.5 * 0.9))
+        var = (1 - eta * law.rate) ** 2 * var + 2 * eta / 2.5
+        got = law.euler_law(torch.tensor(n), eta)
+        assert (got[0].item(), got[1].item()) == pytest.approx((mean, var), rel=1e-12)
+    assert var == pytest.approx(law.stationary[1] / (1 - eta * law.rate / 2), rel=1e-10)
+
+
+def test_kolmogorov_distance_is_scipys():
+    sample = torch.randn(500, generator=generator(), dtype=F64) * 0.9 + 0.1
+    grid = torch.linspace(-8, 8, 4001, dtype=F64)
+    exact = kstest(sample.numpy(), norm.cdf).statistic
+    assert langevin.kolmogorov_distance(sample, grid, torch.exp(-(grid**2) / 2)) == pytest.approx(exact, abs=1e-5)
+    atom = torch.zeros(10, dtype=F64)
+    assert langevin.kolmogorov_distance(atom, grid, torch.exp(-(grid**2) / 2)) == pytest.approx(0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize("forget", [False, True])
+def test_path_budgets_hold_for_the_quadratic(forget):
+    """Both bounds from gradients dominate the exact divergence, and the integral is scipy's."""
+    law = OrnsteinUhlenbeck(1.0, 1.0, 1.0, 3.0)
+    t = torch.linspace(0, 8, 2001, dtype=F64)
+    grad = 2 * law.a * law.energy(t)
+    bound = langevin.path_budget(t, grad, beta=3.0, prior_var=1.0 if forget else None)
+    assert (law.kl_prior(t) <= bound + 1e-6).all()
+    end, rate = 8.0, 1 / 3.0
+
+    def integrand(u):
+        weight = 1.5 * math.exp(-rate * (end - u)) if forget else 0.75
+        return weight * 2 * law.energy(tensor(u)).item()
+
+    assert bound[-1].item() == pytest.approx(quad(integrand, 0, end)[0], rel=1e-5)
+    assert bound[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: reflect([1.0], 1.0), TypeError, "z must be a floating torch.Tensor, found list"),
+        (lambda: reflect(tensor(1.0), -1.0), ValueError, "box must be finite and positive"),
+        (lambda: reflect(tensor(1.0), tensor(1.0, 2.0)), ValueError, "box must be a number or have shape"),
+        (lambda: step(beta=0.0), ValueError, "beta must be finite and above 0, found 0"),
+        (lambda: step(eta=-1.0), ValueError, "eta must be finite and above 0"),
+        (lambda: step(box=1.0), ValueError, "exactly one of prior_var and box"),
+        (lambda: step(prior_var=None), ValueError, "exactly one of prior_var and box"),
+        (lambda: step(grad=torch.zeros(3, 3)), ValueError, r"grad must have shape \(2, 3\), found \(3, 3\)"),
+        (lambda: step(theta=torch.full((2, 3), math.nan)), ValueError, "theta must be finite"),
+        (lambda: OrnsteinUhlenbeck(-1.0, 0.0, 1.0, 1.0), ValueError, "a must be finite and above 0, found -1"),
+        (lambda: OrnsteinUhlenbeck(1.0, 0.0, 1.0, 1.0).euler_law(torch.tensor(1), 5.0), ValueError, "eta must be"),
+        (lambda: markov.kl(tensor(0.5, 0.6), tensor(0.5, 0.5)), ValueError, "p must be not negative and sum to 1"),
+        (lambda: markov.kl(torch.tensor([0.5, 0.5]), tensor(0.5, 0.5)), TypeError, "p must be a float64 tensor"),
+        (lambda: markov.gibbs(tensor(0.0, 1.0), tensor(0.5, 0.5), -1.0), ValueError, "beta must be"),
+        (lambda: markov.metropolis_line(tensor(0.0, 1.0)), ValueError, "target must be positive"),
+        (lambda: ledger_of(stationary=tensor(0.9, 0.1)), ValueError, "stationary must be kept by chain"),
+        (lambda: ledger_of(times=[1, 2]), ValueError, "times must start at 0 and increase"),
+        (lambda: pac_bayes.pac_bayes_bound(-1.0, 10, 0.1), ValueError, "K must be finite and at least 0, found -1"),
+        (lambda: pac_bayes.pac_bayes_bound(1.0, 0, 0.1), ValueError, "N must be at least 1, found 0"),
+        (lambda: pac_bayes.pac_bayes_bound(1.0, 10, 1.0), ValueError, "delta must be finite and above 0 and below 1"),
+        (lambda: pac_bayes.pac_bayes_bound(1.0, 10, 0.1, "best"), ValueError, "form must be one of"),
+        (lambda: pac_bayes.binary_kl(1.5, 0.5), ValueError, r"q must lie in \[0, 1\], found 1.5"),
+        (lambda: noisy_digits.digits(900, flip=0.0, seed=0), ValueError, "N must be at most 800, found 900"),
+        (lambda: noisy_digits.digits(10, flip=1.5, seed=0), ValueError, "flip must be at most 1"),
+        (lambda: noisy_digits.langevin_run(50.0, 20, 0.0, 0, eta=500.0, steps=60),
+         (FloatingPointError, ValueError), r"diverged|finite"),
+    ],
+)  # fmt: skip
+def test_bad_arguments(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def step(theta=None, grad=None, **changes):
+    arguments = {"beta": 1.0, "eta": 0.1, "prior_var": 1.0, **changes}
+    theta = torch.zeros(2, 3) if theta is None else theta
+    return langevin_step(theta, torch.zeros(2, 3) if grad is None else grad, **arguments)
+
+
+def ledger_of(stationary=None, times=(0, 1)):
+    half = tensor(0.5, 0.5)
+    chain = markov.metropolis_line(half)
+    return markov.ledger(chain, half, half, 1.0, times, half if stationary is None else stationary)
+
+
+@given(st.integers(2, 8), st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None)
+def test_chains_are_stochastic_and_keep_their_law(n, seed):
+    target = torch.softmax(2 * torch.randn(n, generator=generator(seed), dtype=F64), 0)
+    line, circle = markov.metropolis_line(target), markov.random_cycles(target, 2, generator(seed))
+    for chain in (line, circle):
+        assert (chain >= 0).all()
+        torch.testing.assert_close(chain.sum(1), torch.ones(n, dtype=F64))
+        torch.testing.assert_close(target @ chain, target)
+    flow = target[:, None] * line
+    torch.testing.assert_close(flow, flow.T)
+    if n > 3:
+        flow = target[:, None] * circle
+        assert (flow - flow.T).abs().max() > 1e-6  # not reversible
+
+
+def test_kl_and_gibbs_by_hand():
+    assert markov.kl(tensor(1.0, 0.0), tensor(0.25, 0.75)).item() == pytest.approx(math.log(4))
+    assert markov.kl(tensor(0.5, 0.5), tensor(1.0, 0.0)).item() == math.inf
+    torch.testing.assert_close(markov.gibbs(tensor(0.0, math.log(3)), tensor(0.4, 0.6), 1.0), tensor(2 / 3, 1 / 3))
+    torch.testing.assert_close(markov.gibbs(tensor(0.0, 9.0), tensor(0.4, 0.6), 0.0), tensor(0.4, 0.6))
+
+
+def test_ledger_against_matrix_powers():
+    prior, loss = torch.softmax(torch.arange(5, dtype=F64), 0), torch.arange(5, dtype=F64) ** 2 / 7
+    keeps = markov.gibbs(loss, prior, 1.7)
+    chain = markov.metropolis_line(keeps)
+    run = markov.ledger(chain, prior, loss, 1.7, [0, 1, 9], keeps)
+    for row, power in zip(run.laws, (0, 1, 9), strict=True):
+        torch.testing.assert_close(row, prior @ torch.linalg.matrix_power(chain, power))
+    torch.testing.assert_close(run.budget, 1.7 * (run.energy[0] - run.energy))
+    gap = 1 - sorted(torch.linalg.eigvals(chain).real.tolist())[-2]
+    assert markov.spectral_gap(chain, keeps).item() == pytest.approx(gap, rel=1e-9)
+
+
+def test_diffusion_on_cells_against_the_exponential_and_the_closed_form():
+    x = torch.linspace(-4, 4, 41, dtype=F64)
+    prior = torch.softmax(-(x**2) / 2, 0)
+    beta, loss = 2.0, (x - 1) ** 2 / 2
+    energy = loss + x**2 / (2 * beta)
+    laws = markov.diffusion_laws(energy, prior, beta=beta, spacing=0.2, first=2**-6, doublings=9)
+    hop = 1 / (beta * 0.2**2)
+    z = (beta * energy.diff()).numpy()
+    rates = torch.diag(torch.tensor(hop * z / (torch.tensor(z).expm1().numpy())), 1) + torch.diag(
+        torch.tensor(hop * -z / torch.tensor(-z).expm1().numpy()), -1
+    )
+    rates -= torch.diag(rates.sum(1))
+    for j in (0, 4, 9):
+        exact = prior @ torch.tensor(expm(rates.numpy() * 2.0 ** (j - 6)))
+        torch.testing.assert_close(laws[j], exact, rtol=5e-3, atol=1e-6)
+    keeps = torch.softmax(-beta * energy, 0)
+    assert markov.kl(laws, keeps).diff().max() <= 1e-12
+    closed = OrnsteinUhlenbeck(1.0, 1.0, 1.0, beta)
+    times = 2.0 ** (torch.arange(10, dtype=F64) - 6)
+    torch.testing.assert_close(markov.kl(laws, prior), closed.kl_prior(times), rtol=0.06, atol=1e-4)
+
+
+def test_bounds_order_and_inverse():
+    for K, N in ((0.0, 1), (3.0, 50), (200.0, 1000)):
+        maurer, fixed, abstract = (pac_bayes.pac_bayes_bound(K, N, 0.05, f) for f in ("maurer", "fixed", "abstract"))
+        assert fixed < maurer and fixed < abstract
+        assert (maurer <= abstract) == (math.log(2 * math.sqrt(N)) <= K + math.log(20))
+    for q, c in itertools.product((0.0, 0.1, 0.5, 0.97, 1.0), (0.0, 1e-3, 0.2, 3.0)):
+        p = pac_bayes.kl_inverse(q, c)
+        assert q <= p <= min(1.0, q + math.sqrt(c / 2)) + 1e-8  # kl is flat at p = q
+        if p < 1 - 1e-9:
+            assert pac_bayes.binary_kl(q, p) == pytest.approx(c, abs=1e-6)
+
+
+def test_maurer_and_hoeffding_by_enumeration():
+    for N, p in ((1, 0.3), (3, 0.5), (6, 0.9)):
+        coins = list(itertools.product((0, 1), repeat=N))
+        chance = [math.prod(p if x else 1 - p for x in row) for row in coins]
+        rows = list(zip(chance, coins, strict=True))
+        expectation = sum(w * math.exp(N * pac_bayes.binary_kl(sum(row) / N, p)) for w, row in rows)
+        assert pac_bayes.maurer_constant(N, p) == pytest.approx(expectation)
+        assert pac_bayes.maurer_constant(N) == pytest.approx(expectation)
+        moment = sum(w * math.exp(2.5 * (p - sum(row) / N)) for w, row in rows)
+        assert pac_bayes.hoeffding_moment(2.5, N, p) == pytest.approx(moment)
+
+
+def test_threshold_rules_by_counting():
+    train, true = threshold_rules.errors(3, 40, flip=0.6, points=7, generator=generator(5))
+    g = generator(5)
+    x = torch.randint(7, (3, 40), generator=g)
+    coin = torch.rand(3, 40, generator=g)
+    y = (x >= 3) ^ (coin < 0.3)
+    for rule in range(8):
+        wrong = ((x >= rule) != y).double().mean(1)
+        torch.testing.assert_close(train[:, rule], wrong)
+    many, _ = threshold_rules.errors(4000, 40, flip=0.6, points=7, generator=generator(6))
+    assert (many.mean(0) - true).abs().max() < 5 * 0.5 / math.sqrt(4000 * 40)
+    _, coins = threshold_rules.errors(1, 4, flip=1.0, points=7, generator=g)
+    assert torch.equal(coins, torch.full((8,), 0.5, dtype=F64))
+
+
+def test_network_gradient_is_autograds():
+    net = noisy_digits.TanhNet(3)
+    x, y, *_ = noisy_digits.digits(20, flip=0.0, seed=0)
+    theta = net.sample_prior(4, generator()).requires_grad_()
+    loss, grad = net.loss_and_grad(theta.detach(), x, y)
+    W, v = theta[:, :-3].reshape(4, 3, 64), theta[:, -3:]
+    output = (torch.tanh(torch.einsum("chd,nd->cnh", W, x)) * v[:, None]).sum(-1)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(output, y.expand(4, -1), reduction="none").mean(1)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(net.loss(theta.detach(), x, y), expected)
+    torch.testing.assert_close(grad, torch.autograd.grad(expected.sum(), theta)[0], rtol=1e-4, atol=1e-7)
+    assert torch.equal(net.error(theta.detach(), x, y), ((output > 0) != (y > 0.5)).float().mean(1))
+    assert net.d == 3 * 65 and net.prior_var().shape == (net.d,)
+
+
+def test_digits_and_coins():
+    x, y, x_test, y_test = noisy_digits.digits(300, flip=0.0, seed=1)
+    assert x.shape == (300, 64) and x_test.shape == (997, 64) and set(y.tolist()) == {0.0, 1.0}
+    _, flipped, _, flipped_test = noisy_digits.digits(300, flip=1.0, seed=1)
+    _, again, _, _ = noisy_digits.digits(300, flip=1.0, seed=1)
+    assert torch.equal(flipped, again)
+    changed = (flipped_test != y_test).float().mean().item()
+    assert abs(changed - 0.5) < 5 * 0.5 / math.sqrt(997)
+
+
+def test_a_run_is_reproducible_and_its_history_is_consistent():
+    one = noisy_digits.langevin_run(100.0, 30, 1.0, 3, steps=20, record=5)
+    two = noisy_digits.langevin_run(100.0, 30, 1.0, 3, steps=20, record=5)
+    assert one == two
+    assert one["history"]["time"] == pytest.approx([0, 0.25, 0.5, 0.75, 1.0])
+    assert one["history"]["loss"][-1] == one["end_loss"]
+    assert one["gap"] == one["test_error"] - one["train_error"]
+    assert noisy_digits.langevin_run(100.0, 30, 1.0, 4, steps=20) != {k: v for k, v in one.items() if k != "history"}
