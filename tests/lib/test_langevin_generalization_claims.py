@@ -206,7 +206,7 @@ def counted(fault, monkeypatch, beta=50.0):
     [
         ("averaged", 5, lambda K, N, delta: math.sqrt(math.log(1 / delta) / (2 * N)) * 0.5),  # no divergence
         ("averaged", 5, lambda K, N, delta: (K + math.log(2 * math.sqrt(N) / delta)) / (2 * N)),  # no root
-        ("averaged", 5, lambda K, N, delta: math.sqrt(K + math.log(2 * math.sqrt(N) / delta)) / (2 * N)),  # no root of N
+        ("averaged", 5, lambda K, N, delta: math.sqrt(K + math.log(2 * math.sqrt(N) / delta)) / (2 * N)),
         ("single", 6, lambda K, N, delta: math.sqrt(math.log(1 / delta) / (2 * N)) * 0.5),
         ("single", 6, lambda K, N, delta: math.sqrt(K + math.log(2 * math.sqrt(N) / delta)) / (2 * N)),
     ],
