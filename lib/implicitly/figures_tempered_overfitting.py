@@ -1,4 +1,4 @@
-"""Drawings of the chapter tempered-overfitting: arrays in, figure out, nothing computed but the curves drawn as theory."""
+"""Drawings of the chapter tempered-overfitting: arrays in, figure out; only the theory's curves are computed."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,14 +39,15 @@ def allowed_errors(bits, low, high, dots, *, eps: float):
     ax.axhline(eps, color=plotting.MUTED, lw=0.8, zorder=0)
     for i, (name, (x, y)) in enumerate(dots.items()):
         ax.plot(x, y, **plotting.points(i), label=name)
-    ax.set(xlabel="bits per example, $E[C]/N$", ylabel=r"clean error, $\Delta$", ylim=(0, 0.8), xlim=(bits[0] - 0.02, bits[-1]))
+    ax.set(xlabel="bits per example, $E[C]/N$", ylabel=r"clean error, $\Delta$")
+    ax.set(xlim=(bits[0] - 0.02, bits[-1]), ylim=(0, 0.8))
     ax.text(bits[-1] * 0.8, 0.73, "allowed", fontsize=9.5, color=plotting.MUTED)
     ax.legend(loc="upper left")
     return fig
 
 
 def sizes(N, lines, *, labels):
-    """Sizes against the number of points on logarithmic axes: `lines` name -> (len(N),), drawn in order; the first is theory."""
+    """Sizes against the number of points, logarithmic: `lines` name -> (len(N),); the first is theory."""
     fig, ax = plt.subplots(figsize=(6.0, 3.6))
     for i, (name, values) in enumerate(lines.items()):
         style = plotting.theory() if i == 0 else {**plotting.line(i - 1), "marker": plotting.MARKERS[i - 1]}
@@ -63,17 +64,13 @@ def transition(curves_by_label, *, eps: float):
     ax.axhline(eps, **plotting.theory())
     ax.text(150, eps - 0.035, r"$\varepsilon$", fontsize=10)
     for i, (label, (N, mean, error, start)) in enumerate(curves_by_label.items()):
-        ax.errorbar(N, mean, yerror(error), **plotting.line(i), marker=plotting.MARKERS[i], mfc=plotting.PAPER, lw=1.2, ms=5)
+        style = {**plotting.line(i), "marker": plotting.MARKERS[i], "mfc": plotting.PAPER, "lw": 1.2, "ms": 5}
+        ax.errorbar(N, mean, 2 * np.asarray(error), **style)
         ax.plot([start], [0.012], marker="^", color=plotting.PALETTE[i], ms=7, ls="none")
         ax.annotate(label, (N[1], mean[1]), xytext=(N[1] * 1.02, mean[1] + 0.03 * (i + 1)), fontsize=9)
     ax.set_xscale("log", base=2)
     ax.set(xlabel="examples, $N$", ylabel=r"clean error off the sample, $\Delta$", ylim=(0, 0.56))
     return fig
-
-
-def yerror(error):
-    """Two standard errors."""
-    return 2 * np.asarray(error)
 
 
 def networks(panels, *, eps):

@@ -294,7 +294,7 @@ def price_of_distinct_samples(law: Tensor, target: int, eps: float, N: int) -> P
             if size == N:
                 bits += float(torch.where(weight > 0, -weight * torch.log2(fit), 0.0).sum())
         clean.append(total / math.comb(points, size))
-    return Price(bits / math.comb(points, N), float(noisy_error(clean[-1], eps)), tuple(clean))
+    return Price(bits / math.comb(points, N), eps + (1 - 2 * eps) * clean[-1], tuple(clean))
 
 
 def price_of_iid_samples(law: Tensor, labels: int, N: int) -> Price:

@@ -279,7 +279,7 @@ def _group(first: int, cells: float, planes: int) -> _Group:
 
 
 def _best_rows(zeros: int, ones: int) -> int:
-    """The power of two that makes the crossbar about smallest; in rows of fewer than 40 ones equations repeat too often."""
+    """The power of two that makes the crossbar about smallest. Rows need 40 ones, or equations repeat."""
     total, r = table_bits(zeros, ones)
 
     def size(rows):
@@ -307,7 +307,7 @@ def crossbar_memoriser(
         generator: source of the hash functions.
         rows: rows of the table, a power of two. None: chosen to make the circuit small.
         taps: most inputs that a parity reads; it reads at least half as many.
-        tries: how often to draw new hash functions, each time with 2 % more cells, before giving up.
+        tries: how often to draw new hash functions, each time with more cells, before giving up.
 
     Returns:
         A circuit of seven layers that is right on every listed point; `table` is the number of weights that
@@ -329,7 +329,8 @@ def crossbar_memoriser(
         raise ValueError(f"rows must be a power of two, found {rows}")
     named = rows.bit_length() - 1
     for attempt in range(tries):
-        slack = 1.0 + 0.02 * attempt
+        # a little more room each time; later much more, for points that fill most of a small cube
+        slack = (1.0 + 0.02 * min(attempt, 10)) * 1.2 ** max(0, attempt - 10)
         hashed = named + 3 * r + PARTS * 16  # more than enough; cut below
         sizes = torch.randint((min(taps, d) + 1) // 2, min(taps, d) + 1, (hashed, 1), generator=generator)
         subsets = torch.rand(hashed, d, generator=generator).argsort(1) < sizes
