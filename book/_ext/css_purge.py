@@ -89,7 +89,7 @@ def _rules(rules, known) -> str:
     out = []
     for rule in rules:
         if rule.type == "comment":
-            if rule.value.startswith("!"):  # licences stay
+            if rule.value.startswith("!") and "Font Awesome" not in rule.value:  # licences stay
                 out.append(f"/*{rule.value}*/")
         elif rule.type == "qualified-rule":
             kept = [s.strip() for s in _split(tinycss2.serialize(rule.prelude)) if used(s, known)]

@@ -105,7 +105,7 @@ def visit_block(self, node: nodes.math_block) -> None:
     anchor, number = "", ""
     if node.get("number"):
         value = get_node_equation_number(self, node)
-        number = f'<span class="im-eqno">({html.escape(value)})'
+        number = f'<span class="im-eqno">({html.escape(str(value))})'
         if node["ids"]:
             number += (f'<a class="headerlink" href="#{node["ids"][0]}" '
                        f'title="Link to this equation">#</a>')

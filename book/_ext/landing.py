@@ -67,7 +67,7 @@ class _Directive(SphinxDirective):
 
 class Cover(_Directive):
     kind = "cover"
-    option_spec = {"subtitle": directives.unchanged_required, "start": directives.unchanged_required}
+    option_spec = {"subtitle": directives.unchanged_required}  # noqa: RUF012 (docutils' own way)
 
 
 class Parts(_Directive):

@@ -11,11 +11,12 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
+from docutils import nodes
+from sphinx.errors import ExtensionError
+
 import css_purge
 import landing
-from docutils import nodes
 from katex_math import render_text
-from sphinx.errors import ExtensionError
 
 HERE = Path(__file__).parent
 VIGNETTES = HERE.parent / "_static" / "vignettes"
@@ -37,7 +38,8 @@ def number_chapters_by_plan() -> None:
     """Give a chapter its number in the plan, whatever chapters have landed before it.
 
     Sphinx counts the chapters that exist, so that a chapter's theorems would change their numbers
-    each time an earlier one lands.  Sections inside a chapter get no numbers.  Must be called after sphinx_multitoc_numbering is set up.
+    each time an earlier one lands.  Sections inside a chapter get no numbers.
+    Must be called after sphinx_multitoc_numbering is set up.
     """
     try:  # sphinx-external-toc puts a collector of its own in place of Sphinx's
         from sphinx_external_toc.collectors import TocTreeCollectorWithStyles as TocTreeCollector
@@ -200,10 +202,10 @@ def tidy(app, doctree, docname: str) -> None:
     for cell in doctree.findall(nodes.container):
         if cell.get("nb_element") != "cell_code" or len(cell.children) < 2:
             continue
-        fold, output = cell.children[0], cell.children[-1]
+        source = cell.children[0]
         # a cell that only draws: its picture first, then the fold with its source
-        if type(fold).__name__ == "HideCodeCellNode" and "above-input" in fold["classes"]:
-            cell.children = [*cell.children[1:], fold]
+        if type(source).__name__ == "HideCodeCellNode" and "above-input" in source["classes"]:
+            cell.children = [*cell.children[1:], source]
     for node in list(doctree.findall(nodes.Element)):
         # sphinx-proof and sphinx-exercise give every box's inside one and the same id
         if node.get("ids") in SHARED_IDS:
@@ -270,11 +272,10 @@ def _grade(exercise: nodes.Element) -> None:
     """Difficulty as discs and the word, at the end of an exercise's title."""
     grade = next((g for g in GRADES if g in exercise["classes"]), None)
     title = next((c for c in exercise.children if isinstance(c, nodes.title)), None)
-    if title is not None:
-        for subtitle in title.findall(nodes.subtitle):  # its name, without parentheses
-            subtitle.parent[subtitle.parent.index(subtitle)] = nodes.inline(
-                "", "", *subtitle.children, classes=["im-exercise-name"])
-            break
+    inside = title.children if title is not None else []
+    if len(inside) > 2 and str(inside[0]) == " (" and str(inside[-1]) == ")":
+        # its name, without parentheses
+        title.children = [nodes.Text(" "), nodes.inline("", "", *inside[1:-1], classes=["im-exercise-name"])]
     if grade is None or title is None or "im-graded" in exercise["classes"]:
         return
     exercise["classes"].append("im-graded")
@@ -312,7 +313,9 @@ def page_context(app, pagename, templatename, context, doctree):
                         "url": f"{repository}/edit/{branch}/{quote(source)}"})
     if context.get("body"):
         # sizes as attributes: the style sheet scales pictures, and their place is kept meanwhile
-        context["body"] = SIZED.sub(r'<img\1 width="\2" height="\3" />', context["body"])
+        body = SIZED.sub(r'<img\1 width="\2" height="\3" />', context["body"])
+        # a fold's name is the text one sees (WCAG 2.5.3)
+        context["body"] = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
         # docutils' role for an entry is deprecated, and is none of those a list may hold
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
     # what none of our pages uses: notebooks run elsewhere, and folds are the browser's own
@@ -335,7 +338,7 @@ def finish(app, error) -> None:
     for unused in ("scripts/fontawesome.js", "scripts/bootstrap.js", "vendor/fontawesome",
                    "sphinx-thebe.js", "sphinx-thebe.css"):
         css_purge.remove(static / unused)
-    for leftover in [*static.glob("scripts/*.map"), *static.glob("styles/*.map"),
+    for leftover in [*static.glob("*webpack-macros.html"), *static.glob("scripts/*.map"), *static.glob("styles/*.map"),
                      *static.glob("scripts/*.LICENSE.txt")]:
         leftover.unlink()
 
