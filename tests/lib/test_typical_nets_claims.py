@@ -341,6 +341,8 @@ def test_copy_bits_are_the_formulas():
 def test_exercises():
     """The numbers in the folded solutions."""
     assert math.ceil((14 * math.log(2) + math.log(20)) / 0.05) == 254
+    units = ((20, 1e-3), (40, 60), (60, 31_557_600))  # bits; a millisecond, a minute, a year
+    assert [round(2**bits / 1e9 / seconds) for bits, seconds in units] == [1, 18, 37]
     copy = typical_nets.copy_bits(7, [1], [32], scale_levels=2, either=True)
     assert (round(copy, 1), round(copy - 1, 1)) == (28.4, 27.4)
     two = FunctionLaw(torch.tensor([[0, 0, 0, 0], [1, 0, 0, 0]], dtype=torch.bool), torch.tensor([1, 1]), 2)
@@ -359,7 +361,9 @@ def test_exercise_without_zero(corners):
     laws = {h: threshold_nets.function_law(relu_units(corners, levels=(-1, 1)), h) for h in (1, 3)}
     wide = set(threshold_nets.pack_tables(laws[3].tables).tolist())
     narrow = set(threshold_nets.pack_tables(laws[1].tables).tolist())
-    assert narrow & wide and len(wide) < 256
+    assert (len(narrow), len(wide)) == (17, 244) and narrow <= wide
+    shared = [w in narrow for w in threshold_nets.pack_tables(laws[3].tables).tolist()]
+    assert round(float(laws[3].probabilities[torch.tensor(shared)].sum()), 2) == 0.53
 
 
 def test_trained_nets_fit_and_are_reported_as_such():
