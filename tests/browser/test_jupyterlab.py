@@ -20,7 +20,7 @@ from conftest import CHAPTERS, EXPLORER, ROOT
 from explorers import control, picture, set_to, sliders
 from playwright.sync_api import expect
 
-READY, RUN = 60, 120  # seconds: for the server, for all cells of one chapter
+READY, RUN = 60, 300  # seconds: for the server, and for all cells of one chapter on a busy machine
 
 
 def free_port() -> int:
