@@ -58,13 +58,13 @@ def gauge(claim: dict) -> str:
 def foot(claim: dict) -> str:
     """One line under a theorem: id, verdict, numbers, gauge, link to the check."""
     check = f" · {html.escape(claim['check'])}" if claim["check"] else ""
-    words = SIGN[claim["relation"]] + ("value" if claim["relation"] == "equals" else "bound")
+    words = SIGN[claim["relation"]] or "stated "
     return (
         '<div class="im-claim-foot">'
         f'<code class="im-claim-id">{html.escape(claim["id"])}{check}</code> '
         '<span class="im-verdict">verified</span> '
         f'<span class="im-measured">measured <b>{claim["display"]["measured"]}</b></span> '
-        f'<span class="im-stated">{words} <b>{claim["display"]["stated"]}</b></span> '
+        f'<span class="im-stated">{words}<b>{claim["display"]["stated"]}</b></span> '
         f"{gauge(claim)} "
         f'<a class="im-check-link" href="#{claim["anchor"]}">the check</a></div>'
     )

@@ -6,6 +6,7 @@
 """
 
 import argparse
+import ast
 import base64
 import copy
 import hashlib
@@ -24,8 +25,25 @@ ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
+def is_claim_call(node) -> bool:
+    """Whether a syntax node is a call of `claim`."""
+    return isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", None)) == "claim"
+
+
+def is_claim_cell(source: str) -> bool:
+    """Whether a cell holds calls of `claim` and nothing else."""
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:  # a magic; what does not run fails when it is run
+        return False
+    return bool(body) and all(isinstance(node, ast.Expr) and is_claim_call(node.value) for node in body)
+
+
 def read_source(path: Path):
-    """The notebook that a MyST source describes, without outputs, with ids that depend on content only."""
+    """The notebook that a MyST source describes, without outputs, with ids that depend on content only.
+
+    The call of a claim is folded on the page: the box below it says the same in words.
+    """
     import jupytext
 
     notebook = jupytext.read(path)
@@ -34,6 +52,8 @@ def read_source(path: Path):
         digest = hashlib.sha256(f"{cell.cell_type}\0{cell.source}".encode()).hexdigest()[:12]
         seen[digest] = seen.get(digest, 0) + 1
         cell["id"] = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        if cell.cell_type == "code" and is_claim_cell(cell.source):
+            cell.metadata["tags"] = sorted({*cell.metadata.get("tags", []), "hide-input"})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
 

@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from execute import read_source
+from execute import is_claim_call, is_claim_cell, read_source
 from paths import CHAPTERS, slugs
 
 LINES, LINES_WITH_REASON, WIDTH, OUTPUT_BYTES = 15, 25, 73, 1_000_000
@@ -72,17 +72,9 @@ def lint_cells(slug, notebook):
         except SyntaxError as error:
             yield f"cell {number}: {error}"
             continue
-        if any(is_claim_call(node) for node in ast.walk(ast.Module(body, []))) and not all(
-            isinstance(node, ast.Expr) and is_claim_call(node.value) for node in body
-        ):
+        calls = any(is_claim_call(node) for node in ast.walk(ast.Module(body, [])))
+        if calls and not is_claim_cell(text_of(cell)):
             yield f"cell {number}: a claim stands alone in its cell"
-
-
-def is_claim_call(node) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
-    name = getattr(node.func, "id", getattr(node.func, "attr", None))
-    return name == "claim"
 
 
 def lint_outputs(slug, notebook):

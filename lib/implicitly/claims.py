@@ -73,7 +73,7 @@ class Claim:
 
     def box(self) -> str:
         """HTML of the check: statement, id, verdict, measured and stated value, margin."""
-        sign = {"at most": "≤ bound", "at least": "≥ bound", "equals": "stated"}[self.relation]
+        sign = {"at most": "≤", "at least": "≥", "equals": "stated"}[self.relation]
         verdict = "verified" if self.holds else "refuted"
         ident = html.escape(self.id + (f" · {self.check}" if self.check else ""))
         return (

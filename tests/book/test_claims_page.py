@@ -73,7 +73,7 @@ def test_box_and_check_link_to_each_other(build):
     assert 'href="#demo/C1"' in chapter
     assert 'href="../chapters/demo.html#demo/C1"' in page
     assert "measured <b>2 × 10<sup>−7</sup></b>" in chapter
-    assert "≤ bound <b>10<sup>−6</sup></b>" in chapter
+    assert "≤ <b>10<sup>−6</sup></b>" in chapter
     assert "--im-used:0.200" in chapter
 
 
