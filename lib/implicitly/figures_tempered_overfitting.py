@@ -20,9 +20,9 @@ def curves(ax, *, labels: bool = True) -> None:
     ax.set(xlabel=r"noise level, $\varepsilon$", ylabel="error on new noisy labels, $L$", xlim=(0, 0.5), ylim=(0, 0.56))
     if labels:
         ax.text(0.01, 0.51, "guessing", fontsize=9, color=plotting.MUTED)
-        ax.text(0.085, 0.345, r"any noise: $1-2^{-H(\varepsilon)}$", ha="right", fontsize=9)
-        ax.text(0.255, 0.325, r"independent flips: $2\varepsilon(1-\varepsilon)$", fontsize=9)
-        ax.text(0.31, 0.26, r"best possible: $\varepsilon$", fontsize=9)
+        ax.text(0.13, 0.385, r"any noise: $1-2^{-H(\varepsilon)}$", ha="right", fontsize=9)
+        ax.text(0.205, 0.275, r"independent flips: $2\varepsilon(1-\varepsilon)$", fontsize=9, va="top")
+        ax.text(0.25, 0.215, r"best possible: $\varepsilon$", fontsize=9)
 
 
 def allowed_errors(bits, low, high, dots, *, eps: float):
@@ -41,7 +41,7 @@ def allowed_errors(bits, low, high, dots, *, eps: float):
         ax.plot(x, y, **plotting.points(i), label=name)
     ax.set(xlabel="bits per example, $E[C]/N$", ylabel=r"clean error, $\Delta$")
     ax.set(xlim=(bits[0] - 0.02, bits[-1]), ylim=(0, 0.8))
-    ax.text(bits[-1] * 0.8, 0.73, "allowed", fontsize=9.5, color=plotting.MUTED)
+    ax.text(bits[-1] * 0.86, 0.27, "allowed", fontsize=9.5, color=plotting.MUTED)
     ax.legend(loc="upper left")
     return fig
 
@@ -53,7 +53,7 @@ def sizes(N, lines, *, labels):
         style = plotting.theory() if i == 0 else {**plotting.line(i - 1), "marker": plotting.MARKERS[i - 1]}
         ax.loglog(N, values, **style, markerfacecolor=plotting.PAPER, base=2)
         ax.annotate(labels[name], (N[-1], values[-1]), xytext=(6, -3), textcoords="offset points", fontsize=9)
-    ax.set(xlabel="listed points, $N$", ylabel="weights", xlim=(N[0], N[-1] * 8))
+    ax.set(xlabel="listed points, $N$", ylabel="weights", xlim=(N[0] * 0.9, N[-1] * 4))
     ax.set_yscale("log", base=10)
     return fig
 
@@ -67,7 +67,7 @@ def transition(curves_by_label, *, eps: float):
         style = {**plotting.line(i), "marker": plotting.MARKERS[i], "mfc": plotting.PAPER, "lw": 1.2, "ms": 5}
         ax.errorbar(N, mean, 2 * np.asarray(error), **style)
         ax.plot([start], [0.012], marker="^", color=plotting.PALETTE[i], ms=7, ls="none")
-        ax.annotate(label, (N[1], mean[1]), xytext=(N[1] * 1.02, mean[1] + 0.03 * (i + 1)), fontsize=9)
+        ax.text(*(((10.2, 0.335), (15.6, 0.335), (22.5, 0.385))[i]), label, fontsize=9.5, color=plotting.PALETTE[i])
     ax.set_xscale("log", base=2)
     ax.set(xlabel="examples, $N$", ylabel=r"clean error off the sample, $\Delta$", ylim=(0, 0.56))
     return fig
@@ -79,7 +79,7 @@ def networks(panels, *, eps):
     for ax, (N, rows) in zip(axes, panels.items(), strict=True):
         curves(ax, labels=False)
         for i, (name, values) in enumerate(rows.items()):
-            ax.plot(eps, values, **plotting.points((2, 1, 3)[i]), label=name)
+            ax.plot(eps, values, **plotting.points((2, 1, 3)[i]), label=name, clip_on=False, zorder=3)
         ax.set_title(f"$N={N}$")
         ax.set_xlim(0, 0.32)
         if ax is not axes[0]:

@@ -262,7 +262,7 @@ def runs():
 
 
 def test_c5_price(runs):
-    tables, target, out = runs
+    tables, _, out = runs
     F = tables.shape[0]
     for N, (_, flips, bits, _) in out.items():
         k = flips.sum(1)
