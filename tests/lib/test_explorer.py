@@ -207,6 +207,17 @@ def test_packing_is_exact_for_classes_and_relative_on_log_scales():
     assert np.max(np.abs(back["l"] / loss - 1)) < 15 * np.log(10) / table.LEVELS  # half a step, twice
 
 
+def test_whole_numbers_on_a_log_axis_keep_their_place():
+    explorer = Explorer(
+        lambda a: {"n": [5, 50, 200, 1000], "y": [a, 2, 3, 4]},
+        controls=[Slider("a", [1.0, 2.0])],
+        view=Panel(Lines("n", "y"), xscale="log"),
+        title="Sizes",
+        alt="A line.",
+    )
+    assert np.allclose(explorer.lookup()["n"][0], [5, 50, 200, 1000], rtol=1e-3)
+
+
 def test_repeated_rows_cost_nothing():
     row = np.random.default_rng(0).normal(size=(1, 5000))
     entry = [table.Entry("y", (5000,), False, False)]

@@ -235,7 +235,8 @@ class Explorer(anywidget.AnyWidget):
         columns = {e.name: np.stack([row[e.name] for row in rows]) for e in self._entries}
         for entry in self._entries:
             values = columns[entry.name]
-            entry.whole = bool(values.dtype.kind == "i" and np.ptp(values) < table.GAP)
+            # whole numbers are exact in steps of one; on a log axis a step is of the logarithm
+            entry.whole = bool(values.dtype.kind == "i" and not entry.log and np.ptp(values) < table.GAP)
             if np.isnan(values).all():
                 raise ValueError(f"Explorer: {entry.name!r} is NaN over the whole grid")
         self._data, sizes = table.pack(self._entries, columns)
