@@ -1,0 +1,58 @@
+"""What a network costs, the shapes benchmarked, the launches compiled."""
+
+from implicitly_kernels._compile import KernelSpec, Pointer
+
+SUMMARY = (
+    "Draws millions of random binary-weight threshold networks and shows each the labelled sample "
+    "until it misses one: how many interpolate, and which. Weights come from (seed, index) and are "
+    "never stored."
+)
+COUNT = (
+    "For a 16-8-1 network: two Philox calls (about 160 integer operations) draw its 136 weight bits; a "
+    "sample costs about 6 operations a neuron (XOR, population count, compare, shift), 54 in all, and "
+    "with balanced labels half of the networks fail at each sample, so two samples on average: about "
+    "270 operations a network, and no memory traffic worth counting. A GPU shows samples until a "
+    "whole warp has failed, about six, and counts bits by shifts: about 700 operations."
+)
+CHAPTERS = ("typical-nets", "tempered-overfitting")
+BINDS = "int"
+TARGET_CPU = {"16-8-1, 64 samples": 120}
+
+CASES = {"16-8-1, 64 samples": {"widths": (16, 8, 1), "samples": 64, "nets": 1 << 23}}
+GPU_CASES = {
+    "16-8-1, 64 samples": {"widths": (16, 8, 1), "samples": 64, "nets": 1 << 32},
+    "16-32-1, 64 samples": {"widths": (16, 32, 1), "samples": 64, "nets": 1 << 31},
+}
+
+
+def cost(case: dict) -> dict:
+    """Integer operations and bytes of testing case["nets"] networks with balanced labels."""
+    neurons = sum(case["widths"][1:])
+    draws = 0
+    for d_in, d_out in zip(case["widths"], case["widths"][1:], strict=False):
+        field = 1 << (d_in - 1).bit_length()
+        draws += -(-d_out * field // 128)
+    each = 80 * draws + 2 * 6 * neurons
+    return {"bytes": 0, "ints": case["nets"] * each}
+
+
+def _kernel(name, depth, nets, **constants):
+    widths = {f"D{k}": 0 for k in range(5)} | {f"F{k}": 0 for k in range(4)} | {
+        f"H{k}": 0 for k in (1, 2, 3, 4)}
+    base = {"BIAS": 0, "SCALED": False, "BITS": False, "NETS": nets, "REPEAT": 16, "BINS": 128}
+    for layer, (d, out) in enumerate(zip(depth, depth[1:], strict=False)):
+        widths |= {f"D{layer}": d, f"D{layer + 1}": out, f"F{layer}": 1 << (d - 1).bit_length(),
+                   f"H{layer + 1}": 1 << (out - 1).bit_length()}
+    return KernelSpec(
+        name, "implicitly_kernels.sign_nets._triton:_sign_nets_kernel",
+        (Pointer("i64"), Pointer("i32"), Pointer("i64"), Pointer("i32"), 3, 0, 1 << 28, 64),
+        widths | base | constants, warps=1, exact=True,
+    )
+
+
+KERNELS = [
+    _kernel("sign_nets_16_8_1", (16, 8, 1), 64),
+    _kernel("sign_nets_16_32_1", (16, 32, 1), 32),
+    _kernel("sign_nets_12_24_1_general", (12, 24, 1), 32, BIAS=3, SCALED=True, BITS=True),
+    _kernel("sign_nets_64_16_8_1", (64, 16, 8, 1), 32),
+]
