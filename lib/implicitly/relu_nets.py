@@ -98,7 +98,7 @@ def minimum_norm_net(
     *,
     directions: int = 24,
     offsets: int = 9,
-    samples: int = 24,
+    samples: int = 16,
     linear: bool = False,
     solver: str = "CLARABEL",
 ) -> ReLUNet:

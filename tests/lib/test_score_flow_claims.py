@@ -23,33 +23,52 @@ CHAPTER = Path(__file__).parents[2] / "chapters" / "score-flow.md"
 def cells():
     """Source of the chapter's code cells, without the set-up cell."""
     found = re.findall(r"^```\{code-cell\} python\n(.*?)^```$", CHAPTER.read_text(encoding="utf-8"), re.M | re.S)
-    return [re.sub(r"\A---\n.*?^---\n|\A:tags:.*\n", "", cell, flags=re.M | re.S) for cell in found[1:]]
+    return [re.sub(r"\A---\n.*?^---\n|\A:tags:[^\n]*\n", "", cell, flags=re.M | re.S) for cell in found[1:]]
 
 
-def defined(source):
-    """Names that a cell binds at its top level, loops included, functions' own names excluded."""
-    names, todo = set(), list(ast.parse(source).body)
-    while todo:
-        node = todo.pop()
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        elif not isinstance(node, (ast.Lambda, ast.ListComp, ast.DictComp, ast.GeneratorExp, ast.SetComp)):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                names.add(node.id)
-            todo += ast.iter_child_nodes(node)
-    return names
+def read(node, bound):
+    """Names that `node` reads and that are not in `bound`; what it binds is added to `bound`."""
+    if isinstance(node, ast.Name):
+        if isinstance(node.ctx, ast.Load):
+            return {node.id} - bound
+        bound.add(node.id)
+        return set()
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        bound |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        return set()
+    if isinstance(node, (ast.FunctionDef, ast.Lambda)):
+        bound |= {node.name} if isinstance(node, ast.FunctionDef) else set()
+        body = node.body if isinstance(node.body, list) else [node.body]
+        return read_all([*node.args.defaults, *body], bound | {a.arg for a in ast.walk(node) if isinstance(a, ast.arg)})
+    if isinstance(node, (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)):
+        inner = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+        return read_all([part for g in node.generators for part in (g.iter, g.target, *g.ifs)] + inner, set(bound))
+    if isinstance(node, ast.Assign):  # the value is read before the targets are bound
+        return read_all([node.value, *node.targets], bound)
+    if isinstance(node, ast.AugAssign):  # `x += 1` reads x
+        target = {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)} - bound
+        return target | read_all([node.value, node.target], bound)
+    if isinstance(node, ast.For):
+        return read_all([node.iter, node.target, *node.body], bound)
+    return read_all(ast.iter_child_nodes(node), bound)
 
 
-def used(source):
-    return {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)} - set(dir(builtins))
+def read_all(nodes, bound):
+    return set().union(*[read(node, bound) for node in nodes])
+
+
+@cache
+def names_of(index):
+    """(names that a cell needs from elsewhere, names it binds)"""
+    bound = set(dir(builtins))
+    needs = read_all(ast.parse(cells()[index]).body, bound)
+    return needs, bound - set(dir(builtins))
 
 
 def needed(index, found):
     """Indices of the cells that cell `index` rests on."""
-    for name in used(cells()[index]):
-        before = [k for k in range(index) if name in defined(cells()[k]) and "plt.show()" not in cells()[k]]
+    for name in names_of(index)[0]:
+        before = [k for k in range(index) if name in names_of(k)[1] and "plt.show()" not in cells()[k]]
         if before and before[-1] not in found:
             found.add(before[-1])
             needed(before[-1], found)
@@ -88,9 +107,9 @@ def bent_ramp(z, length, rho):
 
 
 def lopsided_ramp(z, length, rho):
-    """The second kink at L - 1.5 rho."""
+    """The second kink at L - 1.2 rho."""
     length = torch.as_tensor(length, dtype=z.dtype)
-    return torch.minimum(((z - rho) * (length / (length - 2.5 * rho))).clamp(min=0), length)
+    return torch.minimum(((z - rho) * (length / (length - 2.2 * rho))).clamp(min=0), length)
 
 
 def half_cost(self, rho):
@@ -162,7 +181,7 @@ FAULTS = [
     ("C2", "corner", denoisers, "ramp", lopsided_ramp),
     ("C2", "course", flows, "score_flow_exact", slow_exact),
     ("C3", "straight line", flows, "probability_flow_exact", squared_line),
-    ("C3", "straight line", denoisers, "ramp", lopsided_ramp),
+    ("C3", "straight line", denoisers, "ramp", bent_ramp),
     ("C3", "ratio", flows, "probability_flow", shifted_alpha),
     ("C4", "shares", flows, "end_probabilities", dropped_factor),
     ("C4", "score flow", flows, "end_probabilities", dropped_factor),
