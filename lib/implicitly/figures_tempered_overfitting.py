@@ -14,15 +14,13 @@ def curves(ax, *, labels: bool = True) -> None:
     eps = torch.linspace(0, 0.5, 201, dtype=torch.float64)
     arbitrary, independent = tempered.arbitrary_noise_bound(eps), tempered.independent_noise_error(eps)
     ax.axhline(0.5, color=plotting.RULE, lw=1.0, zorder=0)
-    ax.plot(eps, arbitrary, **plotting.line(0), lw=1.5)
-    ax.plot(eps, independent, **plotting.line(1), lw=1.5)
-    ax.plot(eps, eps, color=plotting.INK, ls=plotting.DASHES[2], lw=1.3)
+    ax.plot(eps, arbitrary, **plotting.line(0), lw=1.5, label=r"any noise: $1-2^{-H(\varepsilon)}$")
+    ax.plot(eps, independent, **plotting.line(1), lw=1.5, label=r"independent flips: $2\varepsilon(1-\varepsilon)$")
+    ax.plot(eps, eps, color=plotting.INK, ls=plotting.DASHES[2], lw=1.3, label=r"best possible: $\varepsilon$")
     ax.set(xlabel=r"noise level, $\varepsilon$", ylabel="error on new noisy labels, $L$", xlim=(0, 0.5), ylim=(0, 0.56))
     if labels:
         ax.text(0.01, 0.51, "guessing", fontsize=9, color=plotting.MUTED)
-        ax.text(0.13, 0.385, r"any noise: $1-2^{-H(\varepsilon)}$", ha="right", fontsize=9)
-        ax.text(0.205, 0.275, r"independent flips: $2\varepsilon(1-\varepsilon)$", fontsize=9, va="top")
-        ax.text(0.25, 0.215, r"best possible: $\varepsilon$", fontsize=9)
+        ax.legend(loc="lower right")
 
 
 def allowed_errors(bits, low, high, dots, *, eps: float):
@@ -84,5 +82,6 @@ def networks(panels, *, eps):
         ax.set_xlim(0, 0.32)
         if ax is not axes[0]:
             ax.set_ylabel("")
-    axes[-1].legend(loc="lower right", fontsize=8.5)
+    handles, names = axes[-1].get_legend_handles_labels()
+    axes[-1].legend(handles[3:], names[3:], loc="lower right", fontsize=8.5)  # the lines are in the first figure
     return fig

@@ -29,7 +29,7 @@ __all__ = [
     "HashRule",
     "Price",
     "arbitrary_noise_bound",
-    "beta_memoriser",
+    "beta_memorizer",
     "binary_entropy",
     "bits_to_error",
     "clean_error_range",
@@ -45,7 +45,7 @@ __all__ = [
     "price_of_iid_samples",
     "repeat_probability",
     "shortest_hash",
-    "teacher_and_memoriser",
+    "teacher_and_memorizer",
     "typical_errors",
     "xor_law",
 ]  # fmt: skip
@@ -136,10 +136,10 @@ def expected_over_flips(values: Tensor, eps) -> Tensor:
     return terms.sum(-1).reshape((*values.shape[:-1], *eps.shape))
 
 
-# --- memorisers in closed form --------------------------------------------------------------------------------------
+# --- memorizers in closed form --------------------------------------------------------------------------------------
 
 
-def beta_memoriser(N: int) -> tuple[Tensor, Tensor]:
+def beta_memorizer(N: int) -> tuple[Tensor, Tensor]:
     """(bits, clean error), float64 (N + 1,) each, by the number k of flips, for a random table of unknown density.
 
     The prior: a density q uniform on [0, 1], then h(x) != h*(x) independently at every x with probability q.
@@ -365,10 +365,10 @@ def typical_errors(
     return error, bits, chosen
 
 
-def teacher_and_memoriser(tables: Tensor, target: Tensor, samples: Tensor, flips: Tensor) -> tuple[Tensor, Tensor]:
-    """(C(S), off-sample clean error), float64 (R,) each, of a student t xor m with an ideal memoriser. Exact.
+def teacher_and_memorizer(tables: Tensor, target: Tensor, samples: Tensor, flips: Tensor) -> tuple[Tensor, Tensor]:
+    """(C(S), off-sample clean error), float64 (R,) each, of a student t xor m with an ideal memorizer. Exact.
 
-    t is uniform among the rows of `tables`, bool (F, P); m is the random table of :func:`beta_memoriser`. The
+    t is uniform among the rows of `tables`, bool (F, P); m is the random table of :func:`beta_memorizer`. The
     posterior of t weighs 1/((N + 1) binom(N, k_t)), where k_t is the number of labels that t leaves to m; a
     new point errs if exactly one of t and m does.
 

@@ -2,19 +2,19 @@
 
 A neuron answers ``1{s (w . a) + b > 0}`` with weights w in {0, 1}, one scale s in {-1, 0, 1} and an integer bias b. A
 circuit is a list of fully connected layers of such neurons; its size is the number of its weights, zeros included. The
-memorisers compute a partial function: right on every listed point, anything elsewhere.
+memorizers compute a partial function: right on every listed point, anything elsewhere.
 
-* :func:`and_memoriser`: one neuron for each point with label 1.
-* :func:`crossbar_memoriser`: a table of bits, stored as the weights between two layers and filled by solving linear
+* :func:`and_memorizer`: one neuron for each point with label 1.
+* :func:`crossbar_memorizer`: a table of bits, stored as the weights between two layers and filled by solving linear
   equations over GF(2). Its table has about log2 binom(N, N1) bits (see :func:`table_bits`).
-* :func:`xor`: joins a teacher and a memoriser of its mistakes by two layers.
+* :func:`xor`: joins a teacher and a memorizer of its mistakes by two layers.
 
 Source: Harel et al. 2024 prove that partial functions have circuits this small; the construction here is our
 own (retrieval by linear equations, as in Bloomier filters), not theirs. Chapter tempered-overfitting, claims
 C3 and C4.
 
 >>> X = torch.tensor([[0, 0], [0, 1], [1, 1]], dtype=torch.bool)
->>> and_memoriser(X, torch.tensor([False, True, False]))(X).tolist()
+>>> and_memorizer(X, torch.tensor([False, True, False]))(X).tolist()
 [False, True, False]
 """
 
@@ -28,7 +28,7 @@ from torch import Tensor
 from ._validate import whole
 
 __all__ = [
-    "Layer", "ThresholdCircuit", "and_memoriser", "crossbar_memoriser", "neuron", "table_bits", "widen", "xor",
+    "Layer", "ThresholdCircuit", "and_memorizer", "crossbar_memorizer", "neuron", "table_bits", "widen", "xor",
 ]  # fmt: skip
 
 PARTS = 5  # cells looked up per point: random systems with 5 ones a row stay solvable up to 99 % full
@@ -54,7 +54,7 @@ class ThresholdCircuit:
 
     Attributes:
         layers: from the input to the output.
-        table: bits of the memoriser's table, if it has one, else 0.
+        table: bits of the memorizer's table, if it has one, else 0.
     """
 
     layers: tuple[Layer, ...]
@@ -124,8 +124,8 @@ def _points(X: Tensor, labels: Tensor) -> None:
         raise ValueError("X must hold distinct points; a partial function has one value at each")
 
 
-def and_memoriser(X: Tensor, labels: Tensor) -> ThresholdCircuit:
-    """The naive memoriser: literals, one AND neuron for each point with label 1, an OR.
+def and_memorizer(X: Tensor, labels: Tensor) -> ThresholdCircuit:
+    """The naive memorizer: literals, one AND neuron for each point with label 1, an OR.
 
     Args:
         X: bool (N, d), distinct points. labels: bool (N,).
@@ -290,7 +290,7 @@ def _best_rows(zeros: int, ones: int) -> int:
     return min((2**k for k in range(24) if ones >= 40 * 2**k or k == 0), key=size)
 
 
-def crossbar_memoriser(
+def crossbar_memorizer(
     X: Tensor, labels: Tensor, *, generator: torch.Generator, rows: int | None = None, taps: int = 8, tries: int = 20
 ) -> ThresholdCircuit:
     """A circuit for a partial function whose table costs little more than log2 binom(N, N1) weights.
@@ -318,7 +318,7 @@ def crossbar_memoriser(
     """
     _points(X, labels)
     if bool(labels.sum() * 2 > labels.numel()):
-        circuit = crossbar_memoriser(X, ~labels, generator=generator, rows=rows, taps=taps, tries=tries)
+        circuit = crossbar_memorizer(X, ~labels, generator=generator, rows=rows, taps=taps, tries=tries)
         last = circuit.layers[-1]
         return ThresholdCircuit((*circuit.layers[:-1], Layer(last.weights, -last.scale, 1 - last.bias)), circuit.table)
     y, d = labels.numpy(), X.shape[1]

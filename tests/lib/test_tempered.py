@@ -92,12 +92,12 @@ def test_expected_over_flips():
     assert te.expected_over_flips(torch.ones(2049), 0.3).item() == pytest.approx(1.0)
 
 
-# --- memorisers -----------------------------------------------------------------------------------------
+# --- memorizers -----------------------------------------------------------------------------------------
 
 
-def test_beta_memoriser_against_an_integral():
+def test_beta_memorizer_against_an_integral():
     q = torch.linspace(0, 1, 200_001, dtype=torch.float64)
-    bits, clean = te.beta_memoriser(9)
+    bits, clean = te.beta_memorizer(9)
     for k in (0, 3, 9):
         fit = q**k * (1 - q) ** (9 - k)
         mass = torch.trapezoid(fit, q)
@@ -250,8 +250,8 @@ def test_censored_sets_are_nan():
     assert error.isnan().all() and bits.isinf().all() and int(chosen) == -1
 
 
-def test_teacher_and_memoriser_against_a_listing():
-    """The ideal memoriser replaced by tables of 33 densities, listed one by one."""
+def test_teacher_and_memorizer_against_a_listing():
+    """The ideal memorizer replaced by tables of 33 densities, listed one by one."""
     tables = threshold_units(cube(3), scales=(1,)).values > 0
     target = cube(3).sum(1) > 0
     sample, flips = torch.tensor([0, 2, 3, 7]), torch.tensor([True, False, False, False])
@@ -264,7 +264,7 @@ def test_teacher_and_memoriser_against_a_listing():
         wrong = float((t[outside] ^ target[outside]).double().mean())
         mass += float(torch.trapezoid(fit, q)) / len(tables)
         error += float(torch.trapezoid(fit * (wrong * (1 - q) + (1 - wrong) * q), q)) / len(tables)
-    bits, errors = te.teacher_and_memoriser(tables, target, sample[None], flips[None])
+    bits, errors = te.teacher_and_memorizer(tables, target, sample[None], flips[None])
     assert float(bits) == pytest.approx(-math.log2(mass), abs=1e-6)
     assert float(errors) == pytest.approx(error / mass, abs=1e-6)
 
@@ -289,7 +289,7 @@ def test_no_global_randomness(law3):
         (lambda: te.price_of_distinct_samples(torch.ones(16) / 16, 0, 0.1, 4), "N must be at most 3, found 4"),
         (lambda: te.price_of_distinct_samples(torch.ones(16) / 16, 0, -0.1, 2), "eps must be finite and at least 0"),
         (lambda: te.typical_errors([torch.ones(4) / 4], 0, torch.zeros(1, 2), torch.zeros(2)), "must both be"),
-        (lambda: te.beta_memoriser(-1), "N must be at least 0"),
+        (lambda: te.beta_memorizer(-1), "N must be at least 0"),
     ],
 )
 def test_bad_input(call, message):

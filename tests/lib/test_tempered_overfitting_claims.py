@@ -97,7 +97,7 @@ def test_c1_and_c5_networks():
 
 
 def beta(N, shift=1):
-    bits, clean = te.beta_memoriser(N)
+    bits, clean = te.beta_memorizer(N)
     k = torch.arange(N + 1, dtype=torch.float64)
     clean = clean if shift == 1 else (k + shift) / (N + 2)
     return te.expected_over_flips(bits, EPS) / N, te.expected_over_flips(clean, EPS)
@@ -145,12 +145,12 @@ def test_c2_controls(law3, majority):
     X = (torch.randperm(2**20, generator=g)[:400, None] >> torch.arange(20) & 1).bool()
     flips = torch.rand(400, generator=g) < 0.1
     new = torch.randint(0, 2, (20_000, 20), generator=g).bool()
-    assert holds(2, measured=tc.and_memoriser(X, flips)(new).double().mean(), at_most=0.01)
-    cheap = tc.crossbar_memoriser(X, flips, generator=g)  # fault: a memoriser that does not pay for being benign
+    assert holds(2, measured=tc.and_memorizer(X, flips)(new).double().mean(), at_most=0.01)
+    cheap = tc.crossbar_memorizer(X, flips, generator=g)  # fault: a memorizer that does not pay for being benign
     assert not holds(2, measured=cheap(new).double().mean(), at_most=0.01)
 
 
-# --- C3: the size of a memoriser ------------------------------------------------------------------------
+# --- C3: the size of a memorizer ------------------------------------------------------------------------
 
 
 def test_c3_list(lists):
@@ -186,7 +186,7 @@ def built():
     g = torch.Generator().manual_seed(0)
     X = (torch.randperm(2**20, generator=g)[: 2**15, None] >> torch.arange(20) & 1).bool()
     y = torch.rand(2**15, generator=g) < 0.1
-    return X, y, tc.crossbar_memoriser(X, y, generator=g)
+    return X, y, tc.crossbar_memorizer(X, y, generator=g)
 
 
 def test_c3_circuit(built):
@@ -204,11 +204,11 @@ def test_c3_circuit(built):
 
 def test_c3_size(built):
     X, y, circuit = built
-    naive = tc.and_memoriser(X, y).weights
+    naive = tc.and_memorizer(X, y).weights
     assert naive == 2 * 20 * (20 + int(y.sum())) + int(y.sum())
     assert holds(3, measured=circuit.weights / naive, at_most=1.0)
-    few = tc.crossbar_memoriser(X[:1000], y[:1000], generator=torch.Generator().manual_seed(1))
-    small = tc.and_memoriser(X[:1000], y[:1000]).weights  # fault: too few labels to pay for the decoder
+    few = tc.crossbar_memorizer(X[:1000], y[:1000], generator=torch.Generator().manual_seed(1))
+    small = tc.and_memorizer(X[:1000], y[:1000]).weights  # fault: too few labels to pay for the decoder
     assert not holds(3, measured=few.weights / small, at_most=1.0)
 
 
@@ -219,7 +219,7 @@ def test_c4_gadget():
     g = torch.Generator().manual_seed(5)
     X = (torch.randperm(2**12, generator=g)[:500, None] >> torch.arange(12) & 1).bool()
     flips = torch.rand(500, generator=g) < 0.1
-    t, m = tc.neuron(12, [0, 2, 4, 6], 2), tc.crossbar_memoriser(X, flips, generator=g)
+    t, m = tc.neuron(12, [0, 2, 4, 6], 2), tc.crossbar_memorizer(X, flips, generator=g)
     student = tc.xor(t, m)
 
     def wrong(circuit):
@@ -257,7 +257,7 @@ def runs():
     for N in (12, 48):
         points = draw_samples(256, N, seeds=range(24), distinct=True)
         flips = torch.rand(24, N, generator=torch.Generator().manual_seed(N)) < 0.1
-        out[N] = points, flips, *te.teacher_and_memoriser(tables, target, points, flips)
+        out[N] = points, flips, *te.teacher_and_memorizer(tables, target, points, flips)
     return tables, target, out
 
 
@@ -280,7 +280,7 @@ def test_c5_transition(runs):
     # fault: labels that have nothing to do with the teacher
     g = torch.Generator().manual_seed(0)
     coins = {N: torch.rand(24, N, generator=g) < 0.5 for N in out}
-    noise = {N: te.teacher_and_memoriser(tables, target, out[N][0], coins[N])[1] for N in out}
+    noise = {N: te.teacher_and_memorizer(tables, target, out[N][0], coins[N])[1] for N in out}
     assert not holds(5, measured=noise[12].mean() - noise[48].mean(), at_least=0.1, ideal=0.4)
 
 

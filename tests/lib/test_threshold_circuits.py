@@ -17,7 +17,7 @@ def points(N, d, seed):
 
 
 def crossbar(X, y, generator, **options):
-    return tc.crossbar_memoriser(X, y, generator=generator, **options)
+    return tc.crossbar_memorizer(X, y, generator=generator, **options)
 
 
 def evaluate(circuit, x):
@@ -37,7 +37,7 @@ def test_crossbar_is_right_on_every_point(N, d, share, seed):
     g = torch.Generator().manual_seed(seed)
     X = points(N, d, seed) if d <= 20 else torch.randint(0, 2, (N, d), generator=g).bool()
     y = torch.rand(N, generator=g) < share
-    circuit = tc.crossbar_memoriser(X, y, generator=g)
+    circuit = tc.crossbar_memorizer(X, y, generator=g)
     assert torch.equal(circuit(X), y)
 
 
@@ -46,21 +46,21 @@ def test_constant_labels(constant):
     X = points(50, 8, 0)
     y = torch.full((50,), constant)
     g = torch.Generator().manual_seed(0)
-    assert torch.equal(tc.crossbar_memoriser(X, y, generator=g)(X), y)
-    assert torch.equal(tc.and_memoriser(X, y)(X), y)
+    assert torch.equal(tc.crossbar_memorizer(X, y, generator=g)(X), y)
+    assert torch.equal(tc.and_memorizer(X, y)(X), y)
 
 
 def test_fast_evaluation_is_the_definition():
     X, g = points(60, 7, 1), torch.Generator().manual_seed(1)
     y = torch.rand(60, generator=g) < 0.3
-    circuit = tc.xor(tc.neuron(7, [0, 2, 4], 2), tc.crossbar_memoriser(X, y, generator=g))
+    circuit = tc.xor(tc.neuron(7, [0, 2, 4], 2), tc.crossbar_memorizer(X, y, generator=g))
     other = points(128, 7, 2)[::9]
     assert circuit(other).tolist() == [bool(evaluate(circuit, x)) for x in other]
 
 
 def test_weights_are_binary_and_scales_ternary():
     X, g = points(500, 10, 3), torch.Generator().manual_seed(3)
-    circuit = tc.crossbar_memoriser(X, torch.rand(500, generator=g) < 0.2, generator=g)
+    circuit = tc.crossbar_memorizer(X, torch.rand(500, generator=g) < 0.2, generator=g)
     for layer, inputs in zip(circuit.layers, circuit.widths, strict=False):
         assert set(layer.weights.unique().tolist()) <= {0, 1}
         assert set(layer.scale.tolist()) <= {-1, 0, 1}
@@ -74,13 +74,13 @@ def test_structured_points():
     X = torch.tensor([x for x in itertools.product((0, 1), repeat=11) if sum(x) <= 3]).bool()
     g = torch.Generator().manual_seed(4)
     y = torch.rand(len(X), generator=g) < 0.25
-    assert torch.equal(tc.crossbar_memoriser(X, y, generator=g)(X), y)
+    assert torch.equal(tc.crossbar_memorizer(X, y, generator=g)(X), y)
 
 
-def test_and_memoriser_is_one_on_the_ones_alone():
+def test_and_memorizer_is_one_on_the_ones_alone():
     X = points(40, 6, 5)
     y = torch.arange(40) % 5 == 0
-    circuit = tc.and_memoriser(X, y)
+    circuit = tc.and_memorizer(X, y)
     everything = (torch.arange(64)[:, None] >> torch.arange(6) & 1).bool()
     ones = {tuple(x) for x in X[y].tolist()}
     assert circuit(everything).tolist() == [tuple(x) in ones for x in everything.tolist()]
@@ -97,7 +97,7 @@ def test_neuron(scale):
 def test_xor_pads_either_side():
     X = points(200, 8, 6)
     y = torch.arange(200) % 7 == 0
-    short, long = tc.neuron(8, [0, 1, 2], 2), tc.and_memoriser(X, y)
+    short, long = tc.neuron(8, [0, 1, 2], 2), tc.and_memorizer(X, y)
     for a, b in ((short, long), (long, short), (long, long)):
         assert torch.equal(tc.xor(a, b)(X), a(X) ^ b(X))
 
@@ -106,7 +106,7 @@ def test_filter_lets_few_through():
     """Off the listed points a crossbar answers 1 with probability 2**-(r + 1)."""
     X, g = points(4000, 18, 7), torch.Generator().manual_seed(7)
     y = torch.rand(4000, generator=g) < 0.1
-    circuit = tc.crossbar_memoriser(X, y, generator=g)
+    circuit = tc.crossbar_memorizer(X, y, generator=g)
     r = tc.table_bits(int((~y).sum()), int(y.sum()))[1]
     new = torch.randint(0, 2, (40_000, 18), generator=g).bool()
     assert float(circuit(new).double().mean()) == pytest.approx(2.0 ** -(r + 1), abs=0.012)
@@ -169,6 +169,6 @@ def test_bad_input(call, error, message):
 def test_empty_batch_and_reproducible():
     X = points(100, 9, 8)
     y = torch.arange(100) % 9 == 0
-    a, b = (tc.crossbar_memoriser(X, y, generator=torch.Generator().manual_seed(1)) for _ in range(2))
+    a, b = (tc.crossbar_memorizer(X, y, generator=torch.Generator().manual_seed(1)) for _ in range(2))
     assert all(torch.equal(p.weights, q.weights) for p, q in zip(a.layers, b.layers, strict=True))
     assert a(X[:0]).shape == (0,)
