@@ -252,7 +252,7 @@ def gaussian_bits(units: Units, labels: Tensor, *, draws: int, generator: torch.
         raise ValueError("units must have mean zero at every point, found one that has not")
     covariance = values.T @ (weights[:, None] * values)
     size, axes = torch.linalg.eigh(covariance)
-    root = size.clamp(min=0).sqrt()[:, None] * axes.T
+    root = (axes * size.clamp(min=0).sqrt()) @ axes.T  # symmetric, so that no choice of eigenvectors matters
     normal = torch.randn(whole("draws", draws, at_least=1), units.points, dtype=torch.float64, generator=generator)
     hits = int(((normal @ root > 0) == labels).all(1).sum())
     return math.log2(draws / hits) if hits else math.inf
