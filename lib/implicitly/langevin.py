@@ -59,6 +59,11 @@ def reflect(z: Tensor, box: float | Tensor) -> Tensor:
     return torch.minimum(torch.maximum(y, -box), box)  # `remainder` may round up to 4 box
 
 
+def _euler(theta, grad, keep, eta: float, scale: float, noise: Tensor) -> Tensor:
+    """The step itself, unchecked: ``keep theta - eta grad + scale noise``."""
+    return (theta * keep).add_(grad, alpha=-eta).add_(noise, alpha=scale)
+
+
 def langevin_step(
     theta: Tensor,
     grad: Tensor,
@@ -94,10 +99,8 @@ def langevin_step(
         raise ValueError("give exactly one of prior_var and box")
     if noise is None:
         noise = torch.randn(theta.shape, generator=generator, dtype=theta.dtype, device=theta.device)
-    drift = grad
-    if prior_var is not None:
-        drift = grad + theta / (beta * _per_coordinate("prior_var", prior_var, theta))
-    moved = theta - eta * drift + math.sqrt(2 * eta / beta) * noise
+    pull = 0.0 if prior_var is None else 1 / (beta * _per_coordinate("prior_var", prior_var, theta))
+    moved = _euler(theta, grad, 1 - eta * pull, eta, math.sqrt(2 * eta / beta), noise)
     return moved if box is None else reflect(moved, box)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ._validate import number, whole
-from .langevin import langevin_step
+from .langevin import _euler
 
 __all__ = ["TanhNet", "digits", "langevin_run"]
 
@@ -83,14 +83,14 @@ class TanhNet:
         v = theta[:, -self.width :]  # (C, h)
         hidden = torch.tanh(theta[:, : -self.width].reshape(-1, _FEATURES) @ x.T)
         hidden = hidden.reshape(len(theta), self.width, len(x))  # (C, h, N)
-        return torch.einsum("ch,chn->cn", v, hidden), hidden, v
+        return torch.bmm(v[:, None], hidden)[:, 0], hidden, v
 
     def loss_and_grad(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy in nats (C,) and its gradient (C, d), at `theta` (C, d) on `x` (N, 64), `y` (N,)."""
         output, hidden, v = self._forward(theta, x)
         loss = _cross_entropy(output, y)
         slope = (torch.sigmoid(output) - y) / len(x)  # (C, N)
-        grad_v = torch.einsum("cn,chn->ch", slope, hidden)
+        grad_v = torch.bmm(hidden, slope[:, :, None])[:, :, 0]
         back = hidden.square_().neg_().add_(1).mul_(slope[:, None, :]).mul_(v[:, :, None])  # (C, h, N), in place
         grad_w = back.reshape(-1, len(x)) @ x
         return loss, torch.cat([grad_w.reshape(len(theta), -1), grad_v], dim=1)
@@ -138,7 +138,8 @@ def langevin_run(
     generator = torch.Generator().manual_seed(1_000_003 * seed + 17)
     net = TanhNet(width)
     start_loss = net.loss(net.sample_prior(256, generator), x, y).mean().item()
-    theta, prior_var = net.sample_prior(chains, generator), net.prior_var()
+    theta = net.sample_prior(chains, generator)
+    keep, scale = 1 - eta / (beta * net.prior_var()), math.sqrt(2 * eta / beta)  # as in langevin_step
     history = {name: [] for name in ("time", "train_error", "test_error", "loss", "grad")}
     for step in range(steps + 1):
         loss, grad = net.loss_and_grad(theta, x, y)
@@ -149,7 +150,7 @@ def langevin_run(
             history["loss"].append(loss.mean().item())
             history["grad"].append(grad.square().sum(1).mean().item())
         if step < steps:
-            theta = langevin_step(theta, grad, beta=beta, eta=eta, prior_var=prior_var, generator=generator)
+            theta = _euler(theta, grad, keep, eta, scale, torch.randn(theta.shape, generator=generator))
     if not math.isfinite(end_loss := loss.mean().item()):
         raise FloatingPointError(f"the run diverged (beta={beta:g}, eta={eta:g}); take a smaller eta")
     train = net.error(theta, x, y).mean().item()

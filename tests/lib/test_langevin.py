@@ -347,3 +347,16 @@ def test_a_run_is_reproducible_and_its_history_is_consistent():
     assert one["history"]["loss"][-1] == one["end_loss"]
     assert one["gap"] == one["test_error"] - one["train_error"]
     assert noisy_digits.langevin_run(100.0, 30, 1.0, 4, steps=20) != {k: v for k, v in one.items() if k != "history"}
+
+
+def test_a_run_takes_the_steps_of_the_library():
+    """The digits' own loop is `langevin_step` without the checks."""
+    run = noisy_digits.langevin_run(100.0, 30, 0.0, 2, steps=7, chains=3, width=4)
+    net, g = noisy_digits.TanhNet(4), generator(1_000_003 * 2 + 17)
+    x, y, *_ = noisy_digits.digits(30, flip=0.0, seed=2)
+    net.sample_prior(256, g)
+    theta = net.sample_prior(3, g)
+    for _ in range(7):
+        _, grad = net.loss_and_grad(theta, x, y)
+        theta = langevin_step(theta, grad, beta=100.0, eta=0.05, prior_var=net.prior_var(), generator=g)
+    assert run["end_loss"] == pytest.approx(net.loss(theta, x, y).mean().item(), rel=1e-5)
