@@ -22,6 +22,7 @@ import tinycss2
 KEEP = ("tokens.css", "book.css", "landing.css", "katex.css", "explorer.css")  # ours, and what is already lean
 LAYER = "@layer theme{"
 WORD = re.compile(r"[A-Za-z_][\w-]*")
+STRING = re.compile(r"""\"(?:[^"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`""")
 NAME = re.compile(r"(?<![\w-])[.#]((?:[\w-]|\\.)+)")
 FUNCTION = re.compile(r":(?:not|is|where|has|matches|-webkit-any)\(")
 
@@ -44,9 +45,11 @@ def words(site: Path) -> set[str]:
         for script in re.findall(r"<script(?![^>]*json)[^>]*>(.*?)</script>", text, re.S):
             found.update(WORD.findall(script))
     for script in site.rglob("*.js"):
-        if script.name in ("searchindex.js", "bootstrap.js", "fontawesome.js"):
+        # the explorer's bundle has a style sheet of its own
+        if script.name in ("searchindex.js", "bootstrap.js", "fontawesome.js", "explorer.js"):
             continue
-        found.update(WORD.findall(script.read_text(encoding="utf-8", errors="replace")))
+        for text in STRING.findall(script.read_text(encoding="utf-8", errors="replace")):
+            found.update(WORD.findall(text))
     return found
 
 
@@ -112,22 +115,44 @@ def _rules(rules, known) -> str:
                 body = tinycss2.serialize(rule.content)
                 if rule.lower_at_keyword == "font-face" and "Font Awesome" in body:
                     continue
+                if rule.lower_at_keyword == "keyframes" and prelude.strip().startswith("fa-"):
+                    continue
                 out.append(f"@{rule.at_keyword}{prelude}{{{body}}}")
     return "".join(out)
+
+
+def drop_variables(css: str, read: set[str]) -> str:
+    """`css` without the declarations of custom properties that nothing reads."""
+
+    def lean(match: re.Match) -> str:
+        kept = [d.serialize() for d in tinycss2.parse_blocks_contents(match.group(1), True, True)
+                if d.type != "declaration" or not d.name.startswith("--") or d.name in read]
+        return "{" + ";".join(kept) + "}"
+
+    return re.sub(r"\{([^{}]*--[^{}]*)\}", lean, css)
 
 
 def purge_site(site: Path) -> dict[str, tuple[int, int]]:
     """Purge every style sheet under `_static` that is not ours; sizes before and after."""
     known = words(site)
-    sizes = {}
+    sheets, sizes, ours = {}, {}, ""
     for sheet in sorted((site / "_static").rglob("*.css")):
-        if sheet.name in KEEP:
-            continue
         before = sheet.read_text(encoding="utf-8")
-        if before.startswith(LAYER):  # a second build that copied nothing anew
-            continue
-        after = purge(before.removeprefix('@charset "UTF-8";'), known)
-        after = f"{LAYER}{after}}}" if after else ""
+        if sheet.name in KEEP or before.startswith(LAYER):
+            ours += before
+        else:
+            sizes[sheet.name] = (len(before), 0)
+            sheets[sheet] = purge(before.removeprefix('@charset "UTF-8";'), known)
+    scripts = "".join(p.read_text(encoding="utf-8", errors="replace") for p in (site / "_static").rglob("*.js"))
+    while True:  # a variable that is gone may have been the only reader of another
+        everything = ours + "".join(sheets.values()) + scripts
+        read = set(re.findall(r"var\(\s*(--[\w-]+)", everything)) | set(re.findall(r"[\"'](--[\w-]+)", scripts))
+        leaner = {sheet: drop_variables(css, read) for sheet, css in sheets.items()}
+        if leaner == sheets:
+            break
+        sheets = leaner
+    for sheet, css in sheets.items():
+        after = f"{LAYER}{css}}}" if css else ""
         sheet.write_text(after, encoding="utf-8")
-        sizes[sheet.name] = (len(before), len(after))
+        sizes[sheet.name] = (sizes[sheet.name][0], len(after))
     return sizes
