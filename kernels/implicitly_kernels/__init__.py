@@ -1,6 +1,7 @@
 """Implicitly's kernels: each hot loop of the book as one call. Importing needs torch alone."""
 
 from implicitly_kernels._dispatch import available_backends
+from implicitly_kernels.langevin import Polynomial, TanhNet, langevin
 from implicitly_kernels.nvfp4 import (
     mxfp4_dequantize,
     mxfp4_qdq,
@@ -14,7 +15,7 @@ from implicitly_kernels.relu_flow import relu_flow
 from implicitly_kernels.sign_nets import sign_nets, sign_nets_predict, sign_nets_weights
 
 __all__ = [
-    "available_backends",
+    "Polynomial", "TanhNet", "available_backends", "langevin",
     "mxfp4_dequantize", "mxfp4_qdq", "mxfp4_quantize",
     "nvfp4_dequantize", "nvfp4_global_scale", "nvfp4_qdq", "nvfp4_quantize",
     "relu_flow",

@@ -286,6 +286,8 @@ BAD = [
     (ValueError, "scale: expected one of", {"scale": "floor"}),
     (ValueError, "rounding: expected one of", {"rounding": "nearest"}),
     (ValueError, "seed: expected 0 <= seed", {"seed": -1}),
+    (ValueError, "seed: expected 0 <= seed", {"seed": 2**63}),
+    (TypeError, "seed: expected an int", {"seed": 1.0}),
     (ValueError, "backend: expected one of", {"backend": "cuda"}),
 ]
 

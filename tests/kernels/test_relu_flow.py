@@ -213,7 +213,6 @@ def test_two_runs_on_the_gpu_are_equal():
 
 FAULTS = {
     "numba: weight of the past": (NUMBA, "_update(w, one - h, p, h)", "_update(w, one, p, h)"),
-    "numba: one row of four": (NUMBA, "c0 * v0 + c1 * v1", "c0 * v0 + c0 * v1"),
     "numba: Heun looks back": (NUMBA, "_ramps(c2, slope[k + 1], shift[k + 1]",
                                "_ramps(c2, slope[k], shift[k]"),
 }

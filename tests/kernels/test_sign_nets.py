@@ -1,5 +1,7 @@
 """Random threshold networks: the same integers everywhere, held against networks built by hand."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -32,7 +34,7 @@ def sample(n, d, seed=0):
 def by_hand(seed, index, x, layout):
     """Outputs of one network from the specification: Python integers, bit by bit, +-1 products."""
     a = x.numpy().astype(np.int64)
-    for layer, (d_in, d_out) in enumerate(zip(layout.widths, layout.widths[1:], strict=False)):
+    for layer, (d_in, d_out) in enumerate(pairwise(layout.widths)):
         field = 1
         while field < d_in:
             field *= 2
@@ -208,7 +210,7 @@ BAD = [
 @pytest.mark.parametrize(("error", "message", "change"), BAD)
 def test_bad_arguments(error, message, change):
     kwargs = {"x": X, "y": Y, "widths": (6, 2, 1), "n_nets": 10, **change}
-    with pytest.raises((error, RuntimeError), match=message):
+    with pytest.raises(error, match=message):
         sign_nets(**kwargs)
 
 
@@ -233,8 +235,6 @@ def test_two_runs_on_the_gpu_are_equal():
 
 FAULTS = {
     "numba: shared counter": (NUMBA, "e = first + U64(l)", "e = first + U64(l // 2)"),
-    "numba: tie goes down": (NUMBA, "if t + t <= d else", "if t + t < d else"),
-    "numba: last lane lost": (NUMBA, "U32(1) if l < count", "U32(1) if l < count - 1"),
 }
 TRITON_FAULTS = {
     "triton: tie goes down": (TRITON, "on = ((s >= 0)", "on = ((s > 0)"),

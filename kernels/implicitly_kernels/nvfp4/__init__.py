@@ -40,10 +40,14 @@ def _check(x, gs, fmt, scale, rounding, seed):
             f"x: expected a last dimension that is a multiple of {BLOCK[fmt]}, "
             f"got shape {tuple(x.shape)}; pad it with zeros"
         )
+    _check_modes(fmt, scale, rounding, seed)
+    _check_gs(gs, x.device)
+
+
+def _check_modes(fmt, scale, rounding, seed):
     check.one_of("scale", scale, ("nearest", "up") if fmt == "nvfp4" else ("floor", "up"))
     check.one_of("rounding", rounding, ("rtn", "sr"))
     check.seed(seed)
-    _check_gs(gs, x.device)
 
 
 def _check_gs(gs, device):
@@ -118,6 +122,7 @@ def _qdq_any(x, gs, fmt, scale, rounding, seed, backend):
     check.tensor("x", x, dtypes=FLOATS)
     if x.ndim == 0:
         raise ValueError("x: expected at least 1 dimension, got a scalar")
+    _check_modes(fmt, scale, rounding, seed)
     k = x.shape[-1]
     padded = F.pad(x, (0, -k % BLOCK[fmt])) if k % BLOCK[fmt] else x
     out = _qdq(padded, _gs(gs, x.device), fmt, scale, rounding, seed, backend)
@@ -174,12 +179,16 @@ def nvfp4_quantize(x: Tensor, *, gs=1.0, scale="nearest", rounding="rtn", seed=0
     Returns uint8 codes (..., K/2), two a byte, low nibble first, sign in bit 3; and uint8 E4M3
     scale bytes (..., K/16). A block that holds a NaN gets scale byte 0x7F.
     """
+    check.tensor("x", x, dtypes=FLOATS)
+    _check_modes("nvfp4", scale, rounding, seed)
     return _quantize(x, _gs(gs, x.device), "nvfp4", scale, rounding, seed, backend)
 
 
 def mxfp4_quantize(x: Tensor, *, scale="floor", rounding="rtn", seed=0,
                    backend="auto") -> tuple[Tensor, Tensor]:
     """MXFP4 codes (..., K/2) and E8M0 scale bytes (..., K/32) of x (..., K), K a multiple of 32."""
+    check.tensor("x", x, dtypes=FLOATS)
+    _check_modes("mxfp4", scale, rounding, seed)
     return _quantize(x, _gs(1.0, x.device), "mxfp4", scale, rounding, seed, backend)
 
 

@@ -117,6 +117,8 @@ def relu_flow(x: Tensor, u: Tensor, length: Tensor, rho: Tensor, dt: Tensor, *,
     check.tensor("x", x, dtypes=FLOATS, ndim=2)
     for name, value in (("length", length), ("rho", rho), ("dt", dt)):
         check.tensor(name, value, dtypes=(*FLOATS, torch.int64), ndim=1, device=x.device)
+    check.one_of("method", method, ("euler", "heun"))
+    check.integer("save_every", save_every, at_least=0, at_most=max(1, dt.numel()))
     if origin is None:
         origin = torch.zeros(x.shape[1], dtype=x.dtype, device=x.device)
     out = _flow(x, u, length.double(), rho.double(), dt.double(), origin, method, save_every,

@@ -41,22 +41,22 @@ def _check_inputs(x, layout):
     check.tensor("x", x, dtypes=(torch.bool,), shape=(None, layout.widths[0]))
 
 
-def _check_index(start, n_nets, n_samples):
+def _check_scalars(widths, bias, scaled, alphabet, n_nets, seed, start, keep):
     check.integer("start", start, at_least=0, at_most=2**62)
     check.integer("n_nets", n_nets, at_least=0, at_most=2**62)
-    if n_samples > 4095:
-        raise ValueError(f"x: expected at most 4095 samples, got {n_samples}")
+    check.integer("keep", keep, at_least=0, at_most=2**31)
+    check.seed(seed)
+    return _layout(widths, bias, scaled, alphabet)
 
 
 @torch.library.custom_op("implicitly::sign_nets", mutates_args=())
 def _search(x: Tensor, y: Tensor, widths: list[int], n_nets: int, seed: int, start: int, keep: int,
             bias: int, scaled: bool, alphabet: str, backend: str) -> tuple[Tensor, Tensor]:
-    layout = _layout(widths, bias, scaled, alphabet)
+    layout = _check_scalars(widths, bias, scaled, alphabet, n_nets, seed, start, keep)
     _check_inputs(x, layout)
     check.tensor("y", y, dtypes=(torch.bool,), shape=(x.shape[0],), device=x.device)
-    _check_index(start, n_nets, x.shape[0])
-    check.integer("keep", keep, at_least=0, at_most=2**31)
-    check.seed(seed)
+    if x.shape[0] > 4095:
+        raise ValueError(f"x: expected at most 4095 samples, got {x.shape[0]}")
     return _DISPATCH(backend, x)(x, y, layout, n_nets, seed, start, keep)
 
 
@@ -84,6 +84,7 @@ def sign_nets(x: Tensor, y: Tensor, widths, n_nets: int, *, seed: int = 0, start
     Source: chapter typical-nets, claims C1, C2.
     """
     check.tensor("x", x)
+    _check_scalars(widths, bias, scaled, alphabet, n_nets, seed, start, keep)
     return _search(x, y, list(widths), n_nets, seed, start, keep, bias, scaled, alphabet, backend)
 
 

@@ -9,6 +9,7 @@ from Philox(seed, i, step=2l, draw) and its biases and scales from step 2l+1:
   the bias is r % (2*bias + 1) - bias, the scale r // (2*bias + 1) - 1.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -41,7 +42,7 @@ def stream(seed, index, step, words):
 def weights(seed, index, layout):
     """Per layer: weights (n, d_out, d_in), biases (n, d_out), scales (n, d_out), int64."""
     layers = []
-    for layer, (d_in, d_out) in enumerate(zip(layout.widths, layout.widths[1:], strict=False)):
+    for layer, (d_in, d_out) in enumerate(pairwise(layout.widths)):
         field = layout.field(layer)
         words = stream(seed, index, 2 * layer, -(-d_out * field // 32))
         bit = torch.arange(32, device=index.device)

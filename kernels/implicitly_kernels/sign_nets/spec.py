@@ -1,5 +1,7 @@
 """What a network costs, the shapes benchmarked, the launches compiled."""
 
+from itertools import pairwise
+
 from implicitly_kernels._compile import KernelSpec, Pointer
 
 SUMMARY = (
@@ -29,7 +31,7 @@ def cost(case: dict) -> dict:
     """Integer operations and bytes of testing case["nets"] networks with balanced labels."""
     neurons = sum(case["widths"][1:])
     draws = 0
-    for d_in, d_out in zip(case["widths"], case["widths"][1:], strict=False):
+    for d_in, d_out in pairwise(case["widths"]):
         field = 1 << (d_in - 1).bit_length()
         draws += -(-d_out * field // 128)
     each = 80 * draws + 2 * 6 * neurons
@@ -40,7 +42,7 @@ def _kernel(name, depth, nets, **constants):
     widths = {f"D{k}": 0 for k in range(5)} | {f"F{k}": 0 for k in range(4)} | {
         f"H{k}": 0 for k in (1, 2, 3, 4)}
     base = {"BIAS": 0, "SCALED": False, "BITS": False, "NETS": nets, "REPEAT": 16, "BINS": 128}
-    for layer, (d, out) in enumerate(zip(depth, depth[1:], strict=False)):
+    for layer, (d, out) in enumerate(pairwise(depth)):
         widths |= {f"D{layer}": d, f"D{layer + 1}": out, f"F{layer}": 1 << (d - 1).bit_length(),
                    f"H{layer + 1}": 1 << (out - 1).bit_length()}
     return KernelSpec(

@@ -1,0 +1,158 @@
+r"""Many chains of overdamped Langevin dynamics, all steps in one call.
+
+$$\theta \leftarrow \theta - \eta\Big(\nabla L(\theta) + \frac{\theta}{\beta s^2}\Big)
++ \sqrt{2\eta/\beta}\;\xi,$$
+
+with a Gaussian prior of variance $s^2$ per coordinate, or none; reflected into a box, or not; with a
+Metropolis correction (MALA, exact stationary law), or not (ULA, a bias of order $\eta$). The
+potential is a polynomial in each coordinate or the mean logistic loss of a small tanh network.
+
+Source: Harel et al., arXiv 2505.19087; chapter langevin-generalization, claims C1 to C5.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from implicitly_kernels import _checks as check
+from implicitly_kernels._dispatch import Dispatcher
+
+_HERE = "implicitly_kernels.langevin"
+_DISPATCH = Dispatcher("langevin", {
+    "reference": f"{_HERE}.reference:run",
+    "numba": f"{_HERE}._numba:run",
+    "triton": f"{_HERE}._triton:run",
+})
+FLOATS = (torch.float32, torch.float64)
+
+
+@dataclass(frozen=True)
+class Polynomial:
+    """L(theta) = sum_i sum_k coefficients[i, k] theta_i**k; coefficients (d, 5), degrees 0 to 4."""
+
+    coefficients: Tensor
+
+
+@dataclass(frozen=True)
+class TanhNet:
+    """L(theta) = mean over n of softplus(z_n) - y_n z_n, z = w2 . tanh(W1 x), without biases.
+
+    x: (N, d_in) inputs. y: (N,) labels in {0, 1}. hidden: rows of W1.
+    theta holds W1 row by row (hidden * d_in numbers), then w2 (hidden).
+    """
+
+    x: Tensor
+    y: Tensor
+    hidden: int
+
+
+@torch.library.custom_op("implicitly::langevin", mutates_args=())
+def _run(theta: Tensor, beta: Tensor, precision: Tensor, box: Tensor, a: Tensor, b: Tensor,
+         kind: str, hidden: int, eta: float, steps: int, metropolis: bool, seed: int,
+         first_step: int, backend: str) -> tuple[Tensor, Tensor, Tensor]:
+    check.finite("theta", theta)
+    check.finite("beta", beta)
+    if not (beta > 0).all():
+        raise ValueError(f"beta: expected numbers > 0, got {beta.min().item()}")
+    if not (precision >= 0).all() or not torch.isfinite(precision).all():
+        raise ValueError("prior_var: expected finite variances > 0")
+    if not (box > 0).all():  # catches NaN
+        raise ValueError(f"box: expected half widths > 0, got {box.min().item()}")
+    if not (theta.abs() <= box).all():
+        raise ValueError("theta: expected starts inside the box")
+    name = "coefficients" if kind == "polynomial" else "x"
+    check.finite(name, a)
+    if kind == "net" and not ((b == 0) | (b == 1)).all():
+        raise ValueError(f"y: expected labels 0 or 1, got values in [{b.min()}, {b.max()}]")
+    out = _DISPATCH(backend, theta)(theta, beta, precision, box, a, b, kind, hidden, eta, steps,
+                                    metropolis, seed, first_step)
+    # An operator may not return its input, which zero steps of the reference would.
+    return tuple(t.clone() if t is theta else t for t in out)
+
+
+@_run.register_fake
+def _(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step,
+      backend):
+    return (torch.empty_like(theta, memory_format=torch.contiguous_format),
+            theta.new_empty((theta.shape[0],)),
+            theta.new_empty((theta.shape[0],), dtype=torch.int64))
+
+
+def _no_gradient(ctx, *grads):
+    raise NotImplementedError("langevin: the chain is not differentiable")
+
+
+_run.register_autograd(_no_gradient)
+
+
+def _per_coordinate(name, value, theta, default):
+    if value is None:
+        return torch.full_like(theta[:1].flatten() if len(theta) else theta.new_empty(
+            theta.shape[1]), default)
+    if isinstance(value, Tensor):
+        check.tensor(name, value, dtypes=(theta.dtype,), device=theta.device,
+                     shape=(theta.shape[1],))
+        return value
+    check.positive(name, value)
+    return torch.full((theta.shape[1],), float(value), dtype=theta.dtype, device=theta.device)
+
+
+def langevin(theta: Tensor, potential: Polynomial | TanhNet, *, beta, eta: float, steps: int,
+             prior_var=None, box=None, metropolis: bool = False, seed: int = 0,
+             first_step: int = 0, backend: str = "auto") -> tuple[Tensor, Tensor, Tensor]:
+    """Run every chain for `steps` steps from theta.
+
+    theta: (C, d) float32 (or float64, reference only), the starts.
+    potential: Polynomial or TanhNet, tensors of theta's dtype and device.
+    beta: inverse temperature > 0, a number or one per chain (C,). eta: step size > 0.
+    prior_var: variance s^2 > 0 of a Gaussian prior, a number or (d,); None for none.
+    box: half widths > 0 of a reflecting box, a number or (d,); None for none. With `metropolis`
+       a proposal outside the box is refused instead.
+    metropolis: accept or refuse each step so that exp(-beta L) times the prior stays exact.
+    seed: int in [0, 2**63). first_step: number of the first step, so that a run can be continued:
+       normals and uniforms are addressed by (seed, chain, step, draw), see `reference`.
+
+    Returns theta (C, d), its loss (C,) and accepted steps (C,) int64. Short runs of all backends
+    agree to a relative error of 1e-5; a long chain is chaotic and only its law is claimed.
+    Not differentiable. Source: arXiv 2505.19087, chapter langevin-generalization, C1 to C5.
+    """
+    check.tensor("theta", theta, dtypes=FLOATS, ndim=2)
+    check.positive("eta", eta)
+    check.integer("steps", steps, at_least=0, at_most=2**31 - 1)
+    check.integer("first_step", first_step, at_least=0, at_most=2**31 - 1 - steps)
+    check.seed(seed)
+    chains, d = theta.shape
+    if d == 0:
+        raise ValueError("theta: expected at least one parameter a chain")
+    if isinstance(beta, Tensor):
+        check.tensor("beta", beta, dtypes=(theta.dtype,), device=theta.device, shape=(chains,))
+    else:
+        check.positive("beta", beta)
+        beta = torch.full((chains,), float(beta), dtype=theta.dtype, device=theta.device)
+    if isinstance(potential, Polynomial):
+        a, b, kind, hidden = potential.coefficients, theta.new_zeros(0), "polynomial", 0
+        check.tensor("coefficients", a, dtypes=(theta.dtype,), device=theta.device, shape=(d, 5))
+    elif isinstance(potential, TanhNet):
+        a, b, kind, hidden = potential.x, potential.y, "net", potential.hidden
+        check.integer("hidden", hidden, at_least=1, at_most=2**20)
+        check.tensor("x", a, dtypes=(theta.dtype,), device=theta.device, ndim=2)
+        if a.shape[0] == 0:
+            raise ValueError("x: expected at least one sample, got none")
+        check.tensor("y", b, device=theta.device, shape=(a.shape[0],))
+        b = b.to(theta.dtype)
+        if d != hidden * (a.shape[1] + 1):
+            raise ValueError(
+                f"theta: expected hidden * (d_in + 1) = {hidden * (a.shape[1] + 1)} parameters a "
+                f"chain, got {d}"
+            )
+    else:
+        raise TypeError(
+            f"potential: expected a Polynomial or a TanhNet, got {type(potential).__name__}"
+        )
+    variance = _per_coordinate("prior_var", prior_var, theta, float("inf"))
+    box = _per_coordinate("box", box, theta, float("inf"))
+    if not (variance > 0).all():
+        raise ValueError(f"prior_var: expected variances > 0, got {variance.min().item()}")
+    return _run(theta, beta, 1 / variance, box, a, b, kind, hidden, float(eta), steps,
+                bool(metropolis), seed, first_step, backend)

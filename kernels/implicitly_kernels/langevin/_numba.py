@@ -1,0 +1,279 @@
+"""Langevin chains on the CPU: LANES chains side by side, parameters as [row][lane], own exp and log.
+
+A library transcendental in a lane loop would stop it from using vectors.
+"""
+
+import numba
+import numpy as np
+import torch
+
+from implicitly_kernels._rng_numba import F32, U32, exp, log, normal_pair, philox
+from implicitly_kernels.langevin.reference import columns_of, rows_of
+
+LANES = 256
+jit = numba.njit(nogil=True, boundscheck=False, error_model="numpy", cache=True,
+                 fastmath={"contract", "nsz"})
+
+
+@jit
+def _words(k0, k1, first, step, draw, planes):
+    w0, w1, w2, w3 = planes[0], planes[1], planes[2], planes[3]
+    for l in range(w0.size):
+        a, b, c, d = philox(k0, k1, U32(first + U32(l)), U32(0), step, draw)
+        w0[l] = a
+        w1[l] = b
+        w2[l] = c
+        w3[l] = d
+
+
+@jit
+def _normals(word_a, word_b, out_a, out_b):
+    for l in range(out_a.size):
+        out_a[l], out_b[l] = normal_pair(word_a[l], word_b[l])
+
+
+@jit
+def _uniform_logs(word, out):
+    for l in range(out.size):
+        out[l] = log(F32(np.int32(word[l] >> U32(8))) * F32(2.0**-24) + F32(2.0**-25))
+
+
+@jit
+def _dot4(w0, w1, w2, w3, x0, x1, x2, x3, fresh, out):
+    if fresh:
+        for l in range(out.size):
+            out[l] = w0[l] * x0 + w1[l] * x1 + w2[l] * x2 + w3[l] * x3
+    else:
+        for l in range(out.size):
+            out[l] += w0[l] * x0 + w1[l] * x1 + w2[l] * x2 + w3[l] * x3
+
+
+@jit
+def _activate(pre, w, fresh, z):
+    """pre becomes tanh(pre); z gains w * tanh(pre)."""
+    for l in range(z.size):
+        t = F32(1) - F32(2) / (exp(pre[l] + pre[l]) + F32(1))
+        pre[l] = t
+        z[l] = w[l] * t + (F32(0) if fresh else z[l])
+
+
+@jit
+def _residual(z, y, inverse, r):
+    for l in range(r.size):
+        r[l] = (F32(1) / (F32(1) + exp(-z[l])) - y) * inverse
+
+
+@jit
+def _add_loss(z, y, inverse, loss):
+    for l in range(loss.size):
+        v = z[l]
+        up = v if v > F32(0) else F32(0)
+        loss[l] += (up + log(F32(1) + exp(v - up - up)) - y * v) * inverse
+
+
+@jit
+def _back(r, t, w, g, c):
+    for l in range(c.size):
+        g[l] += r[l] * t[l]
+        c[l] = r[l] * w[l] * (F32(1) - t[l] * t[l])
+
+
+@jit
+def _add4(c, x0, x1, x2, x3, g0, g1, g2, g3):
+    for l in range(c.size):
+        v = c[l]
+        g0[l] += v * x0
+        g1[l] += v * x1
+        g2[l] += v * x2
+        g3[l] += v * x3
+
+
+@jit
+def _net(theta, x, y, hidden, with_loss, grad, loss, t, z, r, c):
+    """Gradient and loss of the tanh network; x (N, q) with q a multiple of four."""
+    n, q = x.shape
+    inverse = F32(1) / F32(n)
+    grad[:] = 0
+    loss[:] = 0
+    for s in range(n):
+        xs = x[s]
+        for h in range(hidden):
+            for k in range(0, q, 4):
+                i = h * q + k
+                _dot4(theta[i], theta[i + 1], theta[i + 2], theta[i + 3],
+                      xs[k], xs[k + 1], xs[k + 2], xs[k + 3], k == 0, t[h])
+            _activate(t[h], theta[hidden * q + h], h == 0, z)
+        _residual(z, y[s], inverse, r)
+        if with_loss:
+            _add_loss(z, y[s], inverse, loss)
+        for h in range(hidden):
+            _back(r, t[h], theta[hidden * q + h], grad[hidden * q + h], c)
+            for k in range(0, q, 4):
+                i = h * q + k
+                _add4(c, xs[k], xs[k + 1], xs[k + 2], xs[k + 3],
+                      grad[i], grad[i + 1], grad[i + 2], grad[i + 3])
+
+
+@jit
+def _polynomial(theta, coef, grad, loss):
+    loss[:] = 0
+    for i in range(coef.shape[0]):
+        c0, c1, c2, c3, c4 = coef[i, 0], coef[i, 1], coef[i, 2], coef[i, 3], coef[i, 4]
+        t, g = theta[i], grad[i]
+        for l in range(loss.size):
+            v = t[l]
+            loss[l] += (((c4 * v + c3) * v + c2) * v + c1) * v + c0
+            g[l] = ((F32(4) * c4 * v + F32(3) * c3) * v + F32(2) * c2) * v + c1
+
+
+@jit
+def _prior(theta, inverse_beta, precision, with_energy, grad, energy):
+    """Add the prior's pull to the gradient and its energy to the energy."""
+    for i in range(precision.size):
+        p = precision[i]
+        if p == F32(0):
+            continue
+        t, g = theta[i], grad[i]
+        for l in range(t.size):
+            pull = p * inverse_beta[l] * t[l]
+            g[l] += pull
+        if with_energy:
+            for l in range(t.size):
+                energy[l] += F32(0.5) * p * inverse_beta[l] * t[l] * t[l]
+
+
+@jit
+def _move(theta, grad, noise, scale, eta, new):
+    for l in range(new.size):
+        new[l] = theta[l] - eta * grad[l] + scale[l] * noise[l]
+
+
+@jit
+def _reflect(new, box):
+    period = F32(4) * box
+    inverse = F32(1) / period
+    for l in range(new.size):
+        v = new[l] + box
+        v = v - np.floor(v * inverse) * period
+        w = period - v
+        v = (v if v < w else w) - box
+        # The last rounding may leave the box by one unit in the last place.
+        v = box if v > box else v
+        new[l] = -box if v < -box else v
+
+
+@jit
+def _run(theta_all, beta, precision, box, live, x, y, net, hidden, eta, steps, metropolis, boxed,
+         k0, k1, first_step, lanes, loss_all, accepted_all):
+    rows, chains = theta_all.shape
+    theta = np.zeros((rows, lanes), np.float32)
+    new = np.zeros((rows, lanes), np.float32)
+    grad = np.zeros((rows, lanes), np.float32)
+    grad_new = np.zeros((rows, lanes), np.float32)
+    noise = np.zeros((rows, lanes), np.float32)
+    t = np.zeros((max(hidden, 1), lanes), np.float32)
+    z, r, c = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
+    loss, loss_new = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
+    energy, energy_new = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
+    back, forth = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
+    log_u = np.zeros(lanes, np.float32)
+    inside = np.ones(lanes, np.bool_)
+    scale, inverse_beta, b = np.ones(lanes, np.float32), np.ones(lanes, np.float32), np.ones(
+        lanes, np.float32)
+    accepted = np.zeros(lanes, np.int64)
+    planes = np.zeros((4, lanes), np.uint32)
+    for first in range(0, chains, lanes):
+        n = min(lanes, chains - first)
+        theta[:] = 0
+        theta[:, :n] = theta_all[:, first:first + n]
+        b[:n] = beta[first:first + n]
+        for l in range(lanes):
+            inverse_beta[l] = F32(1) / b[l]
+            scale[l] = np.sqrt(F32(2) * eta / b[l])
+        accepted[:] = 0
+        for step in range(-1, steps):
+            last = step == steps - 1
+            if step >= 0:
+                for draw in range(rows // 4):
+                    _words(k0, k1, U32(first), U32(first_step + step), U32(draw), planes)
+                    _normals(planes[0], planes[1], noise[4 * draw], noise[4 * draw + 1])
+                    _normals(planes[2], planes[3], noise[4 * draw + 2], noise[4 * draw + 3])
+                for i in range(rows):
+                    if live[i]:
+                        _move(theta[i], grad[i], noise[i], scale, eta, new[i])
+                        if boxed and not metropolis and box[i] < F32(np.inf):
+                            _reflect(new[i], box[i])
+            else:
+                new[:] = theta
+            if net:
+                _net(new, x, y, hidden, metropolis or last, grad_new, loss_new, t, z, r, c)
+            else:
+                _polynomial(new, x, grad_new, loss_new)
+            energy_new[:] = loss_new
+            _prior(new, inverse_beta, precision, metropolis, grad_new, energy_new)
+            if step >= 0 and metropolis:
+                _words(k0, k1, U32(first), U32(first_step + step), U32(rows // 4), planes)
+                _uniform_logs(planes[0], log_u)
+                back[:] = 0
+                forth[:] = 0
+                inside[:] = True
+                for i in range(rows):
+                    if not live[i]:
+                        continue
+                    ti, ni, gi, xi = theta[i], new[i], grad_new[i], noise[i]
+                    for l in range(lanes):
+                        v = ti[l] - ni[l] + eta * gi[l]
+                        back[l] += v * v
+                        w = scale[l] * xi[l]
+                        forth[l] += w * w
+                    if boxed:
+                        for l in range(lanes):
+                            inside[l] &= abs(ni[l]) <= box[i]
+                for l in range(lanes):
+                    ratio = -b[l] * (energy_new[l] - energy[l]) - b[l] / (F32(4) * eta) * (
+                        back[l] - forth[l])
+                    if log_u[l] < ratio and inside[l]:
+                        accepted[l] += 1
+                        loss[l] = loss_new[l]
+                        energy[l] = energy_new[l]
+                        for i in range(rows):
+                            theta[i, l] = new[i, l]
+                            grad[i, l] = grad_new[i, l]
+            else:
+                theta, new = new, theta
+                grad, grad_new = grad_new, grad
+                loss[:] = loss_new
+                energy[:] = energy_new
+                accepted += step >= 0
+        theta_all[:, first:first + n] = theta[:, :n]
+        loss_all[first:first + n] = loss[:n]
+        accepted_all[first:first + n] = accepted[:n]
+
+
+def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step):
+    """Same contract as reference.run, in float32."""
+    if theta.dtype != torch.float32:
+        raise ValueError(f"theta: the numba backend computes in float32, got {theta.dtype}")
+    columns, draws = columns_of(rows_of(kind, theta.shape[1], a.shape[1], hidden))
+    chains, rows = theta.shape[0], 4 * draws
+
+    def padded(v, fill):
+        out = torch.full((rows,), fill)
+        out[columns] = v
+        return out.numpy()
+
+    state = torch.zeros(rows, chains)
+    state[columns] = theta.mT
+    live = np.zeros(rows, np.bool_)
+    live[columns.numpy()] = True
+    loss = np.full(chains, np.nan, np.float32)
+    accepted = np.zeros(chains, np.int64)
+    net = kind == "net"
+    data = torch.nn.functional.pad(a, (0, -a.shape[1] % 4)) if net else a
+    _run(
+        state.numpy(), beta.contiguous().numpy(), padded(precision, 0.0),
+        padded(box, float("inf")), live, data.contiguous().numpy(), b.contiguous().numpy(), net,
+        hidden, np.float32(eta), steps, metropolis, bool(torch.isfinite(box).any()),
+        np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32), first_step, LANES, loss, accepted,
+    )
+    return state[columns].mT.contiguous(), torch.from_numpy(loss), torch.from_numpy(accepted)

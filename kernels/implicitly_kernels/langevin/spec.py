@@ -1,0 +1,65 @@
+"""What a chain costs, the shapes benchmarked, the launches compiled."""
+
+from implicitly_kernels._compile import KernelSpec, Pointer
+
+SUMMARY = (
+    "Runs thousands of Langevin chains for thousands of steps in one call, on a small tanh network or a "
+    "polynomial potential, with a Gaussian prior or a reflecting box, with or without a Metropolis "
+    "correction."
+)
+COUNT = (
+    "A chain of the 4-10-1 network (50 parameters, 32 samples) costs about 190 operations a sample "
+    "(forward 100 and ten hyperbolic tangents, backward 120) and 50 operations a parameter for its "
+    "normal (a quarter of a Philox call and half of a Box-Muller pair): about 11,000 operations a "
+    "step. The state stays in registers or cache, so arithmetic binds."
+)
+CHAPTERS = ("langevin-generalization",)
+BINDS = "flop"
+TARGET_CPU = {"4096 chains, 4-10-1, 1000 steps": 5}
+
+CASES = {
+    "4096 chains, 4-10-1, 1000 steps":
+        {"chains": 4096, "d_in": 4, "hidden": 10, "samples": 32, "steps": 1000},
+}
+GPU_CASES = {
+    **CASES,
+    "65536 chains, 4-10-1, 1000 steps":
+        {"chains": 65536, "d_in": 4, "hidden": 10, "samples": 32, "steps": 1000},
+}
+
+
+def cost(case: dict) -> dict:
+    """bytes and operations of one run: exp and log are counted as 12 operations each."""
+    h, k, n = case["hidden"], case["d_in"], case["samples"]
+    d = h * (k + 1)
+    sample = 2 * h * k + 17 * h + 2 * h + 16 + 7 * h + 2 * h * k
+    each = n * sample + d * (25 + 22) + 6 * d
+    return {"bytes": 8 * case["chains"] * d, "flops": case["chains"] * case["steps"] * each}
+
+
+def _net(name, warps=4, **flags):
+    f = Pointer("fp32")
+    return KernelSpec(
+        name, "implicitly_kernels.langevin._triton:_net_kernel",
+        (f, f, f, f, f, f, f, Pointer("i64"), 4096, 32, 4, 10, 1000, 0, 0.02, 3, 13, 1),
+        {"BOXED": False, "MALA": False, "CH": 8, "H": 16, "K": 4} | flags, warps=warps,
+    )
+
+
+def _polynomial(name, **flags):
+    f = Pointer("fp32")
+    return KernelSpec(
+        name, "implicitly_kernels.langevin._triton:_polynomial_kernel",
+        (f, f, f, f, f, f, Pointer("i64"), 4096, 4, 1000, 0, 0.02, 3, 1),
+        {"BOXED": False, "MALA": False, "CH": 128, "D": 4} | flags,
+    )
+
+
+KERNELS = [
+    _net("langevin_net"),
+    _net("langevin_net_box", BOXED=True),
+    _net("langevin_net_mala", MALA=True, CH=4),
+    _net("langevin_net_64_32_1", warps=8, CH=1, H=32, K=64),
+    _polynomial("langevin_polynomial"),
+    _polynomial("langevin_polynomial_mala", MALA=True, BOXED=True, CH=64),
+]
