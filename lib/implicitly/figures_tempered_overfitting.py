@@ -63,10 +63,10 @@ def transition(curves_by_label, *, eps: float):
     ax.text(150, eps - 0.035, r"$\varepsilon$", fontsize=10)
     for i, (label, (N, mean, error, start)) in enumerate(curves_by_label.items()):
         style = {**plotting.line(i), "marker": plotting.MARKERS[i], "mfc": plotting.PAPER, "lw": 1.2, "ms": 5}
-        ax.errorbar(N, mean, 2 * np.asarray(error), **style)
+        ax.errorbar(N, mean, 2 * np.asarray(error), **style, label=label)
         ax.plot([start], [0.012], marker="^", color=plotting.PALETTE[i], ms=7, ls="none")
-        ax.text(*(((10.2, 0.335), (15.6, 0.335), (22.5, 0.385))[i]), label, fontsize=9.5, color=plotting.PALETTE[i])
     ax.set_xscale("log", base=2)
+    ax.legend(loc="upper right")
     ax.set(xlabel="examples, $N$", ylabel=r"clean error off the sample, $\Delta$", ylim=(0, 0.56))
     return fig
 
