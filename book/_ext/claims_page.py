@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 from docutils import nodes
-from docutils.parsers.rst import Directive
 from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +34,13 @@ class claims_table(nodes.General, nodes.Element):
     """Placeholder, replaced when the titles of all chapters are known."""
 
 
-class ClaimsTable(Directive):
-    """`{claims-table}`: every claim of the book, generated."""
+class ClaimsTable(SphinxDirective):
+    """`{claims-table}`: every claim of the book, generated; its content stands between the sum and the key."""
+
+    has_content = True
 
     def run(self):
-        return [claims_table()]
+        return [claims_table("", *self.parse_content_to_nodes())]
 
 
 def stated(claim: dict) -> str:
@@ -57,11 +59,12 @@ def gauge(claim: dict) -> str:
 
 def foot(claim: dict) -> str:
     """One line under a theorem: id, verdict, numbers, gauge, link to the check."""
-    check = f" · {html.escape(claim['check'])}" if claim["check"] else ""
+    # Several checks share a box: their names need the room, and the box is in the chapter.
+    ident = f"{claim['id'].split('/')[1]} · {claim['check']}" if claim["check"] else claim["id"]
     words = SIGN[claim["relation"]] or "stated "
     return (
         '<div class="im-claim-foot">'
-        f'<code class="im-claim-id">{html.escape(claim["id"])}{check}</code> '
+        f'<code class="im-claim-id">{html.escape(ident)}</code> '
         '<span class="im-verdict">verified</span> '
         f'<span class="im-measured">measured <b>{claim["display"]["measured"]}</b></span> '
         f'<span class="im-stated">{words}<b>{claim["display"]["stated"]}</b></span> '
@@ -166,8 +169,8 @@ def claim_row(app, docname: str, claim: dict) -> nodes.row:
     return row
 
 
-def table(app) -> list[nodes.Node]:
-    """Counts, key, tools and the table, in the order of the book."""
+def table(app, introduction: list[nodes.Node]) -> list[nodes.Node]:
+    """Counts, introduction, key, tools and the table, in the order of the book."""
     toc = yaml.safe_load((Path(app.srcdir) / "_toc.yml").read_text(encoding="utf-8"))
     chapters = [
         (entry["file"], "Part " + part["caption"].split("·")[0].strip())
@@ -179,9 +182,11 @@ def table(app) -> list[nodes.Node]:
     checks = sum(len(app.env.im_claims[doc]) for doc, _ in chapters)
     marks = "".join(f'<span><span class="im-mark {css}"></span> {words}</span> ' for css, words in STATUS.values())
     empty = {"used": 0.35}
-    head = raw(
+    total_line = raw(
         f'<p class="im-claims-sum">{total} claim{"s" * (total != 1)}, '
         f'<span class="im-hold">{total} hold{"s" * (total == 1)}</span></p>'
+    )
+    head = raw(
         f'<p class="im-claims-checks">They rest on {checks} checks that can fail. None of them does today.</p>'
         f'<p class="im-claims-key">{marks}<span>{gauge(empty)} measured on the way to its bound</span></p>'
         '<div class="im-claims-tools im-waiting">'
@@ -203,7 +208,7 @@ def table(app) -> list[nodes.Node]:
     thead += header
     group += [thead, body]
     result += group
-    return [head, result]
+    return [total_line, *introduction, head, result]
 
 
 def on_doctree_resolved(app, doctree, docname):
@@ -211,7 +216,7 @@ def on_doctree_resolved(app, doctree, docname):
         return
     add_feet(app, doctree, docname)
     for placeholder in list(doctree.findall(claims_table)):
-        placeholder.replace_self(table(app))
+        placeholder.replace_self(table(app, placeholder.children))
 
 
 def on_page_context(app, pagename, templatename, context, doctree):
