@@ -88,12 +88,25 @@ def shrink_png(data: str) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
+def merge_streams(outputs) -> list:
+    """Neighbouring pieces of one stream as one: where a kernel cuts its text depends on timing."""
+    merged = []
+    for output in outputs:
+        last = merged[-1] if merged else {}
+        if output.output_type == "stream" == last.get("output_type") and output.name == last["name"]:
+            last["text"] += output.text
+        else:
+            merged.append(output)
+    return merged
+
+
 def clean(notebook) -> None:
     """Drop from the outputs what changes from run to run."""
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
         cell.metadata.pop("execution", None)
+        cell.outputs = merge_streams(cell.outputs)
         for output in cell.outputs:
             data = output.get("data", {})
             data.pop(WIDGET_VIEW, None)

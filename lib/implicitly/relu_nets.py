@@ -97,7 +97,7 @@ def minimum_norm_net(
     rho: float,
     *,
     directions: int = 24,
-    offsets: int = 9,
+    offsets: int = 5,
     samples: int = 16,
     linear: bool = False,
     solver: str = "CLARABEL",
