@@ -240,12 +240,19 @@ def copy_use(law: FunctionLaw, bits: dict[int, float]) -> float:
     return max(2.0**-cost / mass[word] if word in mass else math.inf for word, cost in bits.items())
 
 
-def gaussian_bits(units: Units, labels: Tensor, *, draws: int, generator: torch.Generator) -> float:
+def gaussian_bits(units: Units, labels: Tensor, *, draws: int, generator: torch.Generator) -> Tensor:
     """-log2 P(sign pattern) for Gaussian sums with the units' covariance: the limit of wide nets (typical-nets/C8).
 
     Args:
-        labels: bool (P,). draws: Gaussian vectors drawn; the answer is infinite if none has the pattern.
+        labels: bool (T, P), patterns. draws: Gaussian vectors drawn, the same for all patterns.
+
+    Returns:
+        float64 (T,); infinite for a pattern that no draw has.
     """
+    if labels.ndim != 2 or labels.dtype != torch.bool or labels.shape[1] != units.points:
+        raise ValueError(
+            f"labels must be bool (patterns, {units.points}), found {labels.dtype} of shape {tuple(labels.shape)}"
+        )
     values = units.values.to(torch.float64)
     weights = units.counts.to(torch.float64) / units.settings
     if (weights @ values).abs().max() > 1e-9:
@@ -253,9 +260,12 @@ def gaussian_bits(units: Units, labels: Tensor, *, draws: int, generator: torch.
     covariance = values.T @ (weights[:, None] * values)
     size, axes = torch.linalg.eigh(covariance)
     root = (axes * size.clamp(min=0).sqrt()) @ axes.T  # symmetric, so that no choice of eigenvectors matters
-    normal = torch.randn(whole("draws", draws, at_least=1), units.points, dtype=torch.float64, generator=generator)
-    hits = int(((normal @ root > 0) == labels).all(1).sum())
-    return math.log2(draws / hits) if hits else math.inf
+    hits = torch.zeros(len(labels), dtype=torch.int64)
+    for start in range(0, whole("draws", draws, at_least=1), 1 << 18):
+        shape = (min(1 << 18, draws - start), units.points)
+        answers = torch.randn(shape, dtype=torch.float64, generator=generator) @ root > 0
+        hits += torch.stack([(answers == label).all(1).sum() for label in labels])
+    return -torch.log2(hits.to(torch.float64) / draws)
 
 
 def deep_tables(
