@@ -203,7 +203,8 @@ def table(app, introduction: list[nodes.Node]) -> list[nodes.Node]:
     body = nodes.tbody()
     for docname, part in chapters:
         body += group_row(app, docname, part)
-        body.extend(claim_row(app, docname, claim) for claim in app.env.im_claims[docname])
+        in_order = sorted(app.env.im_claims[docname], key=lambda claim: int(claim["id"].rsplit("C", 1)[1]))
+        body.extend(claim_row(app, docname, claim) for claim in in_order)
     thead = nodes.thead()
     thead += header
     group += [thead, body]
