@@ -59,8 +59,9 @@ def check_against_float64(run, device, chains, steps, big=False, small=False):
                                  *parts(double), *tail)
             got = run(theta.to(device), beta.to(device), precision.to(device), box.to(device),
                       *parts(single, device), *tail)
-            error = (got[0].cpu() - want[0]).norm(dim=1) / want[0].norm(dim=1)
-            close = (error < 1e-5) & ((got[1].cpu() - want[1]).abs() < 1e-5 * (1 + want[1].abs()))
+            size = want[0].norm(dim=1) + 0.3 * d**0.5  # a coordinate may happen to be near zero
+            close = (got[0].cpu() - want[0]).norm(dim=1) < 1e-5 * size
+            close &= (got[1].cpu() - want[1]).abs() < 1e-5 * (1 + want[1].abs())
             close &= got[2].cpu() == want[2]
             # A refusal within rounding of its threshold may flip: allow one chain in a hundred.
             assert close.double().mean() >= (0.99 if metropolis else 1), mode

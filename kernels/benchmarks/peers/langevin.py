@@ -1,0 +1,66 @@
+"""Langevin chains by others: plain torch, vmap of a gradient, torch.compile, torchsde."""
+
+import torch
+
+import implicitly_kernels as ik
+from implicitly_kernels.langevin import reference
+
+ITEM = "chain step"
+FEW = 20  # steps of the slow ones
+
+
+def runs(case, device):
+    g = torch.Generator().manual_seed(0)
+    h, k, n, chains = case["hidden"], case["d_in"], case["samples"], case["chains"]
+    d, beta, eta = h * (k + 1), 30.0, 0.02
+    x = torch.randn(n, k, generator=g).to(device)
+    y = (torch.rand(n, generator=g) < 0.5).float().to(device)
+    start = (0.5 * torch.randn(chains, d, generator=g)).to(device)
+    scale = (2 * eta / beta) ** 0.5
+    potential = ik.TanhNet(x, y, h)
+    for backend in ik.available_backends(device):
+        if backend != "reference":
+            yield backend, None, lambda b=backend: ik.langevin(
+                start, potential, beta=beta, eta=eta, steps=case["steps"], prior_var=1.0,
+                backend=b), chains * case["steps"], ""
+
+    def loop(step):
+        def run():
+            theta = start
+            for _ in range(FEW):
+                theta = step(theta)
+            return theta
+        return run
+
+    def by_hand(theta):
+        _, grad = reference.tanh_net(theta, x, y, h)
+        return theta - eta * (grad + theta / beta) + scale * torch.randn_like(theta)
+
+    def loss(theta):
+        z = torch.tanh(x @ theta[: h * k].view(h, k).T) @ theta[h * k:]
+        return (torch.nn.functional.softplus(z) - y * z).mean()
+
+    gradient = torch.func.vmap(torch.func.grad(loss))
+
+    def by_vmap(theta):
+        return theta - eta * (gradient(theta) + theta / beta) + scale * torch.randn_like(theta)
+
+    few = chains * FEW
+    yield "eager", "torch", loop(by_hand), few, "gradient by hand, batched"
+    yield "eager, vmap", "torch", loop(by_vmap), few, "vmap of grad"
+    yield "compile", "torch", loop(torch.compile(by_hand)), few, "one compiled step, looped"
+    import torchsde
+
+    class Chain(torch.nn.Module):
+        noise_type, sde_type = "diagonal", "ito"
+
+        def f(self, t, theta):
+            return -(gradient(theta) + theta / beta)
+
+        def g(self, t, theta):
+            return torch.full_like(theta, (2 / beta) ** 0.5)
+
+    times = torch.tensor([0.0, FEW * eta], device=device)
+    chain = Chain()
+    yield "torchsde", "torchsde", lambda: torchsde.sdeint(
+        chain, start, times, dt=eta, method="euler"), few, "Euler, same step size"

@@ -1,0 +1,68 @@
+"""FP4 block quantization by others: plain torch, torch.compile, torchao, ml-dtypes.
+
+`runs(case, device)` yields (backend, peer, function, items, note) for everything measured.
+"""
+
+import numpy as np
+import torch
+
+import implicitly_kernels as ik
+from implicitly_kernels.nvfp4 import reference
+
+ITEM = "element"
+
+
+def eager(x, rounding):
+    """The reference without its addressed random numbers: what one would write first."""
+    blocks = x.reshape(-1, 16)
+    _, scales = reference.block_scales(blocks, torch.ones((), device=x.device), "nvfp4", "nearest")
+    a = torch.clamp_max(blocks.abs() / torch.where(scales == 0, torch.inf, scales)[:, None], 6.0)
+    step = torch.where(a < 2.0, 0.5, torch.where(a < 4.0, 1.0, 2.0))
+    count = a / step
+    if rounding == "rtn":
+        whole = torch.round(count)
+    else:
+        low = torch.floor(count)
+        whole = low + (count - low > torch.rand_like(count))
+    return torch.copysign(step * whole * scales[:, None], blocks).reshape(x.shape)
+
+
+def torchao_qdq(x):
+    from torchao.prototype.mx_formats.nvfp4_tensor import NVFP4Tensor
+
+    return NVFP4Tensor.to_nvfp4(x).dequantize(torch.float32)
+
+
+def ml_dtypes_qdq(x):
+    """The casts of ml-dtypes do the rounding; numpy does the scales."""
+    import ml_dtypes
+
+    rows = x.numpy().reshape(-1, 16)
+    s = (np.abs(rows).max(1) / np.float32(6)).clip(max=448).astype(
+        ml_dtypes.float8_e4m3fn).astype(np.float32)[:, None]
+    a = np.clip(rows / np.where(s == 0, np.float32(np.inf), s), -6, 6)
+    return torch.from_numpy(a.astype(ml_dtypes.float4_e2m1fn).astype(np.float32) * s).view(x.shape)
+
+
+def runs(case, device):
+    x = torch.randn(case["rows"], case["cols"], generator=torch.Generator().manual_seed(0))
+    x = x.to(device)
+    n, rounding = x.numel(), case["rounding"]
+    for backend in ik.available_backends(device):
+        if backend == "reference":
+            continue
+        yield backend, None, lambda b=backend: ik.nvfp4_qdq(x, rounding=rounding, backend=b), n, ""
+    yield "eager", "torch", lambda: eager(x, rounding), n, ""
+    compiled = torch.compile(eager)
+    yield "compile", "torch", lambda: compiled(x, rounding), n, ""
+    if rounding == "rtn":
+        want = ik.nvfp4_qdq(x, backend="reference")
+        got = torchao_qdq(x)
+        differ = int((got != want).sum())
+        note = f"{differ} of {n} elements differ from ours"
+        yield "torchao", "torchao", lambda: torchao_qdq(x), n, note
+        if device == "cpu":
+            small = x[:256]
+            differ = int((ml_dtypes_qdq(small) != want[:256]).sum())
+            note = f"{differ} of {small.numel()} elements differ from ours"
+            yield "ml-dtypes", "ml-dtypes", lambda: ml_dtypes_qdq(small), small.numel(), note
