@@ -63,6 +63,12 @@ lock: .venv/.all ## pin today's versions (UPGRADE=1 takes the newest)
 new: .venv/.all ## start a chapter: make new CHAPTER=slug
 	@$(BIN)/python book/_tools/new_chapter.py $(CHAPTER)
 
+bench: .venv/.all ## benchmark the kernels on this CPU (minutes; writes result files)
+	@$(BIN)/python kernels/benchmarks/run.py
+
+bench-gpu: .venv/.all ## benchmark the kernels on this GPU
+	@$(BIN)/python kernels/benchmarks/run.py --device cuda
+
 explorer: ## rebuild the explorer's script from its source (needs Node)
 	@cd lib/explorer-js && npm ci --no-fund --no-audit && npm run build
 
@@ -76,7 +82,8 @@ test-python: .venv/.all ## lints, library, tools, built book
 	@$(BIN)/python -m pytest tests --ignore tests/browser --ignore tests/kernels -n 2 --dist loadfile -q
 
 test-kernels: .venv/.all ## kernels: cpu, interpreter and compile lanes (and gpu where there is one)
-	@$(BIN)/python -m pytest tests/kernels -n 2 --dist loadfile -q
+	@$(BIN)/python -m pytest tests/kernels -m "not interp" -n 2 --dist loadfile -q
+	@TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels -m interp -n 2 --dist loadfile -q
 
 test-notebooks: .venv/.all ## every notebook prints what it stores
 	@$(RUN_ENV) $(BIN)/python -m pytest --nbval chapters --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider -n 2 --dist loadfile -q
