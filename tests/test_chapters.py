@@ -263,3 +263,9 @@ def test_each_lint_can_fail(notebook, fault, problem):
 
 def test_a_claim_is_shown_once(notebook):
     assert len(claim_cell(notebook)["outputs"]) == 1
+
+
+def test_a_stream_is_stored_in_one_piece(tmp_path):
+    notebook = run_source(tmp_path, "import time\nfor i in range(3):\n    print(i, flush=True)\n    time.sleep(0.4)")
+    (cell,) = [cell for _, cell in lint.code_cells(notebook)]
+    assert [lint.text_of({"source": output["text"]}) for output in cell["outputs"]] == ["0\n1\n2\n"]

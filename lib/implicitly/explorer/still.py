@@ -73,10 +73,10 @@ def _draw(explorer, panel, ax):
     for axis, label in (("x", panel.x), ("y", panel.y)):
         if not (axis == "x" and panel.bands):
             ax.set(**{axis + "lim": panel.found[axis]})
-        ax.set(**{axis + "label": label_text(label)})
+        ax.set(**{axis + "label": label})  # matplotlib reads $...$ itself
     if panel.equal:
         ax.set_aspect("equal", adjustable="box")
-    ax.set_title(label_text(panel.title), loc="left", fontsize=10)
+    ax.set_title(panel.title, loc="left", fontsize=10)
 
 
 def _get(explorer, layer, name, ndim):
