@@ -65,10 +65,13 @@ def main():
     args = parser.parse_args()
     if os.environ.get("IMPLICITLY_TRITON"):
         sys.path.insert(0, os.environ["IMPLICITLY_TRITON"])
-    recorded = json.loads(FILE.read_text()) if FILE.exists() else {"budget": {}, "measured": {}}
     version, used = measure()
+    recorded = json.loads(FILE.read_text()) if FILE.exists() else {"budget": {}, "measured": {}}
     if args.write:
         names = [spec.name for spec in specs()]
+        recorded["measured"] = {
+            v: r for v, r in recorded["measured"].items() if set(r["sm_90"]) == set(names)
+        }
         recorded["budget"] = {n: recorded["budget"].get(n, DEFAULT) for n in names}
         recorded["measured"][version] = used
         FILE.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")

@@ -229,7 +229,7 @@ def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis,
     ch = max(1, ELEMENTS // (2 * size if metropolis else size))
     grid = (triton.cdiv(chains, ch),)
     common = {"BOXED": bool(torch.isfinite(box).any()), "MALA": metropolis, "CH": ch,
-              "num_warps": 8 if size > 1024 else 4, "enable_fp_fusion": True}
+              "num_warps": max(4, size // 128), "enable_fp_fusion": True}
     shared = (out, beta.contiguous(), precision.contiguous(), box.contiguous())
     if kind == "polynomial":
         _polynomial_kernel[grid](

@@ -15,6 +15,7 @@ COUNT = (
 CHAPTERS = ("score-flow",)
 BINDS = "flop"
 TARGET_CPU = {"100k particles, m = d = 30, 100 steps": 4.5}
+TARGET_GPU = "at most 3 times the floor."
 
 CASES = {
     "100k particles, m = d = 30, 100 steps": {"particles": 100_000, "m": 30, "d": 30, "steps": 100},

@@ -19,6 +19,7 @@ COUNT = (
 CHAPTERS = ("typical-nets", "tempered-overfitting")
 BINDS = "int"
 TARGET_CPU = {"16-8-1, 64 samples": 120}
+TARGET_GPU = "at least 10 billion networks a second on a Hopper GPU."
 
 CASES = {"16-8-1, 64 samples": {"widths": (16, 8, 1), "samples": 64, "nets": 1 << 23}}
 GPU_CASES = {

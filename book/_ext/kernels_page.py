@@ -1,0 +1,202 @@
+"""The kernels page, generated: what each kernel computes and costs, its source, and what was measured.
+
+Reads text and JSON under `kernels/` and nothing else: neither torch nor the kernels are imported.
+Numbers come from result files that `kernels/benchmarks/run.py` wrote; none is typed here.
+"""
+
+import ast
+import json
+from pathlib import Path
+
+from sphinx.util.docutils import SphinxDirective
+
+ROOT = Path(__file__).resolve().parents[2]
+OPS = {  # op: (title, the kernel shown)
+    "relu_flow": ("Flow of a shallow denoiser", "_relu_flow_kernel"),
+    "sign_nets": ("Random threshold networks", "_sign_nets_kernel"),
+    "langevin": ("Langevin chains", "_net_kernel"),
+    "nvfp4": ("FP4 block quantization", "_fp4_kernel"),
+}
+RATE = {"bytes": "copy", "flops": "flop", "ints": "int"}
+UNIT = {"bytes": "bytes", "flops": "float operations", "ints": "integer operations"}
+OUR = {"numba": "ours, compiled for the CPU", "triton": "ours, Triton"}
+
+
+def constants(file: Path) -> dict:
+    """The literal assignments of a Python file, without running it."""
+    found = {}
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            try:
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+            except ValueError:
+                continue
+    return found
+
+
+def function_source(file: Path, name: str) -> str:
+    """The source of one top-level function, decorators included."""
+    text = file.read_text()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+    raise ValueError(f"{file.name} has no function {name}")
+
+
+def quantity(value: float) -> str:
+    """Three digits and a word or a power of ten: 1.42 billion, 950 million, 3.2 thousand."""
+    for size, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
+        if value >= size:
+            return f"{value / size:.3g} {word}"
+    return f"{value:.3g}"
+
+
+def seconds(value: float) -> str:
+    """A duration in the unit that keeps it readable."""
+    for size, unit in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value / 1e-9:.3g} ns"
+
+
+def ratio(value: float) -> str:
+    return f"{value:.3g} ×" if value < 10 else f"{value:.0f} ×"
+
+
+def per_item(row: dict) -> float:
+    return 1 / row["items_per_s"]
+
+
+def who(row: dict) -> str:
+    if row["peer"] is None:
+        return f"**{OUR[row['backend']]}**"
+    version = row["peer"]["version"] or ""
+    name = {"eager": "torch", "compile": "torch.compile"}.get(row["backend"], row["backend"])
+    name = name.replace("eager, ", "torch, ")
+    return f"{name} {version.split('+')[0]}".strip()
+
+
+def prediction(row: dict, ceilings: dict) -> str:
+    """The ceiling of one case on one device, in words."""
+    kind = row["floor_kind"]
+    most = row["items"] / row["floor_s"]
+    return (
+        f"{row['case']}: at most {quantity(most)} {row['item']}s a second, because "
+        f"{UNIT[kind]} bind ({quantity(row[kind])} of them at {quantity(ceilings[RATE[kind]])} a second)"
+    )
+
+
+def table(rows: list[dict], caption: str) -> str:
+    """One case on one device as a list-table."""
+    eager = next((r for r in rows if r["backend"] == "eager"), None)
+    item = rows[0]["item"]
+    lines = [
+        f":::{{list-table}} {caption}", ":header-rows: 1", ":class: im-kernel-table", "",
+        f"* - Who\n  - Time a {item}\n  - {item.capitalize()}s a second\n  - Against eager torch\n"
+        "  - Of the ceiling",
+    ]  # fmt: skip
+    for row in rows:
+        gain = ratio(row["items_per_s"] / eager["items_per_s"]) if eager else "–"
+        note = f" ({row['note']})" if row["note"] else ""
+        cells = [who(row) + note, seconds(per_item(row)), quantity(row["items_per_s"]), gain,
+                 f"{row['fraction']:.2g}"]  # fmt: skip
+        lines.append("* - " + "\n  - ".join(cells))
+    return "\n".join([*lines, ":::", ""])
+
+
+def verdict(case: str, rows: list[dict], spec: dict) -> str:
+    """What was asked of the CPU path and whether it was reached, from the numbers."""
+    asked = spec["TARGET_CPU"].get(case)
+    ours = next((r for r in rows if r["backend"] == "numba"), None)
+    eager = next((r for r in rows if r["backend"] == "eager"), None)
+    if asked is None or ours is None or eager is None:
+        return ""
+    gain = ours["items_per_s"] / eager["items_per_s"]
+    if gain >= asked:
+        return f"Asked of this path: {asked} times eager torch in the same run. Reached: {ratio(gain)}.\n"
+    why = spec.get("WHY_NOT", {}).get(case, "The reason is not known.")
+    return f"Asked of this path: {asked} times eager torch. **Not reached: {ratio(gain)}.** {why}\n"
+
+
+def device_section(result: dict, spec: dict) -> str:
+    """Everything measured on one device."""
+    cpu = result["kind"] == "cpu"
+    rows, ceilings = result["rows"], result["ceilings"]
+    first = rows[0]
+    facts = [f"torch {first['torch'].split('+')[0]}"]
+    facts.append(f"numba {first['numba']}" if cpu else f"Triton {first['triton']}, driver {first['driver']}")
+    facts.append("one thread; times are CPU time" if cpu else "times are medians between CUDA events")
+    where = f"{result['device']}, {first['date']}: {', '.join(facts)}"
+    out = []
+    cases = list(dict.fromkeys(row["case"] for row in rows))
+    for case in cases:
+        some = [row for row in rows if row["case"] == case]
+        out.append(f"Predicted from this device's own ceilings, {prediction(some[0], ceilings)}.\n")
+        out.append(table(some, f"{case}, on {where}."))
+        out.append(verdict(case, some, spec) if cpu else "")
+    return "\n".join(out)
+
+
+def resources(op: str, root: Path) -> str:
+    """Registers of the op's kernels, as compiled without a GPU."""
+    file = root / "kernels" / "resources.json"
+    if not file.exists():
+        return ""
+    recorded = json.loads(file.read_text())["measured"]
+    prefixes = (op, "mxfp4") if op == "nvfp4" else (op,)
+    names = [n for n in next(iter(recorded.values()))["sm_90"] if n.startswith(prefixes)]
+    versions = sorted(recorded, reverse=True)
+    most = {v: max(recorded[v]["sm_90"][n]["regs"] for n in names) for v in versions}
+    spills = sum(recorded[v][a][n]["spills"] for v in versions for a in recorded[v] for n in names)
+    archs = ", ".join(a.replace("_", r"\_") for a in recorded[versions[0]])
+    counts = " and ".join(f"{most[v]} (Triton {v})" for v in versions)
+    return (
+        f"Compiled without a GPU for {archs}: {len(names)} variants, at most {counts} registers a thread on "
+        f"sm\\_90, {'no spills' if spills == 0 else f'{spills} spill instructions'}.\n"
+    )
+
+
+def section(op: str, root: Path) -> str:
+    """The Markdown of one op."""
+    title, kernel = OPS[op]
+    folder = root / "kernels" / "implicitly_kernels" / op
+    spec = constants(folder / "spec.py")
+    results = [
+        json.loads(f.read_text())
+        for f in sorted((root / "kernels" / "benchmarks" / "results").glob(f"{op}--*.json"))
+    ]
+    parts = [f"## {title}\n", f"`implicitly_kernels.{op}`. {spec['SUMMARY']}\n",
+             f"**Bytes and operations.** {spec['COUNT']}\n"]  # fmt: skip
+    parts.append(resources(op, root))
+    parts.append(
+        "````{dropdown} The Triton kernel\n```python\n" + function_source(folder / "_triton.py", kernel)
+        + "\n```\n````\n"
+    )  # fmt: skip
+    cpu = [r for r in results if r["kind"] == "cpu"]
+    gpu = [r for r in results if r["kind"] == "cuda"]
+    parts.append("### On a CPU\n")
+    parts += [device_section(r, spec) for r in cpu] or ["No CPU result yet: `make bench` writes it.\n"]
+    parts.append("### On a GPU\n")
+    parts += [device_section(r, spec) for r in gpu] or [
+        "No GPU result yet. `make bench-gpu` on a machine that has one runs the same tests on it, measures, and "
+        f"writes the file that this section is made from. The aim: {spec['TARGET_GPU']}\n"
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+class KernelOps(SphinxDirective):
+    """`{kernel-ops}`: one section for each op, from the spec, the source and the result files."""
+
+    def run(self):
+        for pattern in ("implicitly_kernels/*/spec.py", "implicitly_kernels/*/_triton.py",
+                        "benchmarks/results/*.json", "resources.json"):  # fmt: skip
+            for file in (ROOT / "kernels").glob(pattern):
+                self.env.note_dependency(str(file))
+        text = "\n".join(section(op, ROOT) for op in OPS)
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
+
+
+def setup(app):
+    app.add_directive("kernel-ops", KernelOps)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

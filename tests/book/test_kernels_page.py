@@ -1,0 +1,131 @@
+"""The kernels page: built from result files alone, with the device in each caption."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sphinx.application import Sphinx
+
+ROOT = Path(__file__).resolve().parents[2]
+CONF = """
+extensions = ["myst_nb", "sphinx_design", "kernels_page"]
+nb_execution_mode = "off"
+source_suffix = {".md": "myst-nb"}
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+suppress_warnings = ["config.cache"]
+"""
+OPS = ("relu_flow", "sign_nets", "langevin", "nvfp4")
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """page(results=...): the page's HTML; `results` maps file names to JSON in place of the repo's."""
+    monkeypatch.syspath_prepend(str(ROOT / "book/_ext"))
+    import kernels_page
+
+    def build(results=None):
+        root = ROOT
+        if results is not None:
+            root = tmp_path / "repo"
+            shutil.copytree(ROOT / "kernels", root / "kernels",
+                            ignore=shutil.ignore_patterns("results", "__pycache__"))
+            folder = root / "kernels" / "benchmarks" / "results"
+            folder.mkdir(parents=True)
+            for name, content in results.items():
+                (folder / name).write_text(json.dumps(content))
+        monkeypatch.setattr(kernels_page, "ROOT", root)
+        source = tmp_path / "book"
+        source.mkdir()
+        (source / "conf.py").write_text(CONF)
+        shutil.copy(ROOT / "book/kernels.md", source / "index.md")
+        warnings = open(tmp_path / "warnings.txt", "w+")  # noqa: SIM115
+        app = Sphinx(source, source, tmp_path / "out", tmp_path / "doctrees", "html", status=None,
+                     warning=warnings, freshenv=True)
+        app.build()
+        warnings.seek(0)
+        assert warnings.read() == ""
+        return (tmp_path / "out" / "index.html").read_text()
+
+    return build
+
+
+def row(backend, rate, **more):
+    return {"op": "relu_flow", "case": "100k particles, m = d = 30, 100 steps", "backend": backend,
+            "peer": None if backend in ("numba", "triton") else {"name": "torch", "version": "9.9"},
+            "item": "particle step", "items": 10, "note": "", "items_per_s": rate, "fraction": 0.123,
+            "floor_s": 1e-8, "floor_kind": "flops", "flops": 4.5e9, "torch": "9.9+cpu", "numba": "8.8",
+            "triton": "7.7", "driver": "550.1", "date": "2031-02-03"} | more  # fmt: skip
+
+
+def result(kind, device, rows):
+    return {"op": "relu_flow", "kind": kind, "device": device,
+            "ceilings": {"copy": 1e9, "flop": 2e11, "int": 1e9}, "rows": rows}  # fmt: skip
+
+
+def test_every_op_has_its_section_and_source(page):
+    html = page()
+    for op in OPS:
+        assert f"implicitly_kernels.{op}" in html
+    assert html.count("@triton") >= 4 or html.count("triton.jit") >= 4 or html.count("jit") >= 4
+    for name in ("_relu_flow_kernel", "_sign_nets_kernel", "_net_kernel", "_fp4_kernel"):
+        assert name in html
+    text = re.sub(r"<[^>]+>", "", html)
+    assert "registers a thread" in text
+
+
+def test_no_result_is_said_not_estimated(page):
+    text = re.sub(r"<[^>]+>", "", page({}))
+    assert text.count("No GPU result yet.") == 4 and text.count("No CPU result yet") == 4
+    assert "Against eager torch" not in text
+
+
+def test_numbers_come_from_the_file_and_devices_do_not_mix(page):
+    cpu = result("cpu", "Some CPU", [row("numba", 9e6), row("eager", 1e6)])
+    gpu = result("cuda", "Some GPU", [row("triton", 5e9), row("eager", 1e8)])
+    html = page({"relu_flow--some-cpu.json": cpu, "relu_flow--some-gpu.json": gpu})
+    captions = re.findall(r"<caption>.*?</caption>", html, re.S)
+    assert len(captions) == 2
+    assert sum("Some CPU" in c for c in captions) == 1 and sum("Some GPU" in c for c in captions) == 1
+    assert all("2031-02-03" in c for c in captions)
+    text = re.sub(r"<[^>]+>", "", html)
+    assert "9 ×" in text and "50 ×" in text and "9 million" in text and "5 billion" in text
+    assert "Asked of this path: 4.5 times" in text and "Reached: 9 ×" in text
+    assert text.count("No GPU result yet.") == 3
+
+
+def test_a_missed_target_is_said(page):
+    cpu = result("cpu", "Some CPU", [row("numba", 2e6), row("eager", 1e6)])
+    text = re.sub(r"<[^>]+>", "", page({"relu_flow--some-cpu.json": cpu}))
+    assert "Not reached: 2 ×" in text
+
+
+def test_the_page_needs_neither_torch_nor_the_kernels():
+    code = (
+        "import sys; sys.path.insert(0, 'book/_ext')\n"
+        "for name in ('torch', 'implicitly', 'implicitly_kernels', 'triton', 'numba'):\n"
+        "    sys.modules[name] = None\n"
+        "import kernels_page as k\n"
+        "print(sum(len(k.section(op, k.ROOT)) for op in k.OPS))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 5000
+
+
+def test_committed_results_name_no_host_and_no_path():
+    import platform
+
+    files = sorted((ROOT / "kernels" / "benchmarks" / "results").glob("*.json"))
+    assert files
+    for file in files:
+        text = file.read_text()
+        data = json.loads(text)
+        assert platform.node() not in text and "/home" not in text and "/work" not in text
+        assert all(r["gate"] == "passed" and r["fraction"] > 0 for r in data["rows"])
+        needed = {"op", "backend", "peer", "shape", "dtype", "median_s", "min_s", "spread", "cpu_s", "floor_s",
+                  "floor_kind", "fraction", "device", "capability", "driver", "torch", "triton", "threads",
+                  "load", "commit", "date", "gate"}  # fmt: skip
+        assert all(needed <= set(r) for r in data["rows"])
