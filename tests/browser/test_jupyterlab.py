@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import CHAPTERS, EXPLORER, ROOT
+from conftest import EXPLORER, ROOT
 from explorers import control, picture, set_to, sliders
 from playwright.sync_api import expect
 
@@ -55,6 +55,7 @@ def jupyterlab(folder: Path) -> Iterator[str]:
         "JUPYTER_DATA_DIR": str(folder / "data"),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "IPYTHONDIR": str(folder / "ipython"),
+        "OMP_NUM_THREADS": "1",  # as chapters run elsewhere: threads that wait for a busy core stall them
     }
     log = (folder / "log").open("w+")
     server = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
@@ -93,9 +94,11 @@ CELLS = """() => [...document.querySelectorAll(".jp-Notebook .jp-CodeCell")].map
 }))"""
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
+# One chapter stands for all: every notebook is run cell by cell under nbval; what is tested here is that
+# JupyterLab runs one in order and that a live explorer reaches the kernel.
+@pytest.mark.parametrize("chapter", ["score-flow"])
 def test_a_chapter_runs_and_its_explorer_asks_the_kernel(lab, browser, measured, chapter):
-    name = Path(chapter).stem + ".ipynb"
+    name = f"{chapter}.ipynb"
     with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
         page = context.new_page()
         asked = []  # what explorers sent to the kernel
