@@ -47,7 +47,9 @@ def page(tmp_path, monkeypatch):
                      warning=warnings, freshenv=True)
         app.build()
         warnings.seek(0)
-        assert warnings.read() == ""
+        # A second Sphinx in one process says that its own nodes are registered already.
+        said = [line for line in warnings.read().splitlines() if "already registered" not in line]
+        assert said == []
         return (tmp_path / "out" / "index.html").read_text()
 
     return build

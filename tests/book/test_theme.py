@@ -108,9 +108,6 @@ def make(folder: Path, *, purge: bool = True) -> Path:
     (folder / "chapters").mkdir()
     (folder / "chapters/score-flow.ipynb").write_text(json.dumps(notebook()))
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
-    for name in [n for n in config["sphinx"]["local_extensions"] if not (ROOT / f"book/_ext/{n}.py").exists()]:
-        del config["sphinx"]["local_extensions"][name]
-        config["sphinx"]["config"]["extensions"].remove(name)
     (folder / "_config.yml").write_text(yaml.safe_dump(config))
     pages = ["how-to-read", "claims", "notation", "glossary", "references"]
     toc = {"format": "jb-book", "root": "book/index", "parts": [
