@@ -15,7 +15,7 @@ from paths import ROOT
 
 PICTURE = ROOT / "book/_static/readme-chapter.png"
 MOST_BYTES = 300_000
-WIDTH, OPENER, MARGIN = 1440, 640, 40  # CSS pixels: the window, the height of the opener, the space around
+WIDTH, MARGIN = 1440, 40  # CSS pixels: the window, the space around what is shown
 
 
 def shots(page, slug: str) -> list[Image.Image]:
@@ -27,7 +27,8 @@ def shots(page, slug: str) -> list[Image.Image]:
     text = explorer.bounding_box()  # as wide as the wide column: the sidebar stays out
     across = {"x": text["x"] - MARGIN, "width": text["width"] + 2 * MARGIN}
     down = {"y": text["y"] - MARGIN / 2, "height": text["height"] + MARGIN}
-    clips = [{"y": 0, "height": OPENER}, down]
+    facts = page.locator(".im-facts").bounding_box()
+    clips = [{"y": 0, "height": facts["y"] + facts["height"] + MARGIN}, down]
     taken = [page.screenshot(clip=across | clip, full_page=True) for clip in clips]
     return [Image.open(io.BytesIO(shot)).convert("RGB") for shot in taken]
 
