@@ -51,8 +51,8 @@ def ramp(z: Tensor, length: Tensor | float, rho: float) -> Tensor:
 class SimplexDenoiser:
     """``h(y) = x1 + sum_n u_n ramp(u_n . (y - x1))``: one ramp along each edge that leaves `x1`.
 
-    The minimum-norm denoiser when the edges meet at right angles (proved in the chapter) or at obtuse
-    ones (arXiv 2311.06748), claim score-flow/C1. Build it with :meth:`from_points`.
+    The minimum-norm denoiser when the edges meet at right angles (proved in the chapter) or, checked
+    there by a convex program, at obtuse ones; claim score-flow/C1. Build it with :meth:`from_points`.
 
     Attributes:
         x1: the corner, (d,).
@@ -67,6 +67,9 @@ class SimplexDenoiser:
     @classmethod
     def from_points(cls, points: Tensor, *, allow_acute: bool = False) -> "SimplexDenoiser":
         """The denoiser of `points` (N, d), N >= 2, seen from the first of them.
+
+        The angles there may be right and obtuse at once, at which the formula denoises (all right or all
+        obtuse for the statements of the chapter).
 
         Raises ValueError for points that coincide, for edges that are linearly dependent, and for acute
         angles, at which the formula does not denoise. `allow_acute=True` lets acute angles pass, to
@@ -186,12 +189,16 @@ class EmpiricalBayes:
     def __call__(self, y: Tensor, sigma: float) -> Tensor:
         """``softmax_n(-|y - x_n|**2 / (2 sigma**2)) @ points`` (B, d), of `y` (B, d), sigma > 0.
 
-        The softmax subtracts the largest logit, so small sigma does no harm. Memory: B N numbers.
+        The softmax subtracts the largest logit, and the points are centred first, so small sigma does no
+        harm, wherever the points lie. Memory: B N numbers.
         """
         matrix("y", y, columns=self.points.shape[1])
         number("sigma", sigma, above=0.0)
-        # |y|**2 is common to all logits and drops out
-        logits = (y @ self.points.T - self.points.square().sum(1) / 2) / sigma**2
+        # |y|**2 is common to all logits and drops out. Far from the origin the two terms left would be
+        # large and cancel, and dividing by sigma**2 would bring up their rounding errors.
+        middle = self.points.mean(0)
+        centred = self.points - middle
+        logits = ((y - middle) @ centred.T - centred.square().sum(1) / 2) / sigma**2
         return logits.softmax(dim=1) @ self.points
 
 
@@ -222,7 +229,8 @@ def random_simplex(
             ``-high / (m - 1)`` and ``-low / (m - 1)``, which keeps the Gram matrix positive definite.
         lengths: edge lengths are uniform between these two.
 
-    The whole is rotated and shifted at random.
+    The whole is rotated and shifted at random. Angles are all right or all obtuse, for the statements
+    of the chapter.
     """
     if not 1 <= m <= d:
         raise ValueError(f"m must be between 1 and d = {d}, found {m}")

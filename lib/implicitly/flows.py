@@ -273,8 +273,16 @@ def vertex_is_fixed(gram: Tensor, length: Tensor, rho: float, members: Tensor) -
 
     Returns:
         (V,) bool: whether ``-sum_{j in S, j != i} G_ij L_j <= rho`` for every i in S.
+
+    Raises:
+        ValueError: if two edges meet at an acute angle (some ``G_ij > 0``, up to rounding). The condition
+            says nothing then, because edges outside S may be active at the vertex.
     """
+    matrix("gram", gram)
     off = gram - torch.diag(gram.diagonal())
+    cosine = float(off.max())
+    if cosine > 100 * torch.finfo(gram.dtype).eps:
+        raise ValueError(f"gram must be that of right or obtuse angles, found a cosine of {cosine:.3g}")
     push = -(members.to(gram.dtype) * length) @ off  # (V, m)
     return ((push <= rho) | ~members).all(1)
 
@@ -331,10 +339,14 @@ def counted_as_zero(length: float, rho_T: float, ratio: float, *, tolerance: flo
 
     Returns:
         The interval ``(low, high)``.
+
+    Raises:
+        ValueError: if an argument is out of its range.
     """
     number("length", length, above=0.0)
     number("rho_T", rho_T, at_least=0.0, below=length / 2)
-    number("ratio", ratio, above=0.0)
+    if number("ratio", ratio, above=0.0) > 1:
+        raise ValueError(f"ratio must be at most 1, found {float(ratio):.6g}")
     number("tolerance", tolerance, above=0.0, below=0.5)
     near = tolerance * length
     if near <= rho_T * ratio:  # within the flat part at the end: c_0 = ratio * c_T

@@ -1,7 +1,7 @@
 """Shallow ReLU networks as denoisers: the smallest one by convex programming, and trained ones.
 
-Sources: the convex program is the group lasso form of the minimum-norm problem (arXiv 2311.06748),
-over a dictionary of unit neurons; claim ids refer to the chapter ``score-flow``.
+Sources: the convex program is the group lasso form of the minimum-norm problem (the setting is that of
+arXiv 2311.06748), over a dictionary of unit neurons; claim ids refer to the chapter ``score-flow``.
 """
 
 import math
@@ -47,9 +47,9 @@ class ReLUNet:
 
 
 def ball_samples(points: Tensor, rho: float, n: int, *, generator: torch.Generator | None = None) -> Tensor:
-    """`n` samples on the sphere of radius `rho` around each point: (N, n, d).
+    """`n` samples on the sphere of radius `rho` around each point: (N, n, d), or (N, 2, 1) in one dimension.
 
-    In one dimension the two ends, in two dimensions equally spaced from angle 0; in more a `generator`
+    In one dimension the two ends, whatever `n`; in two dimensions equally spaced from angle 0; in more a `generator`
     is needed and directions are uniform.
     """
     matrix("points", points)
@@ -107,6 +107,8 @@ def minimum_norm_net(
     Minimises ``sum_k |a_k|`` over unit neurons subject to ``h(y) = x_n`` at the points and at `samples`
     points on each sphere: a second-order cone program, solved by cvxpy. The dictionary holds the edge
     directions and face normals and all kinks that touch a ball; without those the optimum is too large.
+    The samples stand for the balls; check a fresh set of points before trusting the network on the whole
+    ball.
 
     Args:
         points: training points, (N, d), d = 1 or 2.
@@ -117,7 +119,10 @@ def minimum_norm_net(
         solver: name of a cone solver that cvxpy has.
 
     Returns:
-        The network, float64; its `cost()` is the optimum. RuntimeError if there is none.
+        The network, float64; its `cost()` is the optimum.
+
+    Raises:
+        RuntimeError: if the solver fails, or no network of the dictionary denoises the samples.
     """
     import cvxpy as cp
 
@@ -146,6 +151,10 @@ def minimum_norm_net(
         raise RuntimeError(f"the cone solver ended with status {program.status!r}")
     A = weights.value
     constant = targets.mean(0) - features.mean(0) @ A
+    # the equations above are those of least squares: with no exact solution they have one all the same
+    miss = np.abs(features @ A + constant - targets).max()
+    if miss > 1e-6:
+        raise RuntimeError(f"no network of the dictionary denoises the samples: the best misses by {miss:.2g}")
     V = A[len(W) :].T if linear else np.zeros((d, d))
     return ReLUNet(*(torch.from_numpy(np.ascontiguousarray(a)) for a in (W, b, A[: len(W)], constant, V)))
 

@@ -130,6 +130,13 @@ def test_empirical_bayes_survives_tiny_noise():
         EmpiricalBayes(points)(points, 0.0)
 
 
+def test_empirical_bayes_does_not_care_where_the_points_lie():
+    points = torch.randn(5, 3, generator=generator(), dtype=torch.float64)
+    y = torch.randn(40, 3, generator=generator(1), dtype=torch.float64)
+    far = EmpiricalBayes(points + 1e6)(y + 1e6, 0.05) - 1e6
+    assert (far - EmpiricalBayes(points)(y, 0.05)).abs().max() < 1e-6
+
+
 def test_random_simplex_is_what_it_says_and_leaves_the_global_seed():
     before = torch.get_rng_state()
     for m in (1, 2, 4):

@@ -127,6 +127,14 @@ def test_vertex_condition_is_the_fixed_point_equation():
         assert torch.equal(rest, vertex_is_fixed(h.gram, h.L, rho, members))
 
 
+def test_vertex_condition_refuses_acute_angles():
+    h = SimplexDenoiser.from_points(planar_triangle(60.0), allow_acute=True)
+    members, _ = h.vertices()
+    with pytest.raises(ValueError, match=r"gram must be that of right or obtuse angles, found a cosine of 0.5"):
+        vertex_is_fixed(h.gram, h.L, 0.1, members)
+    assert vertex_is_fixed(SQUARE.gram, SQUARE.L, 0.1, members).all()
+
+
 def test_classify():
     f = torch.tensor([[0, 0, 0], [0, 2, 0], [1, 2, 0], [1, 2, 3], [0.5, 0, 0], [0, 2, 1.5]]).double()
     kinds = classify(f, torch.tensor([1.0, 2, 3]).double(), tolerance=1e-6)
@@ -193,6 +201,8 @@ def test_empty_batch():
         (lambda: score_flow(starts(), SQUARE, 0.5, time=1.0, steps=2), "rho must be finite and at least 0 and below"),
         (lambda: score_flow(starts(), SQUARE, 0.1, time=1.0, steps=2, method="magic"), "method must be one of"),
         (lambda: probability_flow(starts(), SQUARE, torch.tensor([0.1, 0.2])), "sigmas must be positive and strictly"),
+        (lambda: counted_as_zero(1.0, 0.2, 1.5, tolerance=0.01), "ratio must be at most 1, found 1.5"),
+        (lambda: counted_as_zero(1.0, 0.2, 0.0, tolerance=0.01), "ratio must be finite and above 0, found 0"),
         (lambda: score_flow(starts() * math.nan, SQUARE, 0.1, time=1.0, steps=2), "x must be finite, found NaN"),
     ],
 )

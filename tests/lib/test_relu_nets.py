@@ -35,6 +35,12 @@ def test_acute_data_align_with_the_faces():
         assert cost == pytest.approx(6 / 3**0.5 / (3**0.5 / 2 - 2 * rho), rel=1e-6)
 
 
+def test_no_network_is_not_reported_as_one():
+    """At rho >= sqrt 3 / 4 no strip is left between one ball and the other two."""
+    with pytest.raises(RuntimeError, match=r"no network of the dictionary denoises the samples: the best misses by"):
+        minimum_norm_net(planar_triangle(60.0), 0.45, samples=400, directions=4, offsets=2)
+
+
 def test_a_dictionary_without_the_kinks_costs_more(monkeypatch):
     import numpy as np
 

@@ -173,6 +173,11 @@ def other_decay(value):
     return train
 
 
+def swapped_decays(*args, seeds, decay, train=relu_nets.train_denoisers, **options):
+    """The networks with and without decay change places."""
+    return train(*args, seeds=seeds, decay=decay[::-1], steps=1500, **options)
+
+
 LINE, SIMPLEX, BAYES = denoisers.LineDenoiser, denoisers.SimplexDenoiser, denoisers.EmpiricalBayes
 FAULTS = [
     ("C1", "balls", denoisers, "ramp", bent_ramp),
@@ -194,10 +199,12 @@ FAULTS = [
     ("C6", "memorizes", denoisers, "EmpiricalBayes", SIMPLEX.from_points),
     ("C6", "equal shares", BAYES, "__call__", without_squares),
     ("C7", "cost", LINE, "cost", half_cost),
+    ("C7", "function", denoisers, "ramp", lopsided_ramp),
     ("C7", "flows", denoisers, "ramp", lopsided_ramp),
     ("C7", "flows", flows, "probability_flow_exact", squared_line),
     ("C8", "with decay", relu_nets, "train_denoisers", other_decay(0.0)),
     ("C8", "without decay", relu_nets, "train_denoisers", other_decay(1e-4)),
+    ("C8", "fit", relu_nets, "train_denoisers", swapped_decays),
 ]
 
 
