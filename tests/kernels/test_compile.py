@@ -47,8 +47,11 @@ def test_every_kernel_has_a_budget_and_both_versions_are_recorded():
     for version in recorded["measured"].values():
         for kernels in version.values():
             assert set(kernels) == names
-    for budget in recorded["budget"].values():
-        assert budget["stack"] == 0 and budget["spills"] == 0
+    # Triton 3.6 keeps 8 bytes of two Langevin kernels on the stack, at 56 and 64 registers; 3.9 none.
+    reviewed = {"langevin_net": 8, "langevin_net_box": 8}
+    for name, budget in recorded["budget"].items():
+        assert budget["stack"] == reviewed.get(name, 0)
+        assert budget["spills"] == (2 if name in reviewed else 0)
         assert budget["regs"] <= 168 and budget["shared"] <= 102400
 
 

@@ -8,7 +8,9 @@ import triton.language as tl
 from implicitly_kernels._rng_triton import normal_pair
 from implicitly_kernels.langevin.reference import columns_of, rows_of
 
-ELEMENTS = 512  # parameters a program: 4 a thread, times the arrays alive
+# Parameters a program. One a thread for a network: more would spill on some chip, and small programs
+# fill a large GPU already at a few thousand chains.
+ELEMENTS = {"polynomial": 256, "net": 128}
 MOST = 4096  # parameters of one chain
 
 
@@ -225,8 +227,7 @@ def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis,
     accepted = theta.new_empty((chains,), dtype=torch.int64)
     if not chains:
         return out, loss, accepted
-    # The correction keeps the old state beside the new: half of the chains, or registers spill.
-    ch = max(1, ELEMENTS // (2 * size if metropolis else size))
+    ch = max(1, ELEMENTS[kind] // size)
     grid = (triton.cdiv(chains, ch),)
     common = {"BOXED": bool(torch.isfinite(box).any()), "MALA": metropolis, "CH": ch,
               "num_warps": max(4, size // 128), "enable_fp_fusion": True}

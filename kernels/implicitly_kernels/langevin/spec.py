@@ -43,7 +43,7 @@ def _net(name, warps=4, **flags):
     return KernelSpec(
         name, "implicitly_kernels.langevin._triton:_net_kernel",
         (f, f, f, f, f, f, f, Pointer("i64"), 4096, 32, 4, 10, 1000, 0, 0.02, 3, 13, 1),
-        {"BOXED": False, "MALA": False, "CH": 8, "H": 16, "K": 4} | flags, warps=warps,
+        {"BOXED": False, "MALA": False, "CH": 2, "H": 16, "K": 4} | flags, warps=warps,
     )
 
 
@@ -52,15 +52,15 @@ def _polynomial(name, **flags):
     return KernelSpec(
         name, "implicitly_kernels.langevin._triton:_polynomial_kernel",
         (f, f, f, f, f, f, Pointer("i64"), 4096, 4, 1000, 0, 0.02, 3, 1),
-        {"BOXED": False, "MALA": False, "CH": 128, "D": 4} | flags,
+        {"BOXED": False, "MALA": False, "CH": 64, "D": 4} | flags,
     )
 
 
 KERNELS = [
     _net("langevin_net"),
     _net("langevin_net_box", BOXED=True),
-    _net("langevin_net_mala", MALA=True, CH=4),
+    _net("langevin_net_mala", MALA=True),
     _net("langevin_net_64_32_1", warps=16, CH=1, H=32, K=64),
     _polynomial("langevin_polynomial"),
-    _polynomial("langevin_polynomial_mala", MALA=True, BOXED=True, CH=64),
+    _polynomial("langevin_polynomial_mala", MALA=True, BOXED=True),
 ]
