@@ -71,10 +71,10 @@ def per_item(row: dict) -> float:
 def who(row: dict) -> str:
     if row["peer"] is None:
         return f"**{OUR[row['backend']]}**"
-    version = row["peer"]["version"] or ""
-    name = {"eager": "torch", "compile": "torch.compile"}.get(row["backend"], row["backend"])
-    name = name.replace("eager, ", "torch, ")
-    return f"{name} {version.split('+')[0]}".strip()
+    version = (row["peer"]["version"] or "").split("+")[0]
+    kind, _, form = row["backend"].partition(", ")
+    name = {"eager": "torch", "compile": "torch.compile"}.get(kind, kind)
+    return f"{name} {version}".strip() + (f", {form}" if form else "")
 
 
 def prediction(row: dict, ceilings: dict) -> str:
@@ -93,7 +93,7 @@ def table(rows: list[dict], caption: str) -> str:
     item = rows[0]["item"]
     lines = [
         f":::{{list-table}} {caption}", ":header-rows: 1", ":class: im-kernel-table", "",
-        f"* - Who\n  - Time a {item}\n  - {item.capitalize()}s a second\n  - Against eager torch\n"
+        f"* - Who\n  - Time per {item}\n  - {item.capitalize()}s a second\n  - Against eager torch\n"
         "  - Of the ceiling",
     ]  # fmt: skip
     for row in rows:

@@ -10,7 +10,8 @@ COUNT = (
     "Quantize-dequantize reads 4 bytes an element and writes 4. Rounding to nearest takes about 18 "
     "operations an element (a division, compares and selects); the stochastic form adds a quarter "
     "of a Philox call, about 25 integer operations. On every machine we know the bytes bind first, "
-    "except one CPU core drawing Philox words."
+    "except one CPU core drawing Philox words. We divide by the scale; torchao multiplies by its "
+    "reciprocal, which may round an element at a tie the other way: the few that differ in the table."
 )
 CHAPTERS = ("fp4-training",)
 BINDS = "bytes"
