@@ -287,6 +287,10 @@ def _grade(exercise: nodes.Element) -> None:
 SIZED = re.compile(r'<img([^>]*?) style="width: (\d+)[.\d]*px; height: (\d+)[.\d]*px;" ?/>')
 
 
+# Names, operators and punctuation have the colour of the text: their spans are weight only.
+PLAIN_TOKEN = re.compile(r'<span class="(?:n|o|p|w|nb)">([^<]*)</span>')
+
+
 # --- the page around it ------------------------------------------------------------------------
 
 
@@ -314,6 +318,7 @@ def page_context(app, pagename, templatename, context, doctree):
     if context.get("body"):
         # sizes as attributes: the style sheet scales pictures, and their place is kept meanwhile
         body = SIZED.sub(r'<img\1 width="\2" height="\3" />', context["body"])
+        body = PLAIN_TOKEN.sub(r"\1", body)
         # a fold's name is the text one sees (WCAG 2.5.3)
         context["body"] = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
         # docutils' role for an entry is deprecated, and is none of those a list may hold
