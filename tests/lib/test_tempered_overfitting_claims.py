@@ -85,11 +85,11 @@ def test_c1_and_c5_networks():
 
     at12 = [error(12, laws[2:]), error(12, te.minimal_law(laws))]
     room = min(min(at12) - 0.1, 0.5 - max(at12))
-    assert holds(1, measured=room, at_least=0.05, ideal=0.2)
+    assert holds(1, measured=room, at_least=0.04, ideal=0.2)
     assert holds(5, measured=error(4, laws[2:]) - at12[0], at_least=0.05, ideal=0.4)
     # fault: a rule that knows nothing (all functions equally likely) is ruined, whatever N is
     blind = [torch.full_like(laws[0], 1 / laws[0].numel())]
-    assert not holds(1, measured=0.5 - error(12, blind), at_least=0.05, ideal=0.2)
+    assert not holds(1, measured=0.5 - error(12, blind), at_least=0.04, ideal=0.2)
     assert not holds(5, measured=error(4, blind) - error(12, blind), at_least=0.05, ideal=0.4)
 
 
@@ -121,17 +121,17 @@ def test_c2_shortest_description(lists):
 
     def deviation(errors):
         expected = te.noisy_error([te.hash_price(N, k)[1] for N, k in cases], noise)
-        return ((errors.mean(1) - expected).abs() / (errors.std(1) / 32**0.5)).max()
+        return (errors.mean(1) - expected).abs().max()
 
     errors = te.noisy_error(marks, noise[:, None])
-    assert holds(2, measured=(errors.mean(1) - lower).abs().max(), at_most=0.06)
-    assert holds(2, measured=deviation(errors), at_most=5.5)
+    assert holds(2, measured=(errors.mean(1) - lower).abs().max(), at_most=0.065)
+    assert holds(2, measured=deviation(errors), at_most=0.05)
     # fault: the flips of new labels are forgotten (clean error in place of noisy error)
-    assert not holds(2, measured=(marks.mean(1) - lower).abs().max(), at_most=0.06)
+    assert not holds(2, measured=(marks.mean(1) - lower).abs().max(), at_most=0.065)
     # fault: a list whose tables are all of density one half
-    assert not holds(2, measured=(te.noisy_error(0.5, noise) - lower).abs().max(), at_most=0.06)
+    assert not holds(2, measured=(te.noisy_error(0.5, noise) - lower).abs().max(), at_most=0.065)
     # fault: the densities of the list are off by one sixteenth
-    assert not holds(2, measured=deviation(te.noisy_error(marks + 1 / 16, noise[:, None])), at_most=5.5)
+    assert not holds(2, measured=deviation(te.noisy_error(marks + 1 / 16, noise[:, None])), at_most=0.05)
 
 
 def test_c2_controls(law3, majority):
@@ -157,10 +157,10 @@ def test_c3_list(lists):
     cases, _, _, lengths = lists
     sd = math.pi / math.sqrt(6) / math.log(2) / lengths.numel() ** 0.5
     theory = sum(te.hash_price(N, k)[0] for N, k in cases) / len(cases)
-    assert holds(3, measured=abs(lengths.mean() - theory) / sd, at_most=5.0)
+    assert holds(3, measured=abs(lengths.mean() - theory) / sd, at_most=5.5)
     # fault: a list of the right density alone, though this one has eight
     single = sum(N * float(te.binary_entropy(k / N)) - 0.5772 / math.log(2) for N, k in cases) / len(cases)
-    assert not holds(3, measured=abs(lengths.mean() - single) / sd, at_most=5.0)
+    assert not holds(3, measured=abs(lengths.mean() - single) / sd, at_most=5.5)
 
 
 def test_c3_table():
