@@ -29,6 +29,8 @@ SIGN = {"at most": "≤ ", "at least": "≥ ", "equals": ""}
 COLUMNS = [("id", "Claim"), ("states", "States that"), ("status", "Status"), ("measured", "Measured"),
            ("stated", "Stated"), ("room", "Room"), ("over", "Over")]  # fmt: skip
 
+WIDTHS = (11, 32, 13, 11, 11, 8, 14)  # of the columns, in per cent
+
 
 class claims_table(nodes.General, nodes.Element):
     """Placeholder, replaced when the titles of all chapters are known."""
@@ -195,9 +197,10 @@ def table(app, introduction: list[nodes.Node]) -> list[nodes.Node]:
         '<option value="room">least room first</option><option value="status">by status</option></select></label> '
         '<output id="im-claims-count" for="im-claims-filter"></output></div>'
     )
-    result = nodes.table(classes=["im-claims"])
+    # Given widths: a long table is drawn while it loads, and columns that adapt would move what is read.
+    result = nodes.table(classes=["im-claims", "colwidths-given"])
     group = nodes.tgroup(cols=len(COLUMNS))
-    group.extend(nodes.colspec(colwidth=1) for _ in COLUMNS)
+    group.extend(nodes.colspec(colwidth=width) for width in WIDTHS)
     header = nodes.row()
     header.extend(cell(name, nodes.Text(title)) for name, title in COLUMNS)
     body = nodes.tbody()

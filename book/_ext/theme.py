@@ -224,7 +224,7 @@ def tidy(app, doctree, docname: str) -> None:
         # wide tables scroll by themselves, so that the page does not
         if not isinstance(table.parent, nodes.container) or "im-scroll" not in table.parent["classes"]:
             box = nodes.container(classes=["im-scroll"])
-            table.replace_self(box)
+            table.parent.replace(table, box)  # not replace_self, which hands the table's ids on to the box
             box += table
 
 
