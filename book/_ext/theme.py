@@ -20,7 +20,7 @@ from katex_math import render_text
 
 HERE = Path(__file__).parent
 VIGNETTES = HERE.parent / "_static" / "vignettes"
-# every chapter must run within this (a test holds it), so the page may say it
+# `make execute` fails for a chapter that takes longer, so the page may say it
 RUNS_IN = "under 30 s on two cores"
 BOXES = {"theorem", "lemma", "corollary", "proposition", "definition", "observation", "property",
          "conjecture", "claim", "assumption", "axiom", "criterion", "remark", "example"}

@@ -159,7 +159,7 @@ def test_print_shows_the_text_and_no_navigation(visit):
     assert not shown["navigation"] and not shown["buttons"]
     assert not shown["folded"], "folded proofs and solutions print closed"
     if visit.name not in BY_SPHINX:
-        assert shown["heading"] == 1 and shown["text"] > 50, shown
+        assert shown["heading"] == 1 and shown["text"] > 200, shown
 
 
 @pytest.mark.parametrize("name", [*PAGES, *BY_SPHINX])

@@ -27,7 +27,7 @@ PATHS, STEPS = 220, 32
 
 
 def flow(kind, sigma_T, sigma_0, angle):
-    """Score or probability flow of three points in the plane (sheet score-flow, closed form)."""
+    """Score or probability flow of three points in the plane (chapter score-flow, closed form)."""
     edges = np.array([[1.0, 0.0], [np.cos(np.radians(angle)), np.sin(np.radians(angle))]])
     x = np.random.default_rng(0).normal(0.5, 0.55, (PATHS, 2))
     fine = 320
