@@ -96,7 +96,7 @@ def random_cycles(target: Tensor, cycles: int, generator: torch.Generator) -> Te
         flow[order, order.roll(-1)] += torch.rand((), generator=generator, dtype=torch.float64)
     chain = flow / target[:, None]
     chain /= chain.sum(1).max()  # the busiest state leaves at every step
-    return chain + torch.diag(1 - chain.sum(1))
+    return chain + torch.diag((1 - chain.sum(1)).clamp(min=0))  # its row may sum to an ulp above one
 
 
 def diffusion_laws(

@@ -178,7 +178,7 @@ def test_a_table_that_is_too_big_is_refused_with_sizes():
 # -- the table ---------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     values=arrays(
         np.float64,

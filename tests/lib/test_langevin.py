@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.linalg import expm
@@ -219,7 +219,8 @@ def ledger_of(stationary=None, times=(0, 1)):
 
 
 @given(st.integers(2, 8), st.integers(0, 10**6))
-@settings(max_examples=40, deadline=None)
+@example(6, 197)  # the busiest row sums to an ulp above one
+@settings(max_examples=40)
 def test_chains_are_stochastic_and_keep_their_law(n, seed):
     target = torch.softmax(2 * torch.randn(n, generator=generator(seed), dtype=F64), 0)
     line, circle = markov.metropolis_line(target), markov.random_cycles(target, 2, generator(seed))
