@@ -12,12 +12,13 @@ from implicitly_kernels.nvfp4 import (
     nvfp4_quantize,
 )
 from implicitly_kernels.relu_flow import relu_flow
+from implicitly_kernels.relu_gd import relu_gd
 from implicitly_kernels.sign_nets import sign_nets, sign_nets_predict, sign_nets_weights
 
 __all__ = [
     "Polynomial", "TanhNet", "available_backends", "langevin",
     "mxfp4_dequantize", "mxfp4_qdq", "mxfp4_quantize",
     "nvfp4_dequantize", "nvfp4_global_scale", "nvfp4_qdq", "nvfp4_quantize",
-    "relu_flow",
+    "relu_flow", "relu_gd",
     "sign_nets", "sign_nets_predict", "sign_nets_weights",
 ]

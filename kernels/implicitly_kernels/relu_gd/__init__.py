@@ -1,0 +1,95 @@
+r"""Full-batch gradient descent of many tiny ReLU networks of one variable, the whole run in one call.
+
+$$f(x) = \sum_{j \le k} w_{2,j}\,\mathrm{relu}(w_{1,j} x + b_{1,j}) + b_2, \qquad
+L = \frac{1}{2n} \sum_{i \le n} (f(x_i) - y_i)^2,$$
+
+with a constant step size for each network and relu'(0) = 0.
+
+Source: Qiao et al., arXiv 2406.06838; chapter stable-minima, claims C1 to C7.
+"""
+
+import torch
+from torch import Tensor
+
+from implicitly_kernels import _checks as check
+from implicitly_kernels._dispatch import Dispatcher
+
+_HERE = "implicitly_kernels.relu_gd"
+_DISPATCH = Dispatcher("relu_gd", {
+    "reference": f"{_HERE}.reference:descend",
+    "numba": f"{_HERE}._numba:descend",
+    "triton": f"{_HERE}._triton:descend",
+})
+FLOATS = (torch.float32, torch.float64)
+
+
+def _check(w1, b1, w2, b2, x, y, step_size, steps):
+    check.tensor("w1", w1, dtypes=FLOATS, ndim=2)
+    nets, k = w1.shape
+    if k == 0:
+        raise ValueError("w1: expected at least one neuron, got none")
+    like = {"dtypes": (w1.dtype,), "device": w1.device}
+    check.tensor("b1", b1, **like, shape=(nets, k))
+    check.tensor("w2", w2, **like, shape=(nets, k))
+    check.tensor("b2", b2, **like, shape=(nets,))
+    check.tensor("x", x, **like, shape=(nets, None))
+    if x.shape[1] == 0:
+        raise ValueError("x: expected at least one sample, got none")
+    check.tensor("y", y, **like, shape=tuple(x.shape))
+    check.tensor("step_size", step_size, **like, shape=(nets,))
+    for name, value in (("w1", w1), ("b1", b1), ("w2", w2), ("b2", b2), ("x", x), ("y", y),
+                        ("step_size", step_size)):
+        check.finite(name, value)
+    if not (step_size > 0).all():
+        raise ValueError(f"step_size: expected numbers > 0, got {step_size.min().item()}")
+    check.integer("steps", steps, at_least=0, at_most=2**31 - 1)
+
+
+@torch.library.custom_op("implicitly::relu_gd", mutates_args=())
+def _descend(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, x: Tensor, y: Tensor,
+             step_size: Tensor, steps: int, backend: str
+             ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    _check(w1, b1, w2, b2, x, y, step_size, steps)
+    given = (w1, b1, w2, b2)
+    out = _DISPATCH(backend, w1)(*given, x, y, step_size, steps)
+    # An operator may not return its input, which zero steps of the reference would.
+    return tuple(t.clone(memory_format=torch.contiguous_format)
+                 if any(t is g for g in given) else t for t in out)
+
+
+@_descend.register_fake
+def _(w1, b1, w2, b2, x, y, step_size, steps, backend):
+    return (*(w1.new_empty(w1.shape) for _ in range(3)), b2.new_empty(b2.shape),
+            b2.new_empty(b2.shape))
+
+
+def _no_gradient(ctx, *grads):
+    raise NotImplementedError("relu_gd: the run is not differentiable")
+
+
+_descend.register_autograd(_no_gradient)
+
+
+def relu_gd(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, x: Tensor, y: Tensor,
+            step_size: Tensor, steps: int, *, backend: str = "auto"
+            ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Run `steps` steps of gradient descent on L for every network.
+
+    w1, b1, w2: (B, k) float64 or float32, the starts; k >= 1. b2: (B,). All tensors share w1's
+       dtype and device and must be finite; none is changed.
+    x, y: (B, n), each network's samples; n >= 1. step_size: (B,) numbers > 0.
+    steps: int in [0, 2**31); 0 evaluates the loss.
+    backend: "auto", "reference", "numba", "triton" (float32, k <= 256, n <= 1024). numba spreads
+       the networks over torch.get_num_threads() threads; results do not depend on how many.
+
+    Returns w1, b1, w2, b2 and the loss (B,) at these parameters. A run that diverges raises
+    nothing: its loss is inf or NaN, and so may be any of its parameters. Other networks of the
+    batch do not notice. Runs of different backends agree to rounding as long as gradient descent
+    itself does not amplify it (step_size below 2 over the sharpness); beyond the edge of stability
+    a run is chaotic and only its statistics agree. Not differentiable. Raises TypeError or
+    ValueError for bad arguments, RuntimeError for a named backend that cannot run.
+    Cost: about 8 B k n operations a step. Source: arXiv 2406.06838, chapter stable-minima.
+    """
+    check.tensor("w1", w1, dtypes=FLOATS, ndim=2)
+    check.integer("steps", steps, at_least=0, at_most=2**31 - 1)
+    return _descend(w1, b1, w2, b2, x, y, step_size, steps, backend)
