@@ -11,6 +11,7 @@ from implicitly_kernels.nvfp4 import (
     nvfp4_qdq,
     nvfp4_quantize,
 )
+from implicitly_kernels.perm_gd import perm_gd
 from implicitly_kernels.relu_flow import relu_flow
 from implicitly_kernels.relu_gd import relu_gd
 from implicitly_kernels.sign_nets import sign_nets, sign_nets_predict, sign_nets_weights
@@ -19,6 +20,7 @@ __all__ = [
     "Polynomial", "TanhNet", "available_backends", "langevin",
     "mxfp4_dequantize", "mxfp4_qdq", "mxfp4_quantize",
     "nvfp4_dequantize", "nvfp4_global_scale", "nvfp4_qdq", "nvfp4_quantize",
+    "perm_gd",
     "relu_flow", "relu_gd",
     "sign_nets", "sign_nets_predict", "sign_nets_weights",
 ]

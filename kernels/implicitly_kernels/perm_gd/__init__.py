@@ -1,0 +1,110 @@
+r"""Gradient descent on many small linear multiclass problems at once, under a PERM loss.
+
+A PERM loss sees a sample only through its relative margins $u_k = (w_y - w_k)\cdot x$, $k \ne y$, and
+treats them alike. The risk is $R(W) = \sum_i \psi(u_i)$, and a step is
+$W \leftarrow W - s\,\nabla R(W)$ with $s$ fixed, or $s = f / C(W)$ where $C$ bounds the curvature:
+then the virtual time $\sum s$ grows exponentially with the steps, and only its logarithm is kept.
+
+Source: Ravi et al., arXiv 2411.01350; chapter implicit-bias-multiclass, claims C1 to C7.
+"""
+
+import torch
+from torch import Tensor
+
+from implicitly_kernels import _checks as check
+from implicitly_kernels._dispatch import Dispatcher
+from implicitly_kernels.perm_gd.reference import LOSSES
+
+_HERE = "implicitly_kernels.perm_gd"
+_DISPATCH = Dispatcher("perm_gd", {
+    "reference": f"{_HERE}.reference:descend",
+    "numba": f"{_HERE}._numba:descend",
+})
+FLOATS = (torch.float32, torch.float64)
+
+
+def _check(w, x, y, rate, normalized, log_time):
+    check.finite("W", w)
+    check.finite("X", x)
+    name = "normalized" if normalized else "step_size"
+    check.finite(name, rate)
+    if not (rate > 0).all():
+        raise ValueError(f"{name}: expected numbers > 0, got {rate.min().item()}")
+    if y.numel() and not (0 <= y.min() and y.max() < w.shape[1]):
+        raise ValueError(f"y: expected classes 0 to {w.shape[1] - 1}, got {y.min().item()} to "
+                         f"{y.max().item()}")
+    if not (log_time < torch.inf).all():  # catches NaN
+        raise ValueError("log_time: expected numbers below infinity, got "
+                         f"{log_time[~(log_time < torch.inf)][0].item()}")
+    if normalized and not (x != 0).flatten(1).any(1).all():
+        raise ValueError("X: expected a sample other than 0 in every problem, or no step is normalized")
+
+
+@torch.library.custom_op("implicitly::perm_gd", mutates_args=())
+def _descend(w: Tensor, x: Tensor, y: Tensor, steps: int, loss: str, rate: Tensor, normalized: bool,
+             log_time: Tensor, backend: str) -> tuple[Tensor, Tensor, Tensor]:
+    _check(w, x, y, rate, normalized, log_time)
+    out = _DISPATCH(backend, w)(w, x, y, steps, loss, rate, normalized, log_time)
+    # An operator may not return its input, which zero steps of the reference would.
+    return tuple(t.clone(memory_format=torch.contiguous_format) if t is w or t is log_time else t
+                 for t in out)
+
+
+@_descend.register_fake
+def _(w, x, y, steps, loss, rate, normalized, log_time, backend):
+    return (torch.empty_like(w, memory_format=torch.contiguous_format),
+            torch.empty_like(log_time, memory_format=torch.contiguous_format),
+            torch.empty_like(log_time, memory_format=torch.contiguous_format))
+
+
+def _no_gradient(ctx, *grads):
+    raise NotImplementedError("perm_gd: the run is not differentiable")
+
+
+_descend.register_autograd(_no_gradient)
+
+
+def perm_gd(W: Tensor, X: Tensor, y: Tensor, steps: int, *, loss: str = "cross-entropy",  # noqa: N803
+            step_size: Tensor | None = None, normalized: Tensor | None = None,
+            log_time: Tensor | None = None,
+            backend: str = "auto") -> tuple[Tensor, Tensor, Tensor]:
+    """Take `steps` steps of gradient descent on every problem, from W.
+
+    W: (B, K, d) float64 or float32, a weight row per class, K >= 2. X: (B, N, d), same dtype, N >= 1.
+    y: (B, N) int64 labels in 0..K-1. steps: int >= 0.
+    loss, at the K-1 relative margins u of a sample: "cross-entropy" log(1 + sum e^-u), "exponential"
+       sum e^-u, "pairlog" sum log(1 + e^-u), "polynomial" sum of 1/(1+u) where u >= 0, else 1-u.
+       The risk is the sum over samples.
+    Exactly one of step_size (B,), the step; or normalized (B,), the share f of the step f/C(W),
+       C = 2 max|x|^2 R(W), for the polynomial loss 2 max|x|^2 sum 2/(1+max(u,0))^3. Read as float64.
+    log_time: (B,) log of the virtual time spent before, -inf by default.
+    backend: "auto", "reference", "numba" (computes in float64).
+
+    Returns W (B, K, d), log_time (B,) float64 with the steps taken added, and log_risk (B,) float64
+    at the returned W. Weights and risk are handled by their logarithms: neither loses digits at a
+    log time of thousands. With a fixed step too large for the loss (the exponential one has no
+    safe step far from 0) W runs off to inf or NaN, which is returned, not raised.
+    Not differentiable. Raises TypeError/ValueError for bad arguments, RuntimeError for a named backend
+    that cannot run. Cost: about 4 K d + 25 K operations a sample and step.
+    Source: arXiv 2411.01350, chapter implicit-bias-multiclass, claims C1 to C7.
+    """
+    check.tensor("W", W, dtypes=FLOATS, ndim=3)
+    problems, classes, d = W.shape
+    if classes < 2:
+        raise ValueError(f"W: expected at least two classes (rows), got shape {tuple(W.shape)}")
+    check.tensor("X", X, dtypes=(W.dtype,), device=W.device, shape=(problems, None, d))
+    if X.shape[1] == 0:
+        raise ValueError("X: expected at least one sample, got none")
+    check.tensor("y", y, dtypes=(torch.int64,), device=W.device, shape=(problems, X.shape[1]))
+    check.integer("steps", steps, at_least=0, at_most=2**31 - 2)
+    check.one_of("loss", loss, LOSSES)
+    if (step_size is None) == (normalized is None):
+        raise ValueError("step_size, normalized: expected exactly one of them, got "
+                         + ("none" if step_size is None else "both"))
+    name, rate = ("step_size", step_size) if normalized is None else ("normalized", normalized)
+    check.tensor(name, rate, dtypes=FLOATS, device=W.device, shape=(problems,))
+    if log_time is None:
+        log_time = torch.full((problems,), -torch.inf, dtype=torch.float64, device=W.device)
+    check.tensor("log_time", log_time, dtypes=FLOATS, device=W.device, shape=(problems,))
+    return _descend(W, X, y, steps, loss, rate.double(), normalized is not None, log_time.double(),
+                    backend)

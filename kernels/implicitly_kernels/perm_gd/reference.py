@@ -1,0 +1,59 @@
+"""Gradient descent under a PERM loss in plain torch: the definition, every quantity by its logarithm."""
+
+import torch
+
+LOSSES = ("cross-entropy", "exponential", "pairlog", "polynomial")
+
+
+def log_softplus(v):
+    """log(log(1 + e^v)) for any v: below -30 softplus(v) is e^v (1 - e^v/2), and e^v may underflow."""
+    soft = torch.nn.functional.softplus(torch.clamp(v, min=-30.0), threshold=1e9)
+    return torch.where(v < -30.0, v - 0.5 * torch.exp(v), torch.log(soft))
+
+
+def log_weights(a, loss):
+    """log of -dpsi/du at u = -a (B, N, K), a = -inf at the sample's own class; log psi (B, N)."""
+    if loss == "exponential":
+        return a, torch.logsumexp(a, 2)
+    if loss == "cross-entropy":
+        total = torch.logsumexp(a, 2)
+        return a - torch.nn.functional.softplus(total, threshold=1e9)[..., None], log_softplus(total)
+    if loss == "pairlog":
+        return (a - torch.nn.functional.softplus(a, threshold=1e9),
+                torch.logsumexp(log_softplus(a), 2))
+    reach = torch.log1p(torch.clamp(-a, min=0.0))
+    return -2.0 * reach, torch.logsumexp(
+        torch.where(a > 0, torch.log1p(torch.clamp(a, min=0.0)), -reach), 2)
+
+
+def log_curvature(a, log_r, twice, loss):
+    """log C (B,), a bound of the risk's curvature; twice = log(2 max_i |x_i|^2)."""
+    if loss != "polynomial":
+        return twice + log_r
+    cubes = -3.0 * torch.log1p(torch.clamp(-a, min=0.0)).flatten(1)
+    return twice + torch.log(torch.tensor(2.0, dtype=a.dtype)) + torch.logsumexp(cubes, 1)
+
+
+def descend(w, x, y, steps, loss, rate, normalized, log_time):
+    """w after `steps` steps (B, K, d), log time (B,) and log risk (B,), the last two float64.
+
+    w (B, K, d), x (B, N, d), y (B, N); rate (B,) float64 is the step, or the share of 1/C.
+    """
+    own = torch.nn.functional.one_hot(y, w.shape[1]).bool()
+    log_rate = torch.log(rate).to(w.dtype)
+    twice = torch.log(2.0 * (x * x).sum(2).amax(1))
+    for step in range(steps + 1):
+        scores = x @ w.mT  # [B, N, K]
+        a = (scores - scores.gather(2, y[..., None])).masked_fill(own, -torch.inf)
+        log_c, log_psi = log_weights(a, loss)
+        log_r = torch.logsumexp(log_psi, 1)
+        if step == steps:
+            break
+        log_step = log_rate - log_curvature(a, log_r, twice, loss) if normalized else log_rate
+        # The largest weight leaves the exponent before anything is exponentiated.
+        top = log_c.flatten(1).amax(1)
+        c = torch.exp(log_c - top[:, None, None])
+        pull = torch.where(own, c.sum(2, keepdim=True), -c)  # -gradient in the scores, scaled
+        w = w + torch.exp(top + log_step)[:, None, None] * (pull.mT @ x)
+        log_time = torch.logaddexp(log_time, log_step.double())
+    return w, log_time, log_r.double()
