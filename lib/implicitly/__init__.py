@@ -24,6 +24,7 @@ _MODULES = (
     "noisy_digits",
     "pac_bayes",
     "plotting",
+    "stable_minima",
     "sweep",
     "tempered",
     "threshold_circuits",
