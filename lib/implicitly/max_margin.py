@@ -1,0 +1,213 @@
+"""Hard-margin linear classifiers of several classes, with certificates, and distances from them.
+
+The constraint a = (i, k) of sample i and wrong class k has the matrix z_a = (e_y - e_k) x_i', and <z_a, W> is the
+relative margin u_ik. Chapter `implicit-bias-multiclass`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ._validate import matrix
+from .perm_losses import PermLoss, _loss, labels, relative_margins, wrong_classes
+
+__all__ = [
+    "MaxMargin", "angle", "constraints", "direction_error", "hard_margin_svm", "log_time_flow", "polynomial_limit",
+    "relative_margin",
+]  # fmt: skip
+
+
+def constraints(X: Tensor, y: Tensor, K: int | None = None) -> Tensor:
+    """The matrices z_a as rows: ``X (N, d), y (N,) -> (N (K-1), K d)``, a in the order (sample, wrong class)."""
+    N, d = matrix("X", X).shape
+    K = labels("y", y, N, K)
+    i = torch.arange(N)
+    Z = torch.zeros(N, K - 1, K, d, dtype=X.dtype)
+    Z[i, :, y] = X[:, None]
+    Z[i[:, None], torch.arange(K - 1), wrong_classes(y, K)] = -X[:, None]
+    return Z.reshape(N * (K - 1), K * d)
+
+
+@dataclass(frozen=True, eq=False)
+class MaxMargin:
+    """The solution of min |W|**2 / 2 subject to all relative margins at least 1, and what certifies it.
+
+    Args:
+        W: ``(K, d)``, the solution.
+        alpha: ``(N, K-1)``, its dual variables, one for each constraint.
+        slack: ``(N, K-1)``, relative margin minus 1.
+        support: ``(N, K-1)`` bool, the constraints without slack.
+        independent: whether the z_a of the support constraints are linearly independent.
+        flaw: the worst violation of the conditions that make (W, alpha) optimal: dual feasibility, primal
+            feasibility, stationarity, complementary slackness, equality of the two values; relative to |W|**2.
+    """
+
+    W: Tensor
+    alpha: Tensor
+    slack: Tensor
+    support: Tensor
+    independent: bool
+    flaw: float
+
+    @property
+    def norm(self) -> float:
+        """|W|; the largest margin of a unit matrix is its inverse."""
+        return float(self.W.norm())
+
+    @property
+    def generic(self) -> bool:
+        """Whether all support constraints have positive duals and linearly independent z_a."""
+        return self.independent and bool((self.alpha[self.support] > 1e-7).all())
+
+
+def hard_margin_svm(X: Tensor, y: Tensor, K: int | None = None) -> MaxMargin:
+    """The classifier of least norm with all relative margins at least 1 (no bias).
+
+    Clarabel's interior-point method through cvxpy finds which constraints are tight; on those the optimality
+    conditions are a linear system, whose solution is taken if its certificate is the better one.
+
+    Args:
+        X: ``(N, d)`` float64. y: ``(N,)`` int64. K: number of classes; the largest label plus one if left out.
+
+    Raises:
+        ValueError: the data are not separable.
+
+    >>> X, y = torch.eye(3, dtype=torch.float64), torch.arange(3)
+    >>> svm = hard_margin_svm(X, y)
+    >>> round(svm.norm**2, 6), round(float(svm.alpha.sum()), 6)
+    (2.0, 2.0)
+    """
+    import cvxpy as cp
+
+    N, d = matrix("X", X).shape
+    K = labels("y", y, N, K)
+    scale = float(X.norm(dim=1).max())
+    if scale == 0:
+        raise ValueError("X, y must be separable, but every point is 0")
+    Z = (constraints(X, y, K) / scale).numpy()
+    w = cp.Variable(K * d)
+    tight = Z @ w >= 1
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(w) / 2), [tight])
+    problem.solve(solver=cp.CLARABEL)
+    if problem.status in ("infeasible", "infeasible_inaccurate"):
+        raise ValueError(
+            f"X, y must be separable: no W gives all {N} points of {K} classes a positive relative margin"
+        )
+    if problem.status != "optimal":
+        raise RuntimeError(f"the convex solver stopped with status {problem.status!r}")
+    best = min(
+        (_certified(Z, w_, a_) for w_, a_ in [(w.value, tight.dual_value), *_polished(Z, tight.dual_value)]),
+        key=lambda found: found[-1],
+    )
+    w_, a_, slack, flaw = best
+    support = slack < 1e-6
+    rank = np.linalg.matrix_rank(Z[support]) if support.any() else 0
+    as_tensor = lambda v, *shape: torch.as_tensor(v).reshape(shape)  # noqa: E731
+    return MaxMargin(
+        W=as_tensor(w_, K, d) / scale,
+        alpha=as_tensor(a_, N, K - 1) / scale**2,
+        slack=as_tensor(slack, N, K - 1),
+        support=as_tensor(support, N, K - 1),
+        flaw=flaw,
+        independent=rank == int(support.sum()),
+    )
+
+
+def _polished(Z, alpha):
+    """(w, alpha) with the constraints of visible duals exactly tight, for a few guesses of what is visible."""
+    for share in (1e-4, 1e-5, 1e-6, 1e-7):
+        chosen = alpha > share * alpha.max()
+        gram = Z[chosen] @ Z[chosen].T
+        a = np.zeros(len(Z))
+        try:
+            a[chosen] = np.linalg.solve(gram, np.ones(len(gram)))
+        except np.linalg.LinAlgError:
+            continue
+        yield Z.T @ a, a
+
+
+def _certified(Z, w, alpha):
+    """(w, alpha, slack, flaw): the flaw is 0 exactly if w is the minimizer and alpha its duals."""
+    slack, value = Z @ w - 1, w @ w
+    flaws = [
+        max(0.0, -alpha.min()), max(0.0, -slack.min()), np.abs(w - Z.T @ alpha).max(),
+        np.abs(alpha * slack).max(), abs(value - (2 * alpha.sum() - (Z.T @ alpha) @ (Z.T @ alpha))),
+    ]  # fmt: skip
+    return w, alpha, slack, float(max(flaws) / max(value, 1.0))
+
+
+def polynomial_limit(X: Tensor, y: Tensor, K: int | None = None) -> Tensor:
+    """V = argmin sum_a 1 / <z_a, V> + |V|**2 / 2: where the polynomial tail leads (implicit-bias-multiclass/C6).
+
+    A convex program for Clarabel, and Newton's method from its answer.
+
+    Returns:
+        ``(K, d)``.
+    """
+    import cvxpy as cp
+
+    N, d = matrix("X", X).shape
+    K = labels("y", y, N, K)
+    Z = constraints(X, y, K).numpy()
+    v = cp.Variable(K * d)
+    problem = cp.Problem(cp.Minimize(cp.sum(cp.inv_pos(Z @ v)) + cp.sum_squares(v) / 2))
+    problem.solve(solver=cp.CLARABEL)
+    if v.value is None:
+        raise ValueError("X, y must be separable: the program for V has no solution")
+    V = v.value
+    for _ in range(3):
+        m = Z @ V
+        gradient = V - Z.T @ m**-2
+        V = V - np.linalg.solve(np.eye(K * d) + 2 * (Z.T * m**-3) @ Z, gradient)
+    return torch.as_tensor(V).reshape(K, d)
+
+
+def direction_error(W: Tensor, target: Tensor) -> Tensor:
+    """Distance of the two matrices after each is divided by its norm: ``(..., K, d) -> (...)``."""
+    unit = lambda M: M / M.norm(dim=(-2, -1), keepdim=True)  # noqa: E731
+    return (unit(W) - unit(target)).norm(dim=(-2, -1))
+
+
+def angle(W: Tensor, target: Tensor) -> Tensor:
+    """Angle between two matrices in degrees: ``(..., K, d) -> (...)``."""
+    return 2 * torch.rad2deg(torch.asin(direction_error(W, target) / 2))
+
+
+def relative_margin(W: Tensor, X: Tensor, y: Tensor, svm: MaxMargin) -> Tensor:
+    """The least relative margin of W over its norm, as a share of the largest possible: ``(..., K, d) -> (...)``."""
+    u = relative_margins(X @ W.mT, y)
+    return u.amin((-2, -1)) / W.norm(dim=(-2, -1)) * svm.norm
+
+
+def log_time_flow(Z: Tensor, loss: str | PermLoss, log_times, *, classes: int) -> Tensor:
+    """Gradient flow from W = 0, by SciPy's Radau in the variable ln(time): an implicit method of order 5.
+
+    Args:
+        Z: ``(N (K-1), K d)``, the constraints in the order of `constraints`.
+        loss: a `PermLoss` or the name of one.
+        log_times: increasing values of ln(time) at which to return W, the first above -12.
+        classes: K.
+
+    Returns:
+        ``(T, K d)``.
+    """
+    from scipy.integrate import solve_ivp
+
+    matrix("Z", Z)
+    template, first = _loss(loss), -12.0
+
+    def pull(s, w):
+        u = (Z @ torch.as_tensor(w)).reshape(-1, classes - 1)
+        return (Z.T @ (template.log_weights(u) + s).exp().reshape(-1)).numpy()
+
+    w0 = pull(first, np.zeros(Z.shape[1]))  # one Euler step of length exp(-12)
+    found = solve_ivp(
+        pull, (first, float(log_times[-1])), w0, method="Radau", t_eval=[float(s) for s in log_times],
+        rtol=1e-8, atol=1e-10,
+    )  # fmt: skip
+    if not found.success:
+        raise RuntimeError(f"the solver stopped: {found.message}")
+    return torch.as_tensor(found.y.T.copy())
+

@@ -1,0 +1,327 @@
+"""Losses of a linear classifier that look at relative margins only, and treat all wrong classes alike.
+
+A sample with label y and scores s has the relative margins u_k = s_y - s_k, one for each wrong class k. A PERM loss is
+a symmetric function of them, its template psi(u). Everything is kept in logarithms, so that a loss of 1e-400 is as good
+a number as any other. Source: Wang and Scott's losses as used by Ravi et al. 2024; chapter `implicit-bias-multiclass`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid, softplus
+
+from ._validate import matrix, number, whole
+
+__all__ = [
+    "LOSSES", "PermLoss", "Path", "descend", "digit_classes", "labels", "log_risk", "log_weights", "relative_margins",
+    "sketch_classes", "tail_use", "teacher_classes", "wrong_classes",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PermLoss:
+    """A loss given by its template, psi, a symmetric function of the K - 1 relative margins.
+
+    Args:
+        name: of the loss.
+        log_psi: ``u (..., K-1) -> (...)``, the logarithm of psi(u).
+        log_weights: ``u (..., K-1) -> (..., K-1)``, the logarithm of minus the partial derivatives of psi.
+        log_curvature: ``u (..., K-1) -> (...)``, logarithm of a bound on v'H v for ``max |v_k| <= 1``, where H is the
+            Hessian of psi at u. Left out, psi itself is the bound (implicit-bias-multiclass/C1).
+        smoothness: ``K -> beta``, the largest eigenvalue the Hessian can have as a function of the scores; None if
+            there is no bound.
+
+    >>> u = torch.tensor([2.0, 3.0])
+    >>> bool(LOSSES["exponential"].psi(u).isclose((-u).exp().sum()))
+    True
+    """
+
+    name: str
+    log_psi: Callable[[Tensor], Tensor]
+    log_weights: Callable[[Tensor], Tensor]
+    log_curvature: Callable[[Tensor], Tensor] | None = None
+    smoothness: Callable[[int], float] | None = None
+
+    def psi(self, u: Tensor) -> Tensor:
+        """The loss of each sample: relative margins ``u (..., K-1)`` to ``(...)``."""
+        return self.log_psi(u).exp()
+
+
+def _log_log1p_exp(v: Tensor) -> Tensor:
+    """ln ln(1 + e**v), to full precision where e**v underflows."""
+    small = v < -20  # there ln(1 + q) = q - q**2 / 2 to the last digit
+    return torch.where(small, v - 0.5 * v.clamp(max=-20).exp(), softplus(v.clamp(min=-20)).log())
+
+
+def _total(u: Tensor) -> Tensor:
+    """ln of the sum of exp(-u_k)."""
+    return torch.logsumexp(-u, -1)
+
+
+def _polynomial(u: Tensor) -> Tensor:
+    return torch.logsumexp(torch.where(u < 0, (1 - u.clamp(max=0)).log(), -torch.log1p(u.clamp(min=0))), -1)
+
+
+#: the three losses of the paper, and one whose tail is a power: psi = sum of 1 / (1 + u_k), straight for u_k < 0
+LOSSES = {
+    loss.name: loss
+    for loss in (
+        PermLoss(
+            "cross-entropy",
+            lambda u: _log_log1p_exp(_total(u)),
+            lambda u: -u - softplus(_total(u))[..., None],
+            smoothness=lambda K: 0.5,
+        ),
+        PermLoss("exponential", _total, lambda u: -u),
+        PermLoss(
+            "pairlog",
+            lambda u: torch.logsumexp(_log_log1p_exp(-u), -1),
+            lambda u: logsigmoid(-u),
+            smoothness=lambda K: K / 4,
+        ),
+        PermLoss(
+            "polynomial",
+            _polynomial,
+            lambda u: -2 * torch.log1p(u.clamp(min=0)),
+            log_curvature=lambda u: math.log(2) + torch.logsumexp(-3 * torch.log1p(u.clamp(min=0)), -1),
+            smoothness=lambda K: 2 * K,
+        ),
+    )
+}
+
+
+def _loss(loss) -> PermLoss:
+    if isinstance(loss, PermLoss):
+        return loss
+    if loss not in LOSSES:
+        raise ValueError(f"loss must be a PermLoss or one of {', '.join(LOSSES)}, found {loss!r}")
+    return LOSSES[loss]
+
+
+def labels(name: str, y, N: int, K: int | None = None) -> int:
+    """The number of classes, after checking that `y` holds N labels from 0 to K - 1, and K >= 2."""
+    if not isinstance(y, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, found {type(y).__name__}")
+    if y.dtype != torch.int64:
+        raise TypeError(f"{name} must be int64, found {y.dtype}")
+    if y.shape != (N,):
+        raise ValueError(f"{name} must have shape ({N},), found {tuple(y.shape)}")
+    low, high = (int(y.min()), int(y.max())) if N else (0, 0)
+    K = max(high + 1, 2) if K is None else whole("K", K, at_least=2)
+    if low < 0 or high >= K:
+        raise ValueError(f"{name} must hold labels 0 to {K - 1}, found {low} to {high}")
+    return K
+
+
+def wrong_classes(y: Tensor, K: int) -> Tensor:
+    """The K - 1 classes other than the label, in order: ``y (...) -> (..., K-1)``."""
+    k = torch.arange(K - 1, device=y.device)
+    return k + (k >= y[..., None])
+
+
+def relative_margins(scores: Tensor, y: Tensor) -> Tensor:
+    """u_ik = s_i,y - s_i,k for the wrong classes k of sample i, in the order of `wrong_classes`.
+
+    Args:
+        scores: ``(..., N, K)``, floating.
+        y: ``(N,)`` or ``(..., N)``, int64 labels.
+
+    Returns:
+        ``(..., N, K-1)``.
+    """
+    y = y.expand(scores.shape[:-1])
+    return scores.gather(-1, y[..., None]) - scores.gather(-1, wrong_classes(y, scores.shape[-1]))
+
+
+def log_risk(W: Tensor, X: Tensor, y: Tensor, loss) -> Tensor:
+    """ln of the risk, the sum of psi over the samples. ``W (..., K, d), X (..., N, d), y (..., N) -> (...)``."""
+    return torch.logsumexp(_loss(loss).log_psi(relative_margins(X @ W.mT, y)), -1)
+
+
+def log_weights(W: Tensor, X: Tensor, y: Tensor, loss) -> Tensor:
+    """ln of c_ik = -d psi / d u_k at sample i: what each constraint weighs in the gradient. ``(..., N, K-1)``."""
+    return _loss(loss).log_weights(relative_margins(X @ W.mT, y))
+
+
+def tail_use(loss, u: Tensor) -> Tensor:
+    """How much of the room between the two sides of the exponential tail is used, at most 1 if it holds.
+
+    With q = exp(-u_k), s = sum_j exp(-u_j) and c_k = -d psi / d u_k, the property is (1 - s) q <= c_k <= q
+    (implicit-bias-multiclass/C1), so that t = (1 - c_k / q) / s lies in [0, 1]. The distance of t from the middle of
+    this interval, in half lengths, is returned, the largest over k.
+
+    Args:
+        loss: a `PermLoss` or the name of one.
+        u: ``(n, K-1)`` relative margins, any sign.
+
+    Returns:
+        ``(n,)``.
+    """
+    matrix("u", u)
+    log_ratio = _loss(loss).log_weights(u) + u  # ln(c_k / q)
+    missing = -torch.expm1(log_ratio) * (-_total(u))[:, None].exp()
+    return (2 * missing - 1).abs().amax(-1)
+
+
+# -- gradient descent -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """Gradient descent on B problems, recorded at T step counts.
+
+    Args:
+        steps: the T step counts.
+        W: ``(T, B, K, d)``.
+        log_time: ``(T, B)``, ln of the sum of the step sizes so far; -inf before the first step.
+        log_risk: ``(T, B)``.
+    """
+
+    steps: tuple[int, ...]
+    W: Tensor
+    log_time: Tensor
+    log_risk: Tensor
+
+
+def _generic(W, X, y, steps, loss, step_size, normalized, log_time):
+    """Steps of gradient descent in torch, for any template: the readable and slow twin of the kernel `perm_gd`."""
+    B, K = W.shape[0], W.shape[1]
+    wrong = wrong_classes(y, K)
+    log_bound = (2 * X.square().sum(-1).amax(-1)).log()  # ln of 2 max |x_i|**2, (B,)
+    curvature = loss.log_curvature or loss.log_psi
+    for _ in range(steps):
+        u = relative_margins(X @ W.mT, y)
+        if normalized is None:
+            log_step = step_size.log()
+        else:
+            log_step = normalized.log() - log_bound - torch.logsumexp(curvature(u), -1)
+        c = (loss.log_weights(u) + log_step[:, None, None]).exp()
+        pull = torch.zeros(*y.shape, K, dtype=W.dtype).scatter(-1, wrong, -c)
+        pull = pull.scatter(-1, y[..., None], c.sum(-1, keepdim=True))
+        W = W + pull.mT @ X
+        log_time = torch.logaddexp(log_time, log_step)
+    return W, log_time, log_risk(W, X, y, loss)
+
+
+def _batch(name, value, B):
+    value = torch.as_tensor(value, dtype=torch.float64).expand(B).contiguous()
+    if not (torch.isfinite(value).all() and (value > 0).all()):
+        raise ValueError(f"{name} must be finite and above 0, found {value.min():.6g}")
+    return value
+
+
+def descend(
+    X: Tensor,
+    y: Tensor,
+    loss,
+    *,
+    at,
+    classes: int | None = None,
+    step_size=None,
+    normalized=None,
+    start: Tensor | None = None,
+) -> Path:
+    """Gradient descent on the risk of a linear classifier, from W = 0 or `start`, for B data sets at once.
+
+    With `step_size` every step is that long. With `normalized` = f a step is f / (b R(W)) long, with R the risk and
+    b = 2 max |x_i|**2; where a template has a curvature bound of its own, that takes the place of R. For f <= 1 the
+    risk cannot rise (implicit-bias-multiclass/C8). Time is the sum of the step lengths.
+
+    Args:
+        X: ``(N, d)`` or ``(B, N, d)``, float64.
+        y: ``(N,)`` or ``(B, N)``, int64.
+        loss: a name in `LOSSES` (compiled) or a `PermLoss` of your own (torch; slower).
+        at: increasing step counts to record at, 0 allowed.
+        classes: number K of classes; the largest label plus one if left out.
+        step_size, normalized: exactly one, a number or ``(B,)``.
+        start: ``(K, d)`` or ``(B, K, d)``.
+
+    Returns:
+        A `Path`.
+    """
+    if (step_size is None) == (normalized is None):
+        raise ValueError("give exactly one of step_size and normalized")
+    if not isinstance(X, Tensor) or X.dtype != torch.float64 or X.ndim not in (2, 3):
+        found = f"{X.dtype}, shape {tuple(X.shape)}" if isinstance(X, Tensor) else type(X).__name__
+        raise TypeError(f"X must be a float64 tensor (N, d) or (B, N, d), found {found}")
+    X, y = (X, y) if X.ndim == 3 else (X[None], y[None])
+    B, N, d = X.shape
+    matrix("X", X.reshape(B * N, d))
+    if y.shape != (B, N):
+        raise ValueError(f"y must have shape {(B, N)}, found {tuple(y.shape)}")
+    K = labels("y", y.reshape(-1), B * N, classes)
+    at = [whole("at", int(t), at_least=0) for t in at]
+    if not at or any(b <= a for a, b in zip(at, at[1:], strict=False)):
+        raise ValueError(f"at must be increasing step counts, found {at[:5]}")
+    W = torch.zeros(B, K, d, dtype=X.dtype) if start is None else start.expand(B, K, d).clone()
+    rule = {
+        "step_size": None if step_size is None else _batch("step_size", step_size, B),
+        "normalized": None if normalized is None else _batch("normalized", normalized, B),
+    }
+    name = loss if isinstance(loss, str) else None
+    template = _loss(loss)
+    log_time, rows, done = torch.full((B,), -math.inf, dtype=X.dtype), [], 0
+    for t in at:
+        if name is None:
+            W, log_time, risk = _generic(W, X, y, t - done, template, rule["step_size"], rule["normalized"], log_time)
+        else:
+            W, log_time, risk = _compiled(W, X, y, t - done, name, rule, log_time)
+        rows.append((W, log_time, risk))
+        done = t
+    return Path(tuple(at), *(torch.stack(column) for column in zip(*rows, strict=True)))
+
+
+def _compiled(W, X, y, steps, name, rule, log_time):
+    from implicitly_kernels import perm_gd
+
+    return perm_gd(W, X, y, steps, loss=name, log_time=log_time, **rule)
+
+
+# -- data -------------------------------------------------------------------------------------------------------------
+
+
+def teacher_classes(N: int, d: int, K: int, *, seed: int, gap: float = 0.3) -> tuple[Tensor, Tensor]:
+    """Gaussian points labelled by a random linear teacher; points on which it hesitates are left out.
+
+    Args:
+        N, d, K: number of points, dimension, number of classes.
+        seed: of the teacher and the points.
+        gap: a point is kept if the teacher's two largest scores differ by more.
+
+    Returns:
+        ``X (N, d)`` float64, ``y (N,)`` int64. Separable by construction.
+    """
+    whole("N", N, at_least=1), whole("d", d, at_least=1), whole("K", K, at_least=2)
+    number("gap", gap, at_least=0.0)
+    draw = np.random.default_rng(seed).standard_normal
+    teacher, found = draw((K, d)), []
+    while len(found) < N:
+        point = draw(d)
+        scores = np.sort(teacher @ point)
+        if scores[-1] - scores[-2] > gap:
+            found.append(point)
+    X = np.array(found)
+    return torch.tensor(X), torch.tensor((X @ teacher.T).argmax(1))
+
+
+def digit_classes(N: int, *, seed: int) -> tuple[Tensor, Tensor]:
+    """N of scikit-learn's 8 x 8 digits, centred, with a constant pixel for the bias.
+
+    Returns:
+        ``X (N, 65)`` float64 with the longest row of length 1, ``y (N,)`` int64.
+    """
+    from sklearn.datasets import load_digits
+
+    whole("N", N, at_least=1)
+    data = load_digits()
+    if len(data.target) < N:
+        raise ValueError(f"N must be at most {len(data.target)}, found {N}")
+    order = torch.randperm(len(data.target), generator=torch.Generator().manual_seed(seed))[:N]
+    pixels = torch.tensor(data.data, dtype=torch.float64)[order] / 16
+    constant = torch.full((N, 1), 0.5, dtype=torch.float64)
+    X = torch.cat([pixels - pixels.mean(0), constant], 1)
+    return X / X.norm(dim=1).max(), torch.tensor(data.target, dtype=torch.int64)[order]
