@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 FILE = Path(__file__).resolve().parents[1] / "resources.json"
-OPS = ("nvfp4", "relu_flow", "sign_nets", "langevin")
+OPS = ("nvfp4", "perm_gd", "relu_flow", "relu_gd", "sign_nets", "langevin")
 DEFAULT = {"regs": 128, "stack": 0, "spills": 0, "shared": 102400}
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
-OPS = ("nvfp4", "relu_flow", "sign_nets", "langevin")
+OPS = ("nvfp4", "perm_gd", "relu_flow", "relu_gd", "sign_nets", "langevin")
 RATES = {"bytes": "copy", "flops": "flop", "ints": "int"}
 
 
@@ -81,7 +81,8 @@ def bench(op, device, ceilings, facts, budget_s):
             rows.append({
                 "op": op, "case": name, "backend": backend,
                 "peer": peer and {"name": peer, "version": versions_of(peer)},
-                "shape": case, "dtype": "float32", "item": peers.ITEM, "items": items, "note": note,
+                "shape": case, "dtype": case.get("dtype", "float32"), "item": peers.ITEM,
+                "items": items, "note": note,
                 **times, "spread": times["q80_s"] / times["q20_s"], "load": load(),
                 "items_per_s": items / best, "floor_s": floor_s * items / full, "floor_kind": kind,
                 "fraction": floor_s * items / full / best, **cost, **common,

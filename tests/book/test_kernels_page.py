@@ -18,7 +18,7 @@ source_suffix = {".md": "myst-nb"}
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 suppress_warnings = ["config.cache"]
 """
-OPS = ("relu_flow", "sign_nets", "langevin", "nvfp4")
+OPS = ("relu_flow", "relu_gd", "sign_nets", "langevin", "nvfp4")
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_every_op_has_its_section_and_source(page):
     for op in OPS:
         assert f"implicitly_kernels.{op}" in html
     assert html.count("@triton") >= 4 or html.count("triton.jit") >= 4 or html.count("jit") >= 4
-    for name in ("_relu_flow_kernel", "_sign_nets_kernel", "_net_kernel", "_fp4_kernel"):
+    for name in ("_relu_flow_kernel", "_relu_gd_kernel", "_sign_nets_kernel", "_net_kernel", "_fp4_kernel"):
         assert name in html
     text = re.sub(r"<[^>]+>", "", html)
     assert "registers a thread" in text
