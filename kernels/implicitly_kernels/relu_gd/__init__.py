@@ -23,7 +23,7 @@ _DISPATCH = Dispatcher("relu_gd", {
 FLOATS = (torch.float32, torch.float64)
 
 
-def _check(w1, b1, w2, b2, x, y, step_size, steps):
+def _check_shapes(w1, b1, w2, b2, x, y, step_size):
     check.tensor("w1", w1, dtypes=FLOATS, ndim=2)
     nets, k = w1.shape
     if k == 0:
@@ -37,19 +37,21 @@ def _check(w1, b1, w2, b2, x, y, step_size, steps):
         raise ValueError("x: expected at least one sample, got none")
     check.tensor("y", y, **like, shape=tuple(x.shape))
     check.tensor("step_size", step_size, **like, shape=(nets,))
+
+
+def _check_values(w1, b1, w2, b2, x, y, step_size):
     for name, value in (("w1", w1), ("b1", b1), ("w2", w2), ("b2", b2), ("x", x), ("y", y),
                         ("step_size", step_size)):
         check.finite(name, value)
     if not (step_size > 0).all():
         raise ValueError(f"step_size: expected numbers > 0, got {step_size.min().item()}")
-    check.integer("steps", steps, at_least=0, at_most=2**31 - 1)
 
 
 @torch.library.custom_op("implicitly::relu_gd", mutates_args=())
 def _descend(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, x: Tensor, y: Tensor,
              step_size: Tensor, steps: int, backend: str
              ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    _check(w1, b1, w2, b2, x, y, step_size, steps)
+    _check_values(w1, b1, w2, b2, x, y, step_size)
     given = (w1, b1, w2, b2)
     out = _DISPATCH(backend, w1)(*given, x, y, step_size, steps)
     # An operator may not return its input, which zero steps of the reference would.
@@ -90,6 +92,6 @@ def relu_gd(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, x: Tensor, y: Tensor
     ValueError for bad arguments, RuntimeError for a named backend that cannot run.
     Cost: about 8 B k n operations a step. Source: arXiv 2406.06838, chapter stable-minima.
     """
-    check.tensor("w1", w1, dtypes=FLOATS, ndim=2)
+    _check_shapes(w1, b1, w2, b2, x, y, step_size)
     check.integer("steps", steps, at_least=0, at_most=2**31 - 1)
     return _descend(w1, b1, w2, b2, x, y, step_size, steps, backend)
