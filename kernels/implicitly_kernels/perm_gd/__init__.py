@@ -19,6 +19,7 @@ _HERE = "implicitly_kernels.perm_gd"
 _DISPATCH = Dispatcher("perm_gd", {
     "reference": f"{_HERE}.reference:descend",
     "numba": f"{_HERE}._numba:descend",
+    "triton": f"{_HERE}._triton:descend",
 })
 FLOATS = (torch.float32, torch.float64)
 
@@ -30,7 +31,7 @@ def _check(w, x, y, rate, normalized, log_time):
     check.finite(name, rate)
     if not (rate > 0).all():
         raise ValueError(f"{name}: expected numbers > 0, got {rate.min().item()}")
-    if y.numel() and not (0 <= y.min() and y.max() < w.shape[1]):
+    if y.numel() and not (y.min() >= 0 and y.max() < w.shape[1]):
         raise ValueError(f"y: expected classes 0 to {w.shape[1] - 1}, got {y.min().item()} to "
                          f"{y.max().item()}")
     if not (log_time < torch.inf).all():  # catches NaN
@@ -64,7 +65,7 @@ def _no_gradient(ctx, *grads):
 _descend.register_autograd(_no_gradient)
 
 
-def perm_gd(W: Tensor, X: Tensor, y: Tensor, steps: int, *, loss: str = "cross-entropy",  # noqa: N803
+def perm_gd(W: Tensor, X: Tensor, y: Tensor, steps: int, *, loss: str = "cross-entropy",
             step_size: Tensor | None = None, normalized: Tensor | None = None,
             log_time: Tensor | None = None,
             backend: str = "auto") -> tuple[Tensor, Tensor, Tensor]:
@@ -78,14 +79,17 @@ def perm_gd(W: Tensor, X: Tensor, y: Tensor, steps: int, *, loss: str = "cross-e
     Exactly one of step_size (B,), the step; or normalized (B,), the share f of the step f/C(W),
        C = 2 max|x|^2 R(W), for the polynomial loss 2 max|x|^2 sum 2/(1+max(u,0))^3. Read as float64.
     log_time: (B,) log of the virtual time spent before, -inf by default.
-    backend: "auto", "reference", "numba" (computes in float64).
+    backend: "auto", "reference", "numba" (computes in float64), "triton" (computes in
+       W's dtype; N max(d, 4K) at most 4096, each padded to a power of two).
 
     Returns W (B, K, d), log_time (B,) float64 with the steps taken added, and log_risk (B,) float64
-    at the returned W. Weights and risk are handled by their logarithms: neither loses digits at a
-    log time of thousands. With a fixed step too large for the loss (the exponential one has no
-    safe step far from 0) W runs off to inf or NaN, which is returned, not raised.
+    at the returned W. Weights, risk and time are handled by their logarithms: in float64 a run keeps
+    its digits at a log time of thousands (under the polynomial loss W itself grows like the cube root
+    of time and leaves float64 near a log time of 2100). Where W overflows, by that or by a fixed step
+    too large for the loss (the exponential one has no safe step far from 0), inf or NaN is returned,
+    not raised.
     Not differentiable. Raises TypeError/ValueError for bad arguments, RuntimeError for a named backend
-    that cannot run. Cost: about 4 K d + 25 K operations a sample and step.
+    that cannot run. Cost: about 4 K d + 50 K operations a sample and step.
     Source: arXiv 2411.01350, chapter implicit-bias-multiclass, claims C1 to C7.
     """
     check.tensor("W", W, dtypes=FLOATS, ndim=3)

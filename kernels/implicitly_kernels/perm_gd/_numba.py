@@ -171,11 +171,11 @@ def _polynomial(a, nearest, c, cubes, losses):
     """Weights times nearest^2, their powers 3/2, losses; nearest = the least 1 + max(u, 0)."""
     for l in range(a.size):
         v = a[l]
-        reach = 1.0 - v if v < 0.0 else 1.0
+        reach = 1.0 if v >= 0.0 else 1.0 - v  # NaN stays NaN
         r = nearest / reach
         c[l] = r * r
         cubes[l] = r * r * r
-        losses[l] = 1.0 / reach if v < 0.0 else 1.0 + v
+        losses[l] = 1.0 + v if v >= 0.0 else 1.0 / reach
 
 
 @jit

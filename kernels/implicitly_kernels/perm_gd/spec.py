@@ -1,0 +1,63 @@
+"""What a descent costs, the shapes benchmarked, the launches compiled."""
+
+from implicitly_kernels._compile import KernelSpec, Pointer
+from implicitly_kernels.perm_gd._tile import tile
+
+SUMMARY = (
+    "Gradient descent on many small linear multiclass problems at once, under cross-entropy or another "
+    "loss of relative margins, at a fixed or a normalized step: all steps of all problems in one call, "
+    "right at log times of thousands."
+)
+COUNT = (
+    "A step costs 4Kd operations a sample (scores and gradient), K - 1 exponentials, one log1p (cross-"
+    "entropy) and about 10 operations a class; an exponential is counted as the 36 operations and a "
+    "log1p as the 44 that float64 takes without a library. Float64 operations are counted twice, because "
+    "the ceiling is one of float32 and a vector holds half as many. A problem stays in cache or registers "
+    "for the whole run, so no bytes bind; but its steps follow each other, so a small problem also waits."
+)
+CHAPTERS = ("implicit-bias-multiclass",)
+BINDS = "flop"
+TARGET_CPU = {"256 problems, N = 30, d = 5, K = 3, 1000 steps": 4,
+              "256 problems, N = 100, d = 10, K = 3, 1000 steps": 4}
+TARGET_GPU = "at most 20 times the floor for 65,536 problems; 256 problems underfill a large GPU."
+
+CASES = {
+    "256 problems, N = 30, d = 5, K = 3, 1000 steps":
+        {"problems": 256, "samples": 30, "d": 5, "classes": 3, "steps": 1000, "dtype": "float64"},
+    "256 problems, N = 100, d = 10, K = 3, 1000 steps":
+        {"problems": 256, "samples": 100, "d": 10, "classes": 3, "steps": 1000, "dtype": "float64"},
+}
+GPU_CASES = {
+    **CASES,
+    "65536 problems, N = 30, d = 5, K = 3, 1000 steps":
+        {"problems": 65536, "samples": 30, "d": 5, "classes": 3, "steps": 1000, "dtype": "float64"},
+}
+
+
+def cost(case: dict) -> dict:
+    """bytes and float32-equivalent operations of one run under cross-entropy with normalized steps."""
+    b, n, d, k, t = (case[v] for v in ("problems", "samples", "d", "classes", "steps"))
+    step = n * (4 * k * d + 36 * (k - 1) + 44 + 10 * k) + 2 * k * d
+    return {"bytes": 8 * b * (n * (d + 1) + 2 * k * d), "flops": 2 * b * t * step}
+
+
+def _kernel(name, dtype, samples, classes, d, loss, normalized, terms):
+    n, k, f, warps = tile(samples, classes, d)
+    v, t = Pointer(dtype), Pointer("fp64")
+    return KernelSpec(
+        name, "implicitly_kernels.perm_gd._triton:_perm_gd_kernel",
+        (v, v, Pointer("i64"), t, t, v, t, t, samples, classes, d, 1000),
+        {"LOSS": loss, "NORMALIZED": normalized, "TERMS": terms, "N": n, "K": k, "D": f}, warps=warps,
+    )
+
+
+KERNELS = [
+    _kernel("perm_gd_cross_entropy", "fp64", 30, 3, 5, 0, True, 11),
+    _kernel("perm_gd_exponential", "fp64", 30, 3, 5, 1, True, 11),
+    _kernel("perm_gd_pairlog", "fp64", 30, 3, 5, 2, True, 11),
+    _kernel("perm_gd_polynomial", "fp64", 30, 3, 5, 3, True, 11),
+    _kernel("perm_gd_pairlog_fixed_step", "fp64", 30, 3, 5, 2, False, 11),
+    _kernel("perm_gd_cross_entropy_100_10", "fp64", 100, 3, 10, 0, True, 11),
+    _kernel("perm_gd_cross_entropy_float32", "fp32", 30, 3, 5, 0, True, 5),
+    _kernel("perm_gd_pairlog_largest", "fp64", 128, 8, 32, 2, True, 11),
+]
