@@ -20,6 +20,7 @@ _MODULES = (
     "figures",
     "flows",
     "langevin",
+    "line_fits",
     "markov",
     "noisy_digits",
     "pac_bayes",

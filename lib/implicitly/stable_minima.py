@@ -21,7 +21,6 @@ __all__ = [
     "LineNet",
     "certificate",
     "count_knots",
-    "expected_interpolation_tv",
     "flatness_use",
     "flattest_pairs",
     "g_weight",
@@ -29,20 +28,14 @@ __all__ = [
     "gradient_descent",
     "hessian_parts",
     "initial_nets",
-    "interpolation_constant",
-    "interpolation_tv",
-    "kernel_fit",
     "noisy_labels",
     "path_tv",
     "residual_use",
     "residuals",
     "sharpness",
-    "spline_net",
-    "spline_tv",
-    "tangent_kernel",
     "tv",
     "uniform_weight",
-    "weight_minima",
+    "with_end_spike",
 ]  # fmt: skip
 
 F64 = torch.float64
@@ -330,106 +323,19 @@ def flattest_pairs(t, size) -> tuple[LineNet, Tensor]:
     return LineNet(*(r[None] for r in rows), torch.zeros(1, dtype=F64)), torch.tensor([-1.0, 1.0], dtype=F64)
 
 
-# --- interpolation --------------------------------------------------------------------------------------------------
+def with_end_spike(net: LineNet, x, points: int, height: float) -> LineNet:
+    """`net` and one more neuron, zero up to x_{n - points} and rising to `height` at x_n; C8.
 
-
-def _slopes(x: Tensor, y: Tensor) -> Tensor:
-    return y.diff(dim=-1) / x.diff()
-
-
-def spline_net(x, y) -> LineNet:
-    """The linear spline through the points as balanced networks, (B, n - 1) wide: |w1| = |w2| for every neuron.
-
-    One neuron with its knot at x_1 - 1 for the first slope, one with its knot at each inner point. The knots lie on
-    the data, where the loss is not twice differentiable: move them a little before taking a Hessian.
+    Its knot lies half-way between x_{n - points} and the next point, and it is balanced: sqrt(2) |w2| = |w1| (x_n - t).
     """
     x = _points("x", x)
-    y = _labels(y, x)
-    slopes = _slopes(x, y)
-    jumps = torch.cat([slopes[:, :1], slopes.diff(dim=1)], 1)
-    knots = torch.cat([x[:1] - 1, x[1:-1]])
-    w1 = jumps.abs().sqrt()
-    return LineNet(w1, -w1 * knots, jumps.sign() * w1, y[:, 0] - jumps[:, 0])
-
-
-def spline_tv(x, y) -> Tensor:
-    """Weighted total variation of the linear spline through the points, (B,)."""
-    x = _points("x", x)
-    return (_slopes(x, _labels(y, x)).diff(dim=1).abs() * g_weight(x[1:-1], x)).sum(1)
-
-
-def weight_minima(x) -> Tensor:
-    """Infimum of g over [x_{i-1}, x_{i+1}] for every inner point i, (n - 2,).
-
-    Between two points g+ falls and g- rises, both linearly, so the infimum is found among the points and the limits
-    from either side of them.
-    """
-    x = _points("x", x)
-    up = torch.nextafter(x, torch.full_like(x, math.inf))
-    down = torch.nextafter(x, torch.full_like(x, -math.inf))
-    left, at, right = (g_weight(t, x) for t in (down, x, up))
-    middle = torch.minimum(torch.minimum(left, at), right)[1:-1]
-    first = torch.minimum(at, right)[:-2]  # the interval starts at x_{i-1}
-    last = torch.minimum(at, left)[2:]
-    return torch.minimum(torch.minimum(first, middle), last)
-
-
-def interpolation_tv(x, y) -> Tensor:
-    """B_n: a lower bound on the weighted total variation of every function through the points, (B,); C4."""
-    x = _points("x", x)
-    y = _labels(y, x)
-    return (_slopes(x, y).diff(dim=1).abs() * weight_minima(x)).sum(1)
-
-
-def expected_interpolation_tv(x, sigma: float) -> float:
-    """A lower bound on the mean of B_n on an equally spaced design, for any clean values; C4.
-
-    sqrt(12/pi) sigma/h sum_i m_i, with h the spacing and m_i from :func:`weight_minima`.
-    """
-    x = _points("x", x)
-    gaps = x.diff()
-    if not torch.allclose(gaps, gaps[0].expand_as(gaps), rtol=1e-9):
-        raise ValueError("x must be equally spaced, found unequal gaps")
-    return math.sqrt(12 / math.pi) * number("sigma", sigma, at_least=0.0) / float(gaps[0]) * float(
-        weight_minima(x).sum()
-    )
-
-
-def interpolation_constant() -> float:
-    """sqrt(12/pi)/4 times the integral of the limit weight over [-1, 1]: the constant of C4, about 0.0357."""
-    from scipy.integrate import quad
-
-    area = quad(lambda s: (1 - s) ** 3 * math.sqrt(1 + s * s), 0.5, 1)[0] * 4
-    return math.sqrt(12 / math.pi) / 4 * area
-
-
-# --- the kernel of the same network ---------------------------------------------------------------------------------
-
-
-def tangent_kernel(x, z, width: int) -> Tensor:
-    """Mean over :func:`initial_nets` of sum of products of gradients at x (n,) and z (m,), in [-1, 1]: (n, m).
-
-    1 + width A + (1 + x z) B, with A the mean of [w(x-t)]_+ [w(z-t)]_+ and B the chance that a neuron is active at
-    both, for w standard normal and t uniform on [-1, 1].
-    """
-    whole("width", width, at_least=1)
-    x, z = torch.as_tensor(x).to(F64)[:, None], torch.as_tensor(z).to(F64)
-    if max(float(x.abs().max()), float(z.abs().max())) > 1:
-        raise ValueError("x and z must lie in [-1, 1]")
-    low, high = torch.minimum(x, z), torch.maximum(x, z)
-    gap = high - low
-    side = [s.pow(3) / 3 + gap * s.square() / 2 for s in (1 + low, 1 - high)]
-    return 1 + width * (side[0] + side[1]) / 4 + (1 + x * z) * (2 - gap) / 4
-
-
-def kernel_fit(x, y, z, width: int, *, ridge: float = 0.0) -> Tensor:
-    """Kernel regression with :func:`tangent_kernel`, values (B, m) at `z`: interpolation, or ridge regression.
-
-    `ridge` is added to the diagonal of the kernel matrix divided by n; 0 interpolates the labels.
-    """
-    x = _points("x", x)
-    y = _labels(y, x)
-    number("ridge", ridge, at_least=0.0)
-    K = tangent_kernel(x, x, width) / x.numel()
-    weights = torch.linalg.solve(K + ridge * torch.eye(x.numel(), dtype=F64), y.T)
-    return (tangent_kernel(z, x, width) @ weights).T / x.numel()
+    if not 1 <= whole("points", points, at_least=1) < x.numel():
+        raise ValueError(f"points must be below {x.numel()}, found {points}")
+    number("height", height)
+    knot = float(x[-points - 1] + x[-points]) / 2
+    reach = float(x[-1]) - knot
+    w1 = math.sqrt(abs(height) * math.sqrt(2)) / reach
+    new = (w1, -w1 * knot, height / (w1 * reach) if height else 0.0)
+    column = torch.ones(len(net), 1, dtype=F64)
+    old = (net.w1, net.b1, net.w2)
+    return LineNet(*(torch.cat([p, v * column], 1) for p, v in zip(old, new, strict=True)), net.b2)
