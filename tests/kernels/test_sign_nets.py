@@ -177,6 +177,17 @@ def test_weights_have_their_alphabet():
                 assert abs((g == v).sum() - n / 3) < 5 * (n * 2 / 9) ** 0.5
 
 
+def test_no_networks_have_no_weights_and_no_outputs():
+    none = torch.arange(3)[:0]
+    x, _ = sample(5, 6)
+    for extra in ({}, {"bias": 2, "scaled": True}):
+        shapes = [tuple(map(tuple, (t.shape for t in layer)))
+                  for layer in sign_nets_weights(none, (6, 40, 1), **extra)]
+        assert shapes == [((0, 40, 6), (0, 40), (0, 40)), ((0, 1, 40), (0, 1), (0, 1))]
+        out = sign_nets_predict(none, x, (6, 40, 1), **extra)
+        assert out.shape == (0, 5) and out.dtype == torch.bool
+
+
 def test_opcheck(lane):
     backend, device = lane
     x, y = (t.to(device) for t in sample(4, 6))

@@ -36,7 +36,7 @@ def stream(seed, index, step, words):
     """The first `words` words of one stream, int64 (n, words)."""
     draw = torch.arange(-(-words // 4), device=index.device)
     four = torch.stack(_rng.philox(seed, index[:, None], step, draw[None, :]), dim=-1)
-    return four.reshape(index.numel(), -1)[:, :words]
+    return four.flatten(1)[:, :words]
 
 
 def weights(seed, index, layout):
@@ -46,7 +46,7 @@ def weights(seed, index, layout):
         field = layout.field(layer)
         words = stream(seed, index, 2 * layer, -(-d_out * field // 32))
         bit = torch.arange(32, device=index.device)
-        bits = ((words[:, :, None] >> bit) & 1).reshape(index.numel(), -1)
+        bits = ((words[:, :, None] >> bit) & 1).flatten(1)
         bits = bits[:, : d_out * field].reshape(index.numel(), d_out, field)[:, :, :d_in]
         biases = torch.zeros(index.numel(), d_out, dtype=torch.int64, device=index.device)
         scales = torch.ones_like(biases)
