@@ -234,9 +234,8 @@ def _descend(w_all, xt_all, y_all, samples, loss, steps, rate, normalized, time_
                     if k != y[n]:
                         mask[k, n] = 0.0
         twice = 2.0 * largest
-        log_share = math.log(rate[b]) - math.log(twice) if normalized else math.log(rate[b])
         log_time = time_all[b]
-        for step in range(steps + 1):
+        for step in range(steps + 1):  # the last time only for the risk
             _margins(w, xt, own, mask, s, sy, a)
             top = _largest(a.ravel())
             if loss == POLYNOMIAL:
@@ -244,9 +243,8 @@ def _descend(w_all, xt_all, y_all, samples, loss, steps, rate, normalized, time_
                 _polynomial(a.ravel(), nearest, c.ravel(), extra.ravel(), losses.ravel())
                 log_risk = math.log(_sum(losses.ravel()))
                 if normalized:
-                    bend = 2.0 * _sum(extra.ravel())
-                    scale = rate[b] * nearest / (twice * bend)
-                    log_step = log_share + 3.0 * math.log(nearest) - math.log(bend)
+                    scale = rate[b] * nearest / (2.0 * twice * _sum(extra.ravel()))
+                    log_step = math.log(scale) + 2.0 * math.log(nearest)
                 else:
                     scale = rate[b] / nearest / nearest
             else:
@@ -261,11 +259,11 @@ def _descend(w_all, xt_all, y_all, samples, loss, steps, rate, normalized, time_
                     else:
                         _pairlog(a.ravel(), c.ravel(), losses.ravel())
                         risk = _sum(losses.ravel())
-                # The risk is risk * exp(top), and so is the scale of the weights.
+                # The risk is risk * exp(top), and exp(top) is left out of the weights too.
                 log_risk = top + math.log(risk)
                 if normalized:
                     scale = rate[b] / (twice * risk)
-                    log_step = log_share - log_risk
+                    log_step = math.log(scale) - top
                 else:
                     scale = rate[b] * math.exp(top)
             if step == steps:
@@ -276,10 +274,6 @@ def _descend(w_all, xt_all, y_all, samples, loss, steps, rate, normalized, time_
                 high = max(log_time, log_step)
                 log_time = high + math.log1p(math.exp(min(log_time, log_step) - high))
         risk_all[b] = log_risk
-        if not normalized and steps > 0:
-            spent = log_share + math.log(steps)
-            high = max(log_time, spent)
-            log_time = high + math.log1p(math.exp(min(log_time, spent) - high))
         time_all[b] = log_time
 
 
@@ -309,4 +303,7 @@ def descend(w, x, y, steps, loss, rate, normalized, log_time):
     else:
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(part, range(workers)))
-    return torch.from_numpy(out).to(w.dtype), torch.from_numpy(time), torch.from_numpy(risk)
+    spent = torch.from_numpy(time)
+    if not normalized and steps:
+        spent = torch.logaddexp(spent, torch.log(rate * steps))
+    return torch.from_numpy(out).to(w.dtype), spent, torch.from_numpy(risk)

@@ -105,29 +105,27 @@ def _perm_gd_kernel(
     own = k[:, None] == y[None, :]
     live = (k < classes)[:, None] & (n < samples)[None, :] & (k[:, None] != y[None, :])
     rate = tl.load(rate_ptr + b)  # float64, like all that is kept of the time
-    log_rate = tl.log(rate)
     spent = tl.load(time_ptr + b)
     twice = 2.0 * tl.max(tl.sum(x * x, axis=0), axis=0).to(tl.float64)
     for _ in range(steps):
         pull, base, risk, bend = _evaluate(_scores(w, x, k, classes, K, N), own, live, LOSS, TERMS)
-        high, left, bent = base.to(tl.float64), risk.to(tl.float64), bend.to(tl.float64)
-        log_step = log_rate
-        if LOSS == 3:
-            if NORMALIZED:
-                scale = rate * high / (2.0 * twice * bent)
-                log_step = log_rate + 3.0 * tl.log(high) - tl.log(2.0 * twice * bent)
+        high = base.to(tl.float64)
+        if NORMALIZED:
+            if LOSS == 3:
+                scale = rate * high / (2.0 * twice * bend.to(tl.float64))
+                log_step = tl.log(scale) + 2.0 * tl.log(high)
             else:
-                scale = rate / high / high
+                scale = rate / (twice * risk.to(tl.float64))
+                log_step = tl.log(scale) - high
+            # log(e^spent + e^log_step), to 1e-16 of time: a log1p would add digits only below that.
+            above = tl.where(spent > log_step, spent, log_step)
+            below = tl.where(spent > log_step, log_step, spent)
+            spent = above + tl.log(1.0 + tl.exp(below - above))
+        elif LOSS == 3:
+            scale = rate / high / high
         else:
-            if NORMALIZED:
-                scale = rate / (twice * left)
-                log_step = log_rate - high - tl.log(twice * left)
-            else:
-                scale = rate * tl.exp(high)
+            scale = rate * tl.exp(high)
         w = _moved(w, pull, x, k, classes, scale.to(w.dtype))
-        # log(e^spent + e^log_step), to 1e-16 of time: a log1p would add digits only below that.
-        above = tl.where(spent > log_step, spent, log_step)
-        spent = above + tl.log(1.0 + tl.exp(tl.where(spent > log_step, log_step, spent) - above))
     pull, base, risk, bend = _evaluate(_scores(w, x, k, classes, K, N), own, live, LOSS, TERMS)
     log_risk = tl.log(risk.to(tl.float64))
     if LOSS != 3:
@@ -156,4 +154,6 @@ def descend(w, x, y, steps, loss, rate, normalized, log_time):
             TERMS=11 if w.dtype == torch.float64 else 5,
             N=n, K=k, D=f, num_warps=warps, enable_fp_fusion=True,
         )
+    if not normalized and steps:
+        spent = torch.logaddexp(spent, torch.log(rate * steps))
     return out, spent, risk
