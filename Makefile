@@ -8,16 +8,13 @@ TORCH_INDEX ?=
 BIN         := .venv/bin
 PIP         := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 HTML        := _build/html
-# As chapters run (book/_tools/paths.py), so that outputs are the same each time.
-RUN_ENV     := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONHASHSEED=0 SOURCE_DATE_EPOCH=0 \
-               MPLBACKEND=module://matplotlib_inline.backend_inline PYTHONPATH=$(CURDIR)/book/_tools/no_network
 
 .DEFAULT_GOAL := help
 .PHONY: help book serve lab execute lint lock new test test-python test-kernels test-notebooks test-browser \
         chromium bench bench-gpu explorer clean
 
 help: ## list what there is to make
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@awk -F ':.*## ' '/^[a-z-]+:.*##/ { printf "%-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
@@ -77,7 +74,7 @@ chromium: .venv/bin/python
 
 test: test-python test-kernels test-notebooks test-browser ## every test
 
-test-python: .venv/.all ## lints, library, tools, built book
+test-python: .venv/.all chromium ## lints, library, tools, built book
 	@$(BIN)/ruff check .
 	@$(BIN)/python -m pytest tests --ignore tests/browser --ignore tests/kernels -n 2 --dist loadfile -q
 
@@ -86,10 +83,10 @@ test-kernels: .venv/.all ## kernels: cpu, interpreter and compile lanes (and gpu
 	@TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels -m interp -n 2 --dist loadfile -q
 
 test-notebooks: .venv/.all ## every notebook prints what it stores
-	@$(RUN_ENV) $(BIN)/python -m pytest --nbval chapters --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider -n 2 --dist loadfile -q
+	@$(BIN)/python book/_tools/paths.py $(BIN)/python -m pytest --nbval chapters --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider -n 2 --dist loadfile -q
 
 test-browser: .venv/.all chromium book ## the built book in a real browser, and JupyterLab
-	@$(BIN)/python -m pytest tests/browser -q
+	@$(BIN)/python -m pytest tests/browser -n 2 --dist loadfile -q
 
 clean: ## remove what was built
 	@rm -rf _build .pytest_cache .ruff_cache

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import http.server
-import importlib.util
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,11 +12,15 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from filelock import FileLock
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+import ensure_chromium
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build/html"
 EXPLORER = "[data-im-explorer]"
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
 
 FLAGS = [
     "--no-sandbox",
@@ -36,19 +39,18 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
-# What is measured and not asserted is printed at the end of the run.
-MEASURED: list[str] = []
-
-
-@pytest.fixture(scope="session")
-def measured() -> list[str]:
-    return MEASURED
+@pytest.fixture
+def measured(record_property):
+    """A function for what is measured and not asserted: its lines are printed at the end of the run."""
+    return functools.partial(record_property, "measured")
 
 
 def pytest_terminal_summary(terminalreporter):
-    if MEASURED:
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    lines = [line for r in reports if r.when == "call" for name, line in r.user_properties if name == "measured"]
+    if lines:
         terminalreporter.section("measured in the browser")
-        for line in MEASURED:
+        for line in lines:
             terminalreporter.write_line(line)
 
 
@@ -64,6 +66,7 @@ def page_names() -> list[str]:
 
 PAGES = page_names()
 CHAPTERS = [name for name in PAGES if name.startswith("chapters/")]
+BY_SPHINX = ["search.html"]  # made beside the pages that we write
 
 
 def newest(*paths: Path) -> float:
@@ -74,11 +77,14 @@ def newest(*paths: Path) -> float:
 @pytest.fixture(scope="session")
 def book() -> Path:
     """The folder of the built book, built again when a source is newer than it."""
-    sources = [ROOT / name for name in ("book", "chapters", "_config.yml", "_toc.yml", "lib/implicitly/explorer")]
-    if not (HTML / "index.html").exists() or newest(*sources) > newest(HTML):
-        done = subprocess.run(["make", "book"], cwd=ROOT, capture_output=True, text=True)
-        if done.returncode:
-            pytest.fail(f"`make book` failed:\n{(done.stdout + done.stderr)[-4000:]}", pytrace=False)
+    made_from = ("book", "chapters", "kernels", "_config.yml", "_toc.yml", "lib/implicitly/explorer")
+    sources = [ROOT / name for name in made_from]
+    HTML.parent.mkdir(exist_ok=True)
+    with FileLock(HTML.parent / "tests.lock"):  # one of several workers builds, the others wait
+        if not (HTML / "index.html").exists() or newest(*sources) > newest(HTML):
+            done = subprocess.run(["make", "book"], cwd=ROOT, capture_output=True, text=True)
+            if done.returncode:
+                pytest.fail(f"`make book` failed:\n{(done.stdout + done.stderr)[-4000:]}", pytrace=False)
     return HTML
 
 
@@ -109,11 +115,7 @@ def sites(book) -> Iterator[dict[str, str]]:
 
 def chromium() -> str:
     """The path of Chromium or Chrome; the tests fail, and do not skip, where there is none."""
-    path = ROOT / "book/_tools/ensure_chromium.py"
-    spec = importlib.util.spec_from_file_location("ensure_chromium", path)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return tool.find() or pytest.fail(
+    return ensure_chromium.find() or pytest.fail(
         "The browser tests need Chromium or Chrome and found none. `make chromium` installs it; "
         "CHROME=/path/to/chrome names one that has another name.",
         pytrace=False,
@@ -130,7 +132,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def context(browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context = browser.new_context(viewport=DESK)
+    # A test reads what is there, not what fades from one theme to the other.
+    context.add_init_script("""
+        const still = new CSSStyleSheet();
+        still.replaceSync("* { transition: none !important }");
+        document.adoptedStyleSheets = [still];
+    """)
     # Layout that moves while the page loads is only seen by an observer that is there from the start.
     context.add_init_script("""
         window.imShifts = [];
@@ -185,5 +193,5 @@ def explorers_drawn(page: Page) -> None:
         """selector => [...document.querySelectorAll(selector)].every(
             root => root.hasAttribute("data-im-ready") && root.querySelector(".im-ex-plot svg, .im-ex-plot canvas"))""",
         arg=EXPLORER,
-        timeout=15_000,
+        timeout=30_000,
     )

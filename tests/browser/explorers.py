@@ -83,7 +83,7 @@ def settled(page: Page) -> None:
     page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))")
 
 
-def time_of(slider: Locator, steps: int = 20) -> Times:
+def time_of(slider: Locator, steps: int = 10) -> Times:
     """How long a redraw takes, over ``steps`` settings spread over the slider's range."""
     took = slider.evaluate(TIME, steps)
     return Times([script for script, _ in took], [frame for _, frame in took])

@@ -1,20 +1,15 @@
-"""Every page: nothing from elsewhere, nothing broken, readable by everyone, light enough."""
+"""Every page: nothing from elsewhere, nothing broken, nothing that moves, light enough, good on paper."""
 
 import gzip
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from conftest import CHAPTERS, HTML, PAGES, visiting
+from conftest import BY_SPHINX, CHAPTERS, DESK, HTML, PAGES, PHONE, visiting
 
-WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 MOST_GZIPPED = 300_000  # bytes of HTML, CSS and JS that the first view of a chapter may ask for
 # Layout shift as browsers count it, in screens. The first visit may see fonts arrive; below 0.1 is
 # called good. Without fonts, what moves is moved by a script or a picture, and nothing should be.
 MOST_SHIFT, MOST_SHIFT_BY_SCRIPTS = 0.1, 0.005
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
-# Made by Sphinx beside the pages that we write.
-BY_SPHINX = ["search.html"]
 
 
 @pytest.fixture(scope="module", params=[*PAGES, *BY_SPHINX])
@@ -66,7 +61,7 @@ def test_nothing_moves_while_the_page_loads(visit, context, sites, measured):
     without_fonts.goto(sites["http"] + visit.name, wait_until="networkidle")
     by_scripts, shifts_by_scripts = shift(without_fonts)
     without_fonts.close()
-    measured.append(f"layout shift  {first:.4f}, without fonts {by_scripts:.4f}  {visit.name}")
+    measured(f"layout shift  {first:.4f}, without fonts {by_scripts:.4f}  {visit.name}")
     assert first <= MOST_SHIFT, shifts
     assert by_scripts <= MOST_SHIFT_BY_SCRIPTS, shifts_by_scripts
 
@@ -79,36 +74,11 @@ def test_first_view_is_light(visit, book, sites, measured):
         if name.endswith((".html", ".css", ".js")):
             sizes[name] = len(gzip.compress((book / name).read_bytes(), 6))
     total = sum(sizes.values())
-    measured.append(f"first view  {total / 1000:6.1f} kB gzipped  {visit.name}")
+    measured(f"first view  {total / 1000:6.1f} kB gzipped  {visit.name}")
     if visit.name in CHAPTERS:
-        measured.extend(f"{size / 1000:20.1f} kB  {name}" for name, size in sorted(sizes.items(), key=lambda s: -s[1]))
+        for name, size in sorted(sizes.items(), key=lambda s: -s[1]):
+            measured(f"{size / 1000:20.1f} kB  {name}")
         assert total <= MOST_GZIPPED, sizes
-
-
-def axe_findings(page) -> list[str]:
-    result = Axe().run(page, options={"runOnly": {"type": "tag", "values": WCAG}, "resultTypes": ["violations"]})
-    return [
-        f"{violation['id']} ({violation['help']}): {node['html'][:160]} {node.get('failureSummary', '')[:300]}"
-        for violation in result.response["violations"]
-        for node in violation["nodes"][:5]
-    ]
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["1440", "390"])
-def test_no_wcag_violation(visit, scheme, size):
-    """axe-core, WCAG 2 A and AA with colour contrast among them: so dark mode is readable too."""
-    page = visit.page
-    page.set_viewport_size(size)
-    page.emulate_media(color_scheme=scheme)
-    try:
-        page.wait_for_function("s => document.documentElement.dataset.theme === s", arg=scheme, timeout=3000)
-        page.wait_for_timeout(400)  # colours fade from one theme to the other
-        findings = axe_findings(page)
-    finally:
-        page.emulate_media(color_scheme="light")
-        page.set_viewport_size(DESK)
-    assert not findings, "\n".join(findings)
 
 
 def test_no_sideways_scroll_on_a_phone(visit):

@@ -27,9 +27,11 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "compile: compiles the Triton kernels, without a GPU")
 
 
+NEEDS_TRITON = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 _interp = [
     pytest.mark.interp,
     pytest.mark.skipif(not INTERPRETING, reason="needs TRITON_INTERPRET=1"),
+    NEEDS_TRITON,
 ]
 _gpu = [
     pytest.mark.gpu,

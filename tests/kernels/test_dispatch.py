@@ -1,15 +1,17 @@
 """Choosing a backend, importing cheaply, and what happens when something is missing."""
 
+import math
 import subprocess
 import sys
 import time
 
 import pytest
 import torch
+from conftest import NEEDS_TRITON
 
 import implicitly_kernels as ik
 from implicitly_kernels import _dispatch
-from implicitly_kernels._dispatch import Dispatcher
+from implicitly_kernels._dispatch import Dispatcher, Unsupported
 
 PATHS = {"reference": "math:sqrt", "numba": "math:exp"}
 
@@ -29,6 +31,32 @@ def test_auto_falls_back_once_and_says_so(monkeypatch, caplog):
     ]
 
 
+def refuses(x):
+    raise Unsupported(f"x: the fast one takes no {x.dtype}")
+
+
+def test_auto_takes_the_reference_for_what_the_fast_one_refuses(monkeypatch, caplog):
+    monkeypatch.delenv("IMPLICITLY_BACKEND", raising=False)
+    op = Dispatcher("op", PATHS, {"numba": refuses, "reference": lambda x: x + 1})
+    x = torch.ones(())
+    assert [op("auto", x)(x).item() for _ in range(3)] == [2] * 3
+    assert [r.message for r in caplog.records] == [
+        "op: x: the fast one takes no torch.float32; using the torch reference"
+    ]
+    with pytest.raises(ValueError, match=r"takes no torch\.float32"):
+        op("numba", x)(x)
+    monkeypatch.setenv("IMPLICITLY_BACKEND", "numba")  # names it, too
+    with pytest.raises(ValueError, match=r"takes no torch\.float32"):
+        op("auto", x)(x)
+
+
+def test_auto_hides_no_other_error(monkeypatch):
+    monkeypatch.delenv("IMPLICITLY_BACKEND", raising=False)
+    op = Dispatcher("op", PATHS, {"numba": math.sqrt, "reference": abs})
+    with pytest.raises(ValueError, match=r"math domain|nonnegative"):
+        op("auto", torch.ones(()))(-1.0)
+
+
 def test_a_named_backend_never_falls_back(monkeypatch):
     op = Dispatcher("op", PATHS)
     with pytest.raises(RuntimeError, match=r"op: backend 'triton' is not available .*: reference, numba"):
@@ -42,6 +70,7 @@ def test_a_named_backend_never_falls_back(monkeypatch):
         op.choose("cuda", "cpu")
 
 
+@NEEDS_TRITON
 def test_triton_on_the_cpu_needs_the_interpreter(monkeypatch):
     op = Dispatcher("op", {**PATHS, "triton": "math:log"})
     monkeypatch.setenv("TRITON_INTERPRET", "0")

@@ -3,16 +3,17 @@
 import importlib
 import math
 import re
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect, sync_playwright
+
+import ensure_chromium
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "lib/explorer-js/bench"))
 samples = importlib.import_module("samples")
-sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
 
 pytestmark = pytest.mark.browser
 CLOCK = "three-points-one-clock"
@@ -27,9 +28,7 @@ PICTURE = """root => [...root.querySelectorAll('.im-ex-plot')].map(
 
 @pytest.fixture(scope="module")
 def chromium():
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on this machine")
+    path = ensure_chromium.find() or pytest.fail("no Chromium or Chrome; `make chromium` installs it", pytrace=False)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield browser
@@ -153,9 +152,10 @@ def test_the_python_and_the_page_say_the_same_at_first(visit):
     for make in samples.SAMPLES.values():
         explorer = make()
         root = v.root(explorer.id)
+        said = root.locator("[data-im-summary]")
+        said.evaluate("e => { e.textContent = '' }")  # what Python wrote there is the same sentence
         root.locator("[data-im-reset]").click()
-        v.page.wait_for_timeout(700)
-        assert root.locator("[data-im-summary]").text_content() == explorer.sentence()
+        expect(said).to_have_text(explorer.sentence(), timeout=10_000)
 
 
 def test_keys_turn_a_slider(visit):

@@ -194,7 +194,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(cluster, tmp_path):
         at_the_kill.append(len(file.read_text().splitlines()) - 1)
         os.kill(victim, signal.SIGKILL)
 
-    killer = threading.Thread(target=kill_in_the_middle)
+    killer = threading.Thread(target=kill_in_the_middle, daemon=True)  # or a sweep that fails early would wait for it
     killer.start()
     with joblib.parallel_config("dask"):
         table = quiet(run, {"a": list(range(30))}, results=file)
