@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from sphinx.application import Sphinx
 
+from kernels_page import OPS
+
 ROOT = Path(__file__).resolve().parents[2]
 CONF = """
 extensions = ["myst_nb", "sphinx_design", "kernels_page"]
@@ -18,7 +20,6 @@ source_suffix = {".md": "myst-nb"}
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 suppress_warnings = ["config.cache"]
 """
-OPS = ("relu_flow", "relu_gd", "sign_nets", "langevin", "nvfp4")
 
 
 @pytest.fixture
@@ -70,18 +71,15 @@ def result(kind, device, rows):
 
 def test_every_op_has_its_section_and_source(page):
     html = page()
-    for op in OPS:
-        assert f"implicitly_kernels.{op}" in html
-    assert html.count("@triton") >= 4 or html.count("triton.jit") >= 4 or html.count("jit") >= 4
-    for name in ("_relu_flow_kernel", "_relu_gd_kernel", "_sign_nets_kernel", "_net_kernel", "_fp4_kernel"):
-        assert name in html
     text = re.sub(r"<[^>]+>", "", html)
+    for op, (_, kernel) in OPS.items():
+        assert f"implicitly_kernels.{op}" in text and f"def {kernel}" in text
     assert "registers a thread" in text
 
 
 def test_no_result_is_said_not_estimated(page):
     text = re.sub(r"<[^>]+>", "", page({}))
-    assert text.count("No GPU result yet.") == 4 and text.count("No CPU result yet") == 4
+    assert text.count("No GPU result yet.") == text.count("No CPU result yet") == len(OPS)
     assert "Against eager torch" not in text
 
 
@@ -96,7 +94,7 @@ def test_numbers_come_from_the_file_and_devices_do_not_mix(page):
     text = re.sub(r"<[^>]+>", "", html)
     assert "9 ×" in text and "50 ×" in text and "9 million" in text and "5 billion" in text
     assert "Asked of this path: 4.5 times" in text and "Reached: 9 ×" in text
-    assert text.count("No GPU result yet.") == 3
+    assert text.count("No GPU result yet.") == len(OPS) - 1
 
 
 def test_a_missed_target_is_said(page):
@@ -117,15 +115,12 @@ def test_the_page_needs_neither_torch_nor_the_kernels():
     assert int(done.stdout) > 5000
 
 
-def test_committed_results_name_no_host_and_no_path():
-    import platform
-
+def test_committed_results_are_whole_and_name_no_path():
     files = sorted((ROOT / "kernels" / "benchmarks" / "results").glob("*.json"))
     assert files
     for file in files:
         text = file.read_text()
         data = json.loads(text)
-        assert not re.search(rf"\b{re.escape(platform.node())}\b", text)
         assert "/home" not in text and "/work" not in text
         assert all(r["gate"] == "passed" and r["fraction"] > 0 for r in data["rows"])
         needed = {"op", "backend", "peer", "shape", "dtype", "median_s", "min_s", "spread", "cpu_s", "floor_s",
