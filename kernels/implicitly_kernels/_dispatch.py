@@ -2,7 +2,8 @@
 
 Every op has a `reference` (plain torch, any device). Some also have `triton` (a CUDA device, or the
 Triton interpreter on the CPU) and `numba` (CPU). `backend="auto"` takes the fastest that can run
-where the tensor lives; a named backend that cannot run raises and lists those that can.
+where the tensor lives, and the reference, with a warning, for arguments which that one does not take;
+a named backend that cannot run raises and lists those that can.
 """
 
 import logging
@@ -13,6 +14,10 @@ from importlib.util import find_spec
 
 BACKENDS = ("reference", "numba", "triton")
 log = logging.getLogger("implicitly_kernels")
+
+
+class Unsupported(ValueError):
+    """Raised by a fast backend, before it computes, for valid arguments that it does not take."""
 
 
 def interpreting() -> bool:
@@ -74,9 +79,7 @@ class Dispatcher:
             wanted = "triton" if device_type == "cuda" else "numba"
             if wanted in can:
                 return wanted
-            if wanted not in self._said:
-                self._said.add(wanted)
-                log.warning("%s: %s is not available, using the torch reference", self.name, wanted)
+            self._warn(f"{wanted} is not available, using the torch reference")
             return "reference"
         if backend not in can:
             why = (
@@ -97,9 +100,26 @@ class Dispatcher:
             self._loaded[backend] = getattr(import_module(module), function)
         return self._loaded[backend]
 
+    def _warn(self, text: str):
+        """Say it the first time."""
+        if text not in self._said:
+            self._said.add(text)
+            log.warning("%s: %s", self.name, text)
+
     def __call__(self, backend: str, tensor):
         """The implementation to call for this backend argument and this tensor's device."""
-        return self.load(self.choose(backend, tensor.device.type))
+        run = self.load(self.choose(backend, tensor.device.type))
+        if backend != "auto" or os.environ.get("IMPLICITLY_BACKEND"):
+            return run
+
+        def run_or_reference(*args):
+            try:
+                return run(*args)
+            except Unsupported as reason:
+                self._warn(f"{reason}; using the torch reference")
+                return self.load("reference")(*args)
+
+        return run_or_reference
 
 
 def available_backends(device: str = "cpu") -> list[str]:

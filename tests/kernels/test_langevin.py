@@ -196,6 +196,18 @@ def test_shapes_and_zero_steps(lane):
     assert out.shape == (0, 3) and loss.shape == (0,) and accepted.shape == (0,)
 
 
+def test_float64_runs_by_default_and_only_in_the_reference(monkeypatch):
+    monkeypatch.delenv("IMPLICITLY_BACKEND", raising=False)
+    theta, coef = torch.rand(5, 3, dtype=torch.float64), torch.ones(3, 5, dtype=torch.float64)
+    rest = {"beta": 2.0, "eta": 0.01, "steps": 4}
+    got = langevin(theta, Polynomial(coef), **rest)
+    want = langevin(theta, Polynomial(coef), **rest, backend="reference")
+    assert got[0].dtype == torch.float64
+    assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
+    with pytest.raises(ValueError, match="the numba backend computes in float32"):
+        langevin(theta, Polynomial(coef), **rest, backend="numba")
+
+
 def test_opcheck(lane):
     backend, device = lane
     theta = torch.zeros(3, 2, device=device)

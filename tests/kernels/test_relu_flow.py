@@ -118,6 +118,18 @@ def test_float64_inputs(lane):
     assert relative_error(a, call(reference.flow, p, "heun", 5, "cpu")) < 1e-13
 
 
+@pytest.mark.parametrize("wide", [False, True], ids=["float64", "129 edges"])
+def test_auto_runs_what_triton_does_not_take(monkeypatch, wide):
+    pytest.importorskip("triton")
+    monkeypatch.delenv("IMPLICITLY_BACKEND", raising=False)
+    monkeypatch.setattr(_DISPATCH, "choose", lambda backend, device: "triton")  # as on a GPU
+    p = problem(4, 130, 129, 3) if wide else problem(4, 3, 2, 3, dtype=torch.float64)
+    got = relu_flow(**p)
+    assert torch.equal(got, call(reference.flow, p, "euler", 0, "cpu")[0])
+    with pytest.raises(ValueError, match="the triton backend"):
+        relu_flow(**p, backend="triton")
+
+
 def test_saved_states_and_shapes(lane):
     backend, device = lane
     p = {k: v.to(device) for k, v in problem(9, 4, 3, 7).items()}

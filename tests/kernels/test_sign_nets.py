@@ -177,6 +177,19 @@ def test_weights_have_their_alphabet():
                 assert abs((g == v).sum() - n / 3) < 5 * (n * 2 / 9) ** 0.5
 
 
+def test_auto_runs_what_triton_does_not_take(monkeypatch):
+    pytest.importorskip("triton")
+    monkeypatch.delenv("IMPLICITLY_BACKEND", raising=False)
+    monkeypatch.setattr(_DISPATCH, "choose", lambda backend, device: "triton")  # as on a GPU
+    x, y = sample(4, 6)
+    layout = Layout((6, 2, 2, 2, 2, 1))
+    got = sign_nets(x, y, layout.widths, 100, keep=4)
+    want = reference.search(x, y, layout, 100, 0, 0, 4)
+    assert torch.equal(got[0], want[0]) and torch.equal(got[1], want[1])
+    with pytest.raises(ValueError, match="the triton backend takes at most 4 layers"):
+        sign_nets(x, y, layout.widths, 100, backend="triton")
+
+
 def test_no_networks_have_no_weights_and_no_outputs():
     none = torch.arange(3)[:0]
     x, _ = sample(5, 6)

@@ -7,6 +7,7 @@ import numba
 import numpy as np
 import torch
 
+from implicitly_kernels._dispatch import Unsupported
 from implicitly_kernels._rng_numba import F32, U32, exp, log, normal_pair, philox
 from implicitly_kernels.langevin.reference import columns_of, rows_of
 
@@ -253,7 +254,7 @@ def _run(theta_all, beta, precision, box, live, x, y, net, hidden, eta, steps, m
 def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step):
     """Same contract as reference.run, in float32."""
     if theta.dtype != torch.float32:
-        raise ValueError(f"theta: the numba backend computes in float32, got {theta.dtype}")
+        raise Unsupported(f"theta: the numba backend computes in float32, got {theta.dtype}")
     columns, draws = columns_of(rows_of(kind, theta.shape[1], a.shape[1], hidden))
     chains, rows = theta.shape[0], 4 * draws
 

@@ -5,6 +5,7 @@ import torch
 import triton
 import triton.language as tl
 
+from implicitly_kernels._dispatch import Unsupported
 from implicitly_kernels._rng_triton import normal_pair
 from implicitly_kernels.langevin.reference import columns_of, rows_of
 
@@ -215,12 +216,12 @@ def _power(n):
 def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step):
     """Same contract as reference.run, in float32, at most 4096 parameters after padding."""
     if theta.dtype != torch.float32:
-        raise ValueError(f"theta: the triton backend computes in float32, got {theta.dtype}")
+        raise Unsupported(f"theta: the triton backend computes in float32, got {theta.dtype}")
     chains, d = theta.shape
     _, draws = columns_of(rows_of(kind, d, a.shape[1], hidden))
     size = _power(d) if kind == "polynomial" else _power(hidden) * _power(a.shape[1])
     if size > MOST:
-        raise ValueError(f"theta: the triton backend takes at most {MOST} parameters a chain "
+        raise Unsupported(f"theta: the triton backend takes at most {MOST} parameters a chain "
                          f"after padding, got {size}")
     out = theta.clone(memory_format=torch.contiguous_format)
     loss = theta.new_empty((chains,))

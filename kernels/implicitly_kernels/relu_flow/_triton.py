@@ -4,6 +4,7 @@ import torch
 import triton
 import triton.language as tl
 
+from implicitly_kernels._dispatch import Unsupported
 from implicitly_kernels.relu_flow._coordinates import finish, prepare, saves
 
 MOST = 128  # edges: the Gram matrix must fit in shared memory
@@ -75,10 +76,10 @@ def tile(m):
 def flow(x, u, length, rho, dt, origin, method, save_every):
     """Same contract as reference.flow; float32, at most 128 edges."""
     if x.dtype != torch.float32:
-        raise ValueError(f"x: the triton backend computes in float32, got {x.dtype}")
+        raise Unsupported(f"x: the triton backend computes in float32, got {x.dtype}")
     particles, m = x.shape[0], u.shape[0]
     if m > MOST:
-        raise ValueError(f"u: the triton backend takes at most {MOST} rows, got {m}")
+        raise Unsupported(f"u: the triton backend takes at most {MOST} rows, got {m}")
     y, c, gram, slope, shift, length, decay = prepare(x, u, length, rho, dt, origin, method)
     p, width, warps = tile(m)
     steps = dt.numel()

@@ -5,6 +5,7 @@ import torch
 import triton
 import triton.language as tl
 
+from implicitly_kernels._dispatch import Unsupported
 from implicitly_kernels.sign_nets import reference
 
 WARPS = 1
@@ -172,7 +173,7 @@ def launch_constants(layout, n_samples):
     """constexpr arguments for this layout: padded widths, fields, and networks a block."""
     widths = list(layout.widths)
     if len(widths) > DEPTH + 1:
-        raise ValueError(f"widths: the triton backend takes at most {DEPTH} layers, got {widths}")
+        raise Unsupported(f"widths: the triton backend takes at most {DEPTH} layers, got {widths}")
     fields = [layout.field(k) for k in range(len(widths) - 1)]
     heights = [_power(d) for d in widths[1:]]
     pad = [0] * (DEPTH + 1 - len(widths))
