@@ -4,18 +4,21 @@ The constraint a = (i, k) of sample i and wrong class k has the matrix z_a = (e_
 relative margin u_ik. Chapter `implicit-bias-multiclass`.
 """
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ._validate import matrix
-from .perm_losses import PermLoss, _loss, labels, relative_margins, wrong_classes
+from .perm_losses import PermLoss, _loss, labels, log_weights, relative_margins, wrong_classes
 
 __all__ = [
-    "MaxMargin", "angle", "constraints", "direction_error", "hard_margin_svm", "log_time_flow", "polynomial_limit",
-    "relative_margin",
+    "DualErrors", "MaxMargin", "MirrorUse", "Modes", "angle", "constraints", "direction_error", "dual_errors",
+    "hard_margin_svm", "log_time_flow", "margin_constants", "mirror_use", "polynomial_limit", "relative_margin",
+    "settling_modes",
 ]  # fmt: skip
 
 
@@ -40,6 +43,9 @@ class MaxMargin:
         slack: ``(N, K-1)``, relative margin minus 1.
         support: ``(N, K-1)`` bool, the constraints without slack.
         independent: whether the z_a of the support constraints are linearly independent.
+        rate: exponent with which the forces settle, heuristically: distances from the limit decay like time**-rate.
+            The smallest eigenvalue of sqrt(alpha_a) <z_a, z_b> sqrt(alpha_b) on the support, or the smallest slack
+            off it, if that is less.
         flaw: the worst violation of the conditions that make (W, alpha) optimal: dual feasibility, primal
             feasibility, stationarity, complementary slackness, equality of the two values; relative to |W|**2.
     """
@@ -49,6 +55,7 @@ class MaxMargin:
     slack: Tensor
     support: Tensor
     independent: bool
+    rate: float
     flaw: float
 
     @property
@@ -92,9 +99,7 @@ def hard_margin_svm(X: Tensor, y: Tensor, K: int | None = None) -> MaxMargin:
     problem = cp.Problem(cp.Minimize(cp.sum_squares(w) / 2), [tight])
     problem.solve(solver=cp.CLARABEL)
     if problem.status in ("infeasible", "infeasible_inaccurate"):
-        raise ValueError(
-            f"X, y must be separable: no W gives all {N} points of {K} classes a positive relative margin"
-        )
+        raise ValueError(f"X, y must be separable: no W gives all {N} points of {K} classes a positive relative margin")
     if problem.status != "optimal":
         raise RuntimeError(f"the convex solver stopped with status {problem.status!r}")
     best = min(
@@ -103,6 +108,9 @@ def hard_margin_svm(X: Tensor, y: Tensor, K: int | None = None) -> MaxMargin:
     )
     w_, a_, slack, flaw = best
     support = slack < 1e-6
+    root = np.sqrt(np.maximum(a_[support], 0))
+    gram = root[:, None] * (Z[support] @ Z[support].T) * root  # the same at any scale of X
+    slowest = np.linalg.eigvalsh(gram)[0]
     rank = np.linalg.matrix_rank(Z[support]) if support.any() else 0
     as_tensor = lambda v, *shape: torch.as_tensor(v).reshape(shape)  # noqa: E731
     return MaxMargin(
@@ -112,6 +120,7 @@ def hard_margin_svm(X: Tensor, y: Tensor, K: int | None = None) -> MaxMargin:
         support=as_tensor(support, N, K - 1),
         flaw=flaw,
         independent=rank == int(support.sum()),
+        rate=float(min(max(slowest, 0.0), slack[~support].min(initial=np.inf))),
     )
 
 
@@ -211,3 +220,88 @@ def log_time_flow(Z: Tensor, loss: str | PermLoss, log_times, *, classes: int) -
         raise RuntimeError(f"the solver stopped: {found.message}")
     return torch.as_tensor(found.y.T.copy())
 
+
+class MirrorUse(NamedTuple):
+    """Largest share of the bound on the direction that is used, and smallest excess over the one on ln(time)."""
+
+    direction: float
+    clock: float
+
+
+def mirror_use(path, X: Tensor, svm: MaxMargin, *, normalized: float) -> MirrorUse:
+    """Both bounds of implicit-bias-multiclass/C8 along a run of normalized descent on the exponential loss from zero.
+
+    Args:
+        path: a `Path` of one problem, first record after 1 step or later.
+        X: ``(N, d)``.
+        svm: its hard-margin SVM.
+        normalized: the share f of the step.
+    """
+    b, m = 2 * float(X.square().sum(1).max()), svm.alpha.numel()
+    n = torch.tensor(path.steps, dtype=torch.float64)
+    hn, log_m = normalized / b * n, math.log(m)
+    limit = svm.W / svm.norm**2
+    distance = (path.W[:, 0] / hn[:, None, None] - limit).norm(dim=(1, 2))
+    h, before = normalized / b, normalized / b * (n - 1)
+    floor = before / svm.norm**2 - (2 * b * before * log_m).sqrt() - math.log(m / h)
+    return MirrorUse(
+        direction=float((distance / (2 * log_m / hn).sqrt()).max()),
+        clock=float((path.log_time[:, 0] - floor)[n >= 2].min()),
+    )
+
+
+class DualErrors(NamedTuple):
+    """Relative distances of forces from duals, and of the residual's projection from the duals' one, each (T,)."""
+
+    duals: list[float]
+    residual: list[float]
+
+
+def dual_errors(path, X: Tensor, y: Tensor, loss, svm: MaxMargin) -> DualErrors:
+    """How far a run (one problem) is from the limits of implicit-bias-multiclass/C4.
+
+    The forces times time are compared with the duals, relative to their norm. The residual W - What ln(time), projected
+    on the span of the support, is compared with the solution of exp(-<z_a, W~>) = alpha_a there, relative to |What|.
+    """
+    W, clock = path.W[:, 0], path.log_time[:, 0]
+    forces = (log_weights(W, X, y, loss) + clock[:, None, None]).exp()
+    duals = (forces - svm.alpha).norm(dim=(1, 2)) / svm.alpha.norm()
+    chosen = svm.support.reshape(-1)
+    Z = constraints(X, y, svm.W.shape[0])[chosen]
+    rho = (W - clock[:, None, None] * svm.W).flatten(1)
+    wanted = -svm.alpha[svm.support].log()  # <z_a, W~>
+    project = torch.linalg.pinv(Z)  # from values <z_a, .> to the element of the span that has them
+    off = (rho @ Z.T - wanted) @ project.T
+    return DualErrors(duals.tolist(), (off.norm(dim=1) / svm.norm).tolist())
+
+
+def margin_constants(path, X: Tensor, y: Tensor, svms) -> tuple[Tensor, Tensor]:
+    """The constant of implicit-bias-multiclass/C5, from the duals, and the shortfall of the margin, from a run.
+
+    Args:
+        path: a `Path` of B problems. X: ``(B, N, d)``. y: ``(B, N)``. svms: B solutions.
+
+    Returns:
+        ``kappa (B,)`` = ln(alpha_max) - sum_a p_a ln(alpha_a), and ``gap (T, B)`` = |W| / |What| - least margin.
+    """
+    kappa = []
+    for svm in svms:
+        alpha = svm.alpha[svm.support]
+        kappa.append(float(alpha.max().log() - (alpha / alpha.sum() * alpha.log()).sum()))
+    norms = torch.tensor([svm.norm for svm in svms], dtype=torch.float64)
+    u = relative_margins(X @ path.W.mT, y)
+    return torch.tensor(kappa, dtype=torch.float64), path.W.norm(dim=(-2, -1)) / norms - u.amin((-2, -1))
+
+
+class Modes(NamedTuple):
+    """Exponents of the linearized settling, increasing, ``(s,)``; the modes over the support as columns, ``(s, s)``."""
+
+    rates: Tensor
+    vectors: Tensor
+
+
+def settling_modes(svm: MaxMargin, Z: Tensor) -> Modes:
+    """Modes of sqrt(alpha_a) <z_a, z_b> sqrt(alpha_b) on the support; Z as from `constraints`."""
+    chosen = svm.support.reshape(-1)
+    root = svm.alpha.reshape(-1)[chosen].sqrt()
+    return Modes(*torch.linalg.eigh(root[:, None] * (Z[chosen] @ Z[chosen].T) * root))

@@ -5,6 +5,7 @@ a symmetric function of them, its template psi(u). Everything is kept in logarit
 a number as any other. Source: Wang and Scott's losses as used by Ravi et al. 2024; chapter `implicit-bias-multiclass`.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
-from ._validate import matrix, number, whole
+from ._validate import choice, matrix, number, whole
 
 __all__ = [
-    "LOSSES", "PermLoss", "Path", "descend", "digit_classes", "labels", "log_risk", "log_weights", "relative_margins",
-    "sketch_classes", "tail_use", "teacher_classes", "wrong_classes",
+    "LOSSES", "SKETCHES", "Path", "PermLoss", "curvature_use", "descend", "digit_classes", "labels", "log_risk",
+    "log_weights", "relative_margins", "score_curvature", "sketch_classes", "tail_violation", "teacher_classes",
+    "wrong_classes",
 ]  # fmt: skip
 
 
@@ -147,24 +149,58 @@ def log_weights(W: Tensor, X: Tensor, y: Tensor, loss) -> Tensor:
     return _loss(loss).log_weights(relative_margins(X @ W.mT, y))
 
 
-def tail_use(loss, u: Tensor) -> Tensor:
-    """How much of the room between the two sides of the exponential tail is used, at most 1 if it holds.
+def tail_violation(loss, u: Tensor) -> float:
+    """By how much a template leaves the exponential tail, relative to exp(-u_k); 0 or less if it never does.
 
-    With q = exp(-u_k), s = sum_j exp(-u_j) and c_k = -d psi / d u_k, the property is (1 - s) q <= c_k <= q
-    (implicit-bias-multiclass/C1), so that t = (1 - c_k / q) / s lies in [0, 1]. The distance of t from the middle of
-    this interval, in half lengths, is returned, the largest over k.
+    With q = exp(-u_k), s = sum_j exp(-u_j), c_k = -d psi / d u_k, the property is (1 - s) q <= c_k <= q
+    (implicit-bias-multiclass/C1). It is tested in the form 1 - s <= c_k / q <= 1.
 
     Args:
         loss: a `PermLoss` or the name of one.
         u: ``(n, K-1)`` relative margins, any sign.
-
-    Returns:
-        ``(n,)``.
     """
     matrix("u", u)
-    log_ratio = _loss(loss).log_weights(u) + u  # ln(c_k / q)
-    missing = -torch.expm1(log_ratio) * (-_total(u))[:, None].exp()
-    return (2 * missing - 1).abs().amax(-1)
+    ratio = (_loss(loss).log_weights(u) + u).exp()
+    s = (-u).exp().sum(1, keepdim=True)
+    return float(torch.maximum(ratio - 1, (1 - s) - ratio).max())
+
+
+def _hessians(function, points: Tensor) -> Tensor:
+    return torch.func.vmap(torch.func.hessian(function))(points)
+
+
+def curvature_use(loss, u: Tensor) -> float:
+    """Largest v'Hv / psi(u) over |v_k| <= 1, with H the Hessian of psi by automatic differentiation.
+
+    A convex form is largest at the corners of the cube, which are all tried. At most 1 by
+    implicit-bias-multiclass/C1.
+
+    Args:
+        loss: a `PermLoss` or the name of one.
+        u: ``(n, K-1)`` relative margins, K at most 11.
+    """
+    k = matrix("u", u).shape[1]
+    if k > 10:
+        raise ValueError(f"u must have at most 10 columns, found {k}")
+    template = _loss(loss)
+    signs = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0], dtype=u.dtype)] * k).reshape(-1, k)
+    forms = torch.einsum("sj,njk,sk->ns", signs, _hessians(template.psi, u), signs)
+    return float((forms.amax(1) / template.psi(u)).max())
+
+
+def score_curvature(loss, K: int, *, seed: int = 0, draws: int = 500) -> float:
+    """Largest eigenvalue found of the Hessian of the loss as a function of the K scores.
+
+    Tried: random scores of several sizes, all scores equal, and two scores equal with the others far below.
+    """
+    whole("K", K, at_least=2)
+    generator = torch.Generator().manual_seed(seed)
+    size = torch.logspace(-1, 1, draws, dtype=torch.float64)[:, None]
+    scores = size * torch.randn(draws, K, generator=generator, dtype=torch.float64)
+    special = torch.zeros(2, K, dtype=torch.float64)
+    special[1, 2:] = -40.0
+    of_scores = lambda s: _loss(loss).psi(s[0] - s[1:])  # noqa: E731
+    return float(torch.linalg.eigvalsh(_hessians(of_scores, torch.cat([scores, special]))).max())
 
 
 # -- gradient descent -------------------------------------------------------------------------------------------------
@@ -186,10 +222,33 @@ class Path:
     log_time: Tensor
     log_risk: Tensor
 
+    def at(self, log_times, problem: int | None = None) -> Tensor:
+        """W at values of ln(time), interpolated linearly in ln(time) between the records.
+
+        Returns:
+            ``(M, B, K, d)``, or ``(M, K, d)`` of one `problem`.
+        """
+        wanted = torch.as_tensor(log_times, dtype=torch.float64)
+        problems = range(self.W.shape[1]) if problem is None else [problem]
+        columns = []
+        for b in problems:
+            clock = self.log_time[:, b]
+            if wanted.min() < clock[0] or wanted.max() > clock[-1]:
+                raise ValueError(
+                    f"log_times must lie between {clock[0]:.4g} and {clock[-1]:.4g}, the first and last record, "
+                    f"found {wanted.min():.4g} to {wanted.max():.4g}"
+                )
+            j = torch.searchsorted(clock, wanted).clamp(min=1)
+            start = clock[j - 1]
+            part = ((wanted - start) / (clock[j] - start)).nan_to_num()[:, None, None]  # from -inf: the later record
+            part = torch.where(start.isneginf()[:, None, None], 1.0, part)
+            columns.append(torch.lerp(self.W[j - 1, b], self.W[j, b], part))
+        return torch.stack(columns, 1) if problem is None else columns[0]
+
 
 def _generic(W, X, y, steps, loss, step_size, normalized, log_time):
     """Steps of gradient descent in torch, for any template: the readable and slow twin of the kernel `perm_gd`."""
-    B, K = W.shape[0], W.shape[1]
+    K = W.shape[1]
     wrong = wrong_classes(y, K)
     log_bound = (2 * X.square().sum(-1).amax(-1)).log()  # ln of 2 max |x_i|**2, (B,)
     curvature = loss.log_curvature or loss.log_psi
@@ -255,7 +314,7 @@ def descend(
         raise ValueError(f"y must have shape {(B, N)}, found {tuple(y.shape)}")
     K = labels("y", y.reshape(-1), B * N, classes)
     at = [whole("at", int(t), at_least=0) for t in at]
-    if not at or any(b <= a for a, b in zip(at, at[1:], strict=False)):
+    if not at or any(b <= a for a, b in itertools.pairwise(at)):
         raise ValueError(f"at must be increasing step counts, found {at[:5]}")
     W = torch.zeros(B, K, d, dtype=X.dtype) if start is None else start.expand(B, K, d).clone()
     rule = {
@@ -306,6 +365,38 @@ def teacher_classes(N: int, d: int, K: int, *, seed: int, gap: float = 0.3) -> t
             found.append(point)
     X = np.array(found)
     return torch.tensor(X), torch.tensor((X @ teacher.T).argmax(1))
+
+
+def _spread(center, radius, count, turn=0.0):
+    """`count` points on a circle around `center`."""
+    angles = turn + 2 * math.pi * torch.arange(count, dtype=torch.float64) / count
+    return torch.tensor(center, dtype=torch.float64) + radius * torch.stack([angles.cos(), angles.sin()], 1)
+
+
+#: Arrangements of three classes in the plane: name -> the points of each class as (center, radius, count, turn).
+SKETCHES = {
+    "even": [[((0.0, 1.4), 0.5, 4, 0.3)], [((-1.2, -0.7), 0.5, 4, 0.9)], [((1.2, -0.7), 0.5, 4, 0.0)]],
+    "lopsided": [
+        [((0.3, 1.7), 0.4, 4, 0.2), ((-0.2, 0.45), 0.0, 1, 0.0)],
+        [((-1.5, -0.6), 0.6, 5, 0.5)],
+        [((1.0, -0.1), 0.0, 1, 0.0), ((1.5, -1.4), 0.4, 3, 1.0)],
+    ],
+    "nearly touching": [
+        [((-1.2, 1.1), 0.5, 4, 0.1), ((-0.16, 0.5), 0.0, 1, 0.0)],
+        [((0.0, -1.5), 0.5, 5, 0.3)],
+        [((1.2, 1.1), 0.5, 4, 0.4), ((0.04, 0.62), 0.0, 1, 0.0)],
+    ],
+    "in a row": [[((-1.6, 0.2), 0.4, 4, 0.5)], [((0.0, -0.1), 0.35, 4, 0.2)], [((1.5, 0.1), 0.5, 4, 0.8)]],
+}
+
+
+def sketch_classes(name: str) -> tuple[Tensor, Tensor]:
+    """Three classes in the plane with a constant feature 1: ``X (N, 3)`` float64, ``y (N,)``, name in `SKETCHES`."""
+    choice("name", name, SKETCHES)
+    groups = [torch.cat([_spread(*group) for group in groups]) for groups in SKETCHES[name]]
+    points = torch.cat(groups)
+    y = torch.repeat_interleave(torch.arange(3), torch.tensor([len(group) for group in groups]))
+    return torch.cat([points, torch.ones(len(points), 1, dtype=points.dtype)], 1), y
 
 
 def digit_classes(N: int, *, seed: int) -> tuple[Tensor, Tensor]:
