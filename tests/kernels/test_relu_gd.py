@@ -285,10 +285,9 @@ def test_two_runs_on_the_gpu_are_equal():
 
 
 FAULTS = {
-    "numba: on at the knot": (NUMBA, "a * x0 + c > 0", "a * x0 + c >= 0"),
+    "numba: on at the knot": (NUMBA, "a * x1 + c > 0", "a * x1 + c >= 0"),
     "numba: padding counts": (NUMBA, "for i in range(n, r.size)", "for i in range(n, n)"),
     "numba: w2 sees the new w1": (NUMBA, "v - rate * (a * s", "v - rate * (w1[j] * s"),
-    "numba: sum for mean": (NUMBA, "step_size[net] / count", "step_size[net]"),
 }
 TRITON_FAULTS = {
     "triton: on at the knot": (TRITON, "tl.where(z > 0.0, r[", "tl.where(z >= 0.0, r["),

@@ -1,8 +1,8 @@
-"""Gradient descent on the CPU, one network after the other: all vectors of a network stay in cache.
+"""Gradient descent on the CPU, one network after the other: all of a network stays in cache.
 
-Forward the samples lie side by side, backward the neurons, so no vector is ever summed across. The
-sums over samples of a neuron need only r_i and r_i x_i where it is on: for its output weight,
-sum r_i relu(z_i) = w1 sum r_i x_i + b1 sum r_i over the same samples.
+Neurons lie side by side, and eight (forward) or four (backward) samples share one pass over them.
+The gradients of a neuron need only two sums over the samples where it is on, of r_i x_i and of r_i:
+for its output weight, sum r_i relu(z_i) = w1 sum r_i x_i + b1 sum r_i.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -13,51 +13,72 @@ import torch
 
 from implicitly_kernels import _memory
 
-WIDE = 4  # neurons forward and samples backward that share one pass over a vector
+SAMPLES = 8  # samples are padded to a multiple of this, neurons to whole vectors of
+VECTOR = 64  # bytes: a remainder of less than a vector would run one by one
 # No "nnan": a run that diverges must end in an infinity or a NaN.
-jit = numba.njit(nogil=True, boundscheck=False, error_model="numpy", cache=True,
-                 fastmath={"contract", "nsz"})
+options = {"nogil": True, "boundscheck": False, "error_model": "numpy", "cache": True}
+jit = numba.njit(**options, fastmath={"contract", "nsz"})
+jit_sum = numba.njit(**options, fastmath={"contract", "nsz", "reassoc"})  # may sum in vectors
 
 
 @jit
+def _relu(z, zero):
+    return zero if zero > z else z  # in this order, a NaN stays
+
+
+@jit_sum
 def _forward(w1, b1, w2, b2, x, y, r):
-    """r = f(x) - y. k a multiple of four."""
-    zero = x.dtype.type(0)
+    """r = f(x) - y."""
+    o = x.dtype.type(0)
+    for i in range(0, r.size, 8):
+        x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+        x4, x5, x6, x7 = x[i + 4], x[i + 5], x[i + 6], x[i + 7]
+        f0, f1, f2, f3, f4, f5, f6, f7 = o, o, o, o, o, o, o, o
+        for j in range(w1.size):
+            a, c, v = w1[j], b1[j], w2[j]
+            f0 += v * _relu(a * x0 + c, o)
+            f1 += v * _relu(a * x1 + c, o)
+            f2 += v * _relu(a * x2 + c, o)
+            f3 += v * _relu(a * x3 + c, o)
+            f4 += v * _relu(a * x4 + c, o)
+            f5 += v * _relu(a * x5 + c, o)
+            f6 += v * _relu(a * x6 + c, o)
+            f7 += v * _relu(a * x7 + c, o)
+        r[i], r[i + 1], r[i + 2], r[i + 3] = f0, f1, f2, f3
+        r[i + 4], r[i + 5], r[i + 6], r[i + 7] = f4, f5, f6, f7
     for i in range(r.size):
-        r[i] = b2 - y[i]
-    for j in range(0, w1.size, 4):
-        a0, a1, a2, a3 = w1[j], w1[j + 1], w1[j + 2], w1[j + 3]
-        c0, c1, c2, c3 = b1[j], b1[j + 1], b1[j + 2], b1[j + 3]
-        v0, v1, v2, v3 = w2[j], w2[j + 1], w2[j + 2], w2[j + 3]
-        for i in range(r.size):
-            t = x[i]
-            z0, z1, z2, z3 = a0 * t + c0, a1 * t + c1, a2 * t + c2, a3 * t + c3
-            # This order of the comparison lets a NaN through.
-            z0 = zero if zero > z0 else z0
-            z1 = zero if zero > z1 else z1
-            z2 = zero if zero > z2 else z2
-            z3 = zero if zero > z3 else z3
-            r[i] += (v0 * z0 + v1 * z1) + (v2 * z2 + v3 * z3)
+        r[i] += b2 - y[i]
 
 
 @jit
 def _backward(w1, b1, x, r, slope, level):
-    """Sums of r_i x_i and of r_i over the samples where each neuron is on. n a multiple of four."""
-    zero = x.dtype.type(0)
+    """Sums of r_i x_i and of r_i over the samples where each neuron is on."""
     for j in range(slope.size):
-        slope[j] = zero
-        level[j] = zero
+        slope[j] = 0
+        level[j] = 0
     for i in range(0, x.size, 4):
         x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
         r0, r1, r2, r3 = r[i], r[i + 1], r[i + 2], r[i + 3]
         q0, q1, q2, q3 = r0 * x0, r1 * x1, r2 * x2, r3 * x3
         for j in range(slope.size):
-            a, c = w1[j], b1[j]
+            a, c, s, m = w1[j], b1[j], slope[j], level[j]
             on0, on1, on2, on3 = a * x0 + c > 0, a * x1 + c > 0, a * x2 + c > 0, a * x3 + c > 0
-            slope[j] += ((q0 if on0 else zero) + (q1 if on1 else zero)) + (
-                (q2 if on2 else zero) + (q3 if on3 else zero))
-            level[j] += ((r0 if on0 else zero) + (r1 if on1 else zero)) + (
-                (r2 if on2 else zero) + (r3 if on3 else zero))
+            s = s + q0 if on0 else s
+            m = m + r0 if on0 else m
+            s = s + q1 if on1 else s
+            m = m + r1 if on1 else m
+            s = s + q2 if on2 else s
+            m = m + r2 if on2 else m
+            slope[j] = s + q3 if on3 else s
+            level[j] = m + r3 if on3 else m
+
+
+@jit_sum
+def _sum(r):
+    total = r.dtype.type(0)
+    for i in range(r.size):
+        total += r[i]
+    return total
 
 
 @jit
@@ -82,20 +103,16 @@ def _descend(w1, b1, w2, b2, x, y, step_size, n, steps, loss, first, last):
         bias = b2[net]
         for _ in range(steps):
             _forward(w, b, v, bias, xs, ys, r)
-            total = x.dtype.type(0)
-            for i in range(n):
-                total += r[i]
             for i in range(n, r.size):
                 r[i] = 0
             _backward(w, b, xs, r, slope, level)
             _step(w, b, v, slope, level, rate)
-            bias -= rate * total
+            bias -= rate * _sum(r)
         b2[net] = bias
         _forward(w, b, v, bias, xs, ys, r)
-        total = x.dtype.type(0)
-        for i in range(n):
-            total += r[i] * r[i]
-        loss[net] = x.dtype.type(0.5) * total / count
+        for i in range(r.size):
+            r[i] = r[i] * r[i] if i < n else 0
+        loss[net] = x.dtype.type(0.5) * _sum(r) / count
 
 
 def descend(w1, b1, w2, b2, x, y, step_size, steps):
@@ -103,13 +120,13 @@ def descend(w1, b1, w2, b2, x, y, step_size, steps):
     (nets, k), n = w1.shape, x.shape[1]
     number = np.float32 if x.dtype == torch.float32 else np.float64
 
-    def padded(t):  # neurons and samples of zeros up to a multiple of four
-        out = np.zeros((nets, -(-t.shape[1] // WIDE) * WIDE), number)
+    def padded(t, multiple):  # by zeros: such a neuron is off for ever
+        out = np.zeros((nets, -(-t.shape[1] // multiple) * multiple), number)
         out[:, :t.shape[1]] = t.numpy()
         return out
 
-    state = [padded(w1), padded(b1), padded(w2), b2.numpy().copy()]
-    data = [padded(x), padded(y), np.ascontiguousarray(step_size.numpy())]
+    state = [*(padded(t, VECTOR // x.element_size()) for t in (w1, b1, w2)), b2.numpy().copy()]
+    data = [padded(x, SAMPLES), padded(y, SAMPLES), np.ascontiguousarray(step_size.numpy())]
     loss = _memory.empty((nets,), number)
 
     def part(first, last):
