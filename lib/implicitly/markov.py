@@ -99,6 +99,12 @@ def random_cycles(target: Tensor, cycles: int, generator: torch.Generator) -> Te
     return chain + torch.diag((1 - chain.sum(1)).clamp(min=0))  # its row may sum to an ulp above one
 
 
+def _hop_weight(z: Tensor) -> Tensor:
+    """``B(z) = z / (e^z - 1)``, every digit right: ``B(z) + z`` would lose those of a small ``B(-z)``."""
+    flat = z.abs() < 1e-9
+    return torch.where(flat, 1 - z / 2, z / torch.expm1(torch.where(flat, 1.0, z)))
+
+
 def diffusion_laws(
     energy: Tensor, start: Tensor, *, beta: float, spacing: float, first: float, doublings: int
 ) -> Tensor:
@@ -123,9 +129,7 @@ def diffusion_laws(
     first, doublings = number("first", first, above=0.0), whole("doublings", doublings, at_least=0)
     hop = 1 / (beta * spacing**2)
     rise = beta * energy.diff()
-    flat = rise.abs() < 1e-9
-    up = torch.where(flat, 1 - rise / 2, rise / torch.expm1(torch.where(flat, torch.ones_like(rise), rise)))
-    rates = torch.diag(hop * up, 1) + torch.diag(hop * (up + rise), -1)  # B(-z) = B(z) + z
+    rates = torch.diag(hop * _hop_weight(rise), 1) + torch.diag(hop * _hop_weight(-rise), -1)
     # exp(first Q) as (I + first Q / 2^m)^(2^m), with m so large that a relative error is about 1e-3 at most
     m = max(10, math.ceil(math.log2(1 + (rates.sum(1).max().item() * first) ** 2 * 1e3)))
     chain = rates * (first / 2**m)

@@ -276,6 +276,14 @@ def test_diffusion_on_cells_against_the_exponential_and_the_closed_form():
     torch.testing.assert_close(markov.kl(laws, prior), closed.kl_prior(times), rtol=0.06, atol=1e-4)
 
 
+@pytest.mark.parametrize("drop", [0.0, 1e-10, 1e-3, 20.0, 30.0, 100.0, -30.0])
+def test_small_probabilities_of_a_diffusion_are_right(drop):
+    start = tensor(0.0, 1.0) if drop >= 0 else tensor(1.0, 0.0)  # the climb is what must be right
+    laws = markov.diffusion_laws(tensor(drop, 0.0), start, beta=1.0, spacing=1.0, first=1.0, doublings=6)
+    high = 0 if drop >= 0 else 1
+    assert laws[-1, high].item() == pytest.approx(1 / (1 + math.exp(abs(drop))), rel=1e-10, abs=0.0)
+
+
 def test_bounds_order_and_inverse():
     for K, N in ((0.0, 1), (3.0, 50), (200.0, 1000)):
         maurer, fixed, abstract = (pac_bayes.pac_bayes_bound(K, N, 0.05, f) for f in ("maurer", "fixed", "abstract"))
