@@ -2,8 +2,9 @@
 
     python book/_tools/vignette.py score-flow
 
-score-flow: the score flow at right angles, traced by the closed form that draws the cover
-(`book/_static/landing.js`, which a test holds to the library), 11 x 11 starts, 10 points a line.
+Each is computed, by the library or, for score-flow, by the closed form that draws the cover
+(`book/_static/landing.js`, which a test holds to the library). No axes, no text: the caption of the
+chapter's own figure says what is seen.
 """
 
 from __future__ import annotations
@@ -13,21 +14,40 @@ import sys
 from pathlib import Path
 
 STATIC = Path(__file__).resolve().parents[1] / "_static"
-SIZE, BOX = 224, (-0.62, 1.62, -0.62, 1.62)
+SIZE = 224
+
+
+def svg(*parts: str, height: int = SIZE) -> str:
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {height}">{"".join(parts)}</svg>\n'
+
+
+class Frame:
+    """Data coordinates to the miniature's: a box `(x0, x1, y0, y1)` drawn in full width."""
+
+    def __init__(self, x0, x1, y0, y1, height=SIZE):
+        self.at = lambda x, y: ((x - x0) / (x1 - x0) * SIZE, (y1 - y) / (y1 - y0) * height)
+
+    def lines(self, kind: str, curves) -> str:
+        """One path of class `kind`: `curves` are pairs (x, y) of equally long sequences."""
+        paths = []
+        for x, y in curves:
+            places = dict.fromkeys("{:.0f} {:.0f}".format(*self.at(*p)) for p in zip(x, y, strict=True))
+            paths.append("M" + "L".join(places))
+        return f'<path class="im-v-{kind}" d="{"".join(paths)}"/>'
+
+    def dots(self, kind: str, points, radius: float) -> str:
+        places = ["{:.0f} {:.0f}".format(*self.at(*p)).split() for p in points]
+        return "".join(f'<circle class="im-v-{kind}" cx="{x}" cy="{y}" r="{radius}"/>' for x, y in places)
 
 
 def score_flow() -> str:
+    """The score flow at right angles: 11 x 11 starts, 10 points a line."""
     from py_mini_racer import MiniRacer
 
     engine = MiniRacer()
     engine.eval((STATIC / "landing.js").read_text(encoding="utf-8"))
-    x0, x1, y0, y1 = BOX
-    scale = SIZE / (x1 - x0)
-
-    def point(x, y):
-        return f"{(x - x0) * scale:.0f} {(y1 - y) * scale:.0f}"
-
-    paths = {False: [], True: []}
+    x0, x1, y0, y1 = box = (-0.62, 1.62, -0.62, 1.62)
+    frame, paths = Frame(*box), {False: [], True: []}
     for i in range(121):
         # off the lines 0.5, where the flow cannot decide; shifted row by row as on the cover
         row, column = divmod(i, 11)
@@ -36,20 +56,72 @@ def score_flow() -> str:
         line = json.loads(engine.eval(f"JSON.stringify((l => [l.sum, ...l])"
                                       f"(Cover.trace({x}, {y}, Cover.edge(90))))"))
         ends_at_sum, coordinates = line[0], line[1:]
-        points = list(zip(coordinates[::2], coordinates[1::2], strict=True))
-        kept = [points[round(k * (len(points) - 1) / 9)] for k in range(10)]
-        places = list(dict.fromkeys(point(*p) for p in kept))
-        paths[ends_at_sum].append("M" + "L".join(places))
-    dots = "".join(f'<circle cx="{(x - x0) * scale:.0f}" cy="{(y1 - y) * scale:.0f}" r="5"/>'
-                   for x, y in ((0, 0), (1, 0), (0, 1)))
-    ring = f'<circle class="im-v-ring" cx="{(1 - x0) * scale:.0f}" cy="{(y1 - 1) * scale:.0f}" r="4.4"/>'
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}">'
-            f'<path class="im-v-prefer" d="{"".join(paths[False])}"/>'
-            f'<path class="im-v-without" d="{"".join(paths[True])}"/>'
-            f'<g class="im-v-disc">{dots}</g>{ring}</svg>\n')
+        kept = [round(k * (len(coordinates) // 2 - 1) / 9) for k in range(10)]
+        paths[ends_at_sum].append(([coordinates[2 * k] for k in kept], [coordinates[2 * k + 1] for k in kept]))
+    return svg(frame.lines("prefer", paths[False]), frame.lines("without", paths[True]),
+               frame.dots("disc", [(0, 0), (1, 0), (0, 1)], 5), frame.dots("ring", [(1, 1)], 4.4))
 
 
-DRAWERS = {"score-flow": score_flow}
+def typical_nets() -> str:
+    """Error of guess and check on 128 corners against the number of examples: 12 data sets, 2 and 32 neurons."""
+    from implicitly import threshold_nets as nets
+
+    corners = nets.cube(7)
+    labels = (corners[:, 0] == 1) & (corners[:, 1] == 1)
+    samples = nets.draw_samples(128, 64, seeds=range(12))
+    frame, parts = Frame(2, 56, -0.01, 0.38, 190), []
+    for kind, width in (("without", 32), ("prefer", 2)):
+        units = nets.relu_units(corners, scales=(0, 1))
+        run = nets.guess_and_check(units, width, labels, samples, guesses=400_000, seed=width)
+        curves = []
+        for fits, errors in zip(run.fits, run.errors, strict=True):
+            last = int((fits >= 20).nonzero().max())
+            curves.append((range(4, last + 1, 2), errors[4 : last + 1 : 2].tolist()))
+        parts.append(frame.lines(kind, curves))
+    return svg(*parts, height=190)
+
+
+def tempered_overfitting() -> str:
+    """The two limits on the error, and the mean error of short descriptions of noisy labels."""
+    import torch
+
+    from implicitly import tempered
+
+    eps = torch.linspace(0, 0.5, 41, dtype=torch.float64)
+    frame = Frame(-0.01, 0.51, -0.02, 0.54)
+    parts = [frame.lines("prefer", [(eps, tempered.independent_noise_error(eps)), (eps, eps)]),
+             frame.lines("without", [(eps, tempered.arbitrary_noise_bound(eps)), ([0, 0.5], [0.5, 0.5])])]
+    for flipped, size in ((3, 60), (4, 36), (5, 24), (6, 20), (7, 18)):
+        rules = [tempered.shortest_hash(torch.arange(size) < flipped, seed=s) for s in range(16)]
+        density = torch.tensor([rule.density for rule in rules])
+        error = tempered.noisy_error(density, torch.tensor(flipped / size)).mean()
+        parts.append(frame.dots("disc", [(flipped / size, float(error))], 4))
+    return svg(*parts)
+
+
+def langevin_generalization() -> str:
+    """The law of a parameter under Langevin dynamics in a tilted double well, at times that double."""
+    import torch
+
+    from implicitly import markov
+
+    x = torch.linspace(-2.4, 2.4, 49, dtype=torch.float64)
+    start = torch.softmax(-((x + 0.4) ** 2) / 0.32, 0)
+    energy = (x**2 - 1) ** 2 - 0.35 * x
+    laws = markov.diffusion_laws(energy, start, beta=4.0, spacing=0.1, first=0.004, doublings=15)[::2]
+    frame = Frame(-2.1, 2.1, -0.1, 3.3)
+    lift = 0.29
+    top = len(laws) * lift
+    curves = [(x, 6.5 * law + top - lift * (k + 1)) for k, law in enumerate(laws)]
+    return svg(frame.lines("without", [(x, 6.5 * start + top)]), frame.lines("prefer", curves))
+
+
+DRAWERS = {
+    "typical-nets": typical_nets,
+    "tempered-overfitting": tempered_overfitting,
+    "langevin-generalization": langevin_generalization,
+    "score-flow": score_flow,
+}
 
 
 def main(arguments: list[str]) -> int:
