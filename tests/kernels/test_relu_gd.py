@@ -140,17 +140,19 @@ def test_one_neuron_that_is_always_on_is_linear_regression(lane):
     assert relative_error(step * 64, gradient) < 1e-5
 
 
-def test_float64_on_triton_and_its_limits_are_refused(fast_lane):
-    backend, device = fast_lane
-    if backend != "triton":
-        return
-    call = lambda p: relu_gd(*(v.to(device) for v in p.values()), 1, backend=backend)  # noqa: E731
-    with pytest.raises(ValueError, match="w1: the triton backend computes in float32"):
-        call(problem(1, 2, 3))
-    with pytest.raises(ValueError, match="w1: the triton backend takes at most 256 neurons, got 257"):
-        call(problem(1, 257, 3, dtype=torch.float32))
-    with pytest.raises(ValueError, match="x: the triton backend takes at most 1024 samples, got 1025"):
-        call(problem(1, 2, 1025, dtype=torch.float32))
+@pytest.mark.parametrize(("message", "shape", "dtype"), [
+    ("w1: the triton backend computes in float32, got torch.float64", (1, 2, 3), torch.float64),
+    ("w1: the triton backend takes at most 256 neurons, got 257", (1, 257, 3), torch.float32),
+    ("x: the triton backend takes at most 1024 samples, got 1025", (1, 2, 1025), torch.float32),
+])
+def test_auto_runs_what_triton_does_not_take(monkeypatch, message, shape, dtype):
+    pytest.importorskip("triton")
+    monkeypatch.delenv("IMPLICITLY_BACKEND", raising=False)
+    monkeypatch.setattr(_DISPATCH, "choose", lambda backend, device: "triton")  # as on a GPU
+    p = problem(*shape, dtype=dtype)
+    assert all(map(torch.equal, relu_gd(**p, steps=2), run(reference.descend, p, 2).values()))
+    with pytest.raises(ValueError, match=message):
+        relu_gd(**p, steps=2, backend="triton")
 
 
 def test_shapes_views_and_continued_runs(lane):

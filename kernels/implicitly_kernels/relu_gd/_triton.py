@@ -8,6 +8,8 @@ import torch
 import triton
 import triton.language as tl
 
+from implicitly_kernels._dispatch import Unsupported
+
 NEURONS, SAMPLES = 256, 1024  # at most
 ELEMENTS = 512  # of a tile: 16 a thread, 32 with more than 128 neurons; more would spill on some chip
 
@@ -81,11 +83,11 @@ def descend(w1, b1, w2, b2, x, y, step_size, steps, samples=None):
     """Same contract as reference.descend; float32. samples: of a tile, in place of `tile`'s."""
     (nets, k), n = w1.shape, x.shape[1]
     if w1.dtype != torch.float32:
-        raise ValueError(f"w1: the triton backend computes in float32, got {w1.dtype}")
+        raise Unsupported(f"w1: the triton backend computes in float32, got {w1.dtype}")
     if k > NEURONS:
-        raise ValueError(f"w1: the triton backend takes at most {NEURONS} neurons, got {k}")
+        raise Unsupported(f"w1: the triton backend takes at most {NEURONS} neurons, got {k}")
     if n > SAMPLES:
-        raise ValueError(f"x: the triton backend takes at most {SAMPLES} samples, got {n}")
+        raise Unsupported(f"x: the triton backend takes at most {SAMPLES} samples, got {n}")
     s, width = tile(k)
     out = [w1.new_empty(t.shape) for t in (w1, b1, w2, b2, b2)]
     if nets:
