@@ -14,6 +14,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import implicitly
+
 ROOT = Path(__file__).resolve().parents[1]
 MOST_BYTES = 2_000_000
 
@@ -209,6 +211,16 @@ def test_importing_the_library_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, f"`import implicitly` also imported: {done.stderr.strip()}"
+
+
+def test_every_public_module_is_an_attribute_of_the_package():
+    folder = ROOT / "lib/implicitly"
+    names = {path.stem for path in folder.glob("[!_]*.py")}
+    names |= {path.parent.name for path in folder.glob("*/__init__.py")}
+    code = "import sys, implicitly; [getattr(implicitly, name) for name in sys.argv[1:]]"
+    done = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert names <= set(dir(implicitly))
 
 
 # What is installed --------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ Nothing heavy is imported here: each public name is resolved on first use.
 """
 
 from importlib import import_module
+from pkgutil import iter_modules
 
 __version__ = "0.1.0"
 
@@ -13,28 +14,7 @@ _PUBLIC = {
     "ClaimError": "implicitly.claims",
     "Explorer": "implicitly.explorer",
 }
-_MODULES = (
-    "claims",
-    "denoisers",
-    "explorer",
-    "figures",
-    "flows",
-    "langevin",
-    "line_fits",
-    "markov",
-    "max_margin",
-    "noisy_digits",
-    "pac_bayes",
-    "perm_losses",
-    "plotting",
-    "stable_minima",
-    "sweep",
-    "tempered",
-    "threshold_circuits",
-    "threshold_nets",
-    "threshold_rules",
-    "typical_nets",
-)  # fmt: skip
+_MODULES = tuple(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
 
 __all__ = [*_PUBLIC, *_MODULES]
 
