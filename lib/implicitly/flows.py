@@ -129,9 +129,11 @@ def probability_flow(
     """
     matrix("x", x)
     if not isinstance(sigmas, Tensor) or sigmas.ndim != 1 or len(sigmas) < 2:
-        raise ValueError("sigmas must be a tensor of shape (S,) with S >= 2")
+        found = tuple(sigmas.shape) if isinstance(sigmas, Tensor) else type(sigmas).__name__
+        raise ValueError(f"sigmas must be a tensor of shape (S,) with S >= 2, found {found}")
     if not (sigmas[-1] > 0 and (sigmas.diff() < 0).all()):
-        raise ValueError("sigmas must be positive and strictly decreasing")
+        found = ", ".join(f"{s:.3g}" for s in sigmas[:5].tolist())
+        raise ValueError(f"sigmas must be positive and strictly decreasing, found {found}{', …' * (len(sigmas) > 5)}")
     number("alpha", alpha, above=0.0)
     choice("method", method, ("heun", "euler"))
     choice("variable", variable, ("log", "sigma"))
@@ -246,8 +248,12 @@ def two_edges_exact(f: Tensor, gamma: float, length: float, rho_T: float, rho_0:
         rho_T, rho_0: radius of the balls at start and end.
     """
     matrix("f", f, columns=2)
-    if not ((f > 0) & (f < length)).all():
-        raise ValueError("f must lie strictly between 0 and length: both coordinates in the middle band")
+    inside = (f > 0) & (f < length)
+    if not inside.all():
+        raise ValueError(
+            f"f must lie strictly between 0 and length = {length:.6g} (both coordinates in the middle band), "
+            f"found {f[~inside][0]:.6g}"
+        )
     kappa = _clock(gamma, length, rho_T, rho_0)
     total = f.sum(1) * kappa**0.5
     gap = (f[:, 0] - f[:, 1]) * kappa**-0.5

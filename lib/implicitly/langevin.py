@@ -36,6 +36,11 @@ def _per_coordinate(name, value, like: Tensor) -> Tensor:
     return value
 
 
+def _one_of(prior_var, box) -> None:
+    if (prior_var is None) == (box is None):
+        raise ValueError(f"give exactly one of prior_var and box, found {'none' if box is None else 'both'}")
+
+
 def reflect(z: Tensor, box: float | Tensor) -> Tensor:
     """Fold `z` back into ``[-box, box]`` as a mirror at each wall does, however far it overshoots.
 
@@ -95,8 +100,7 @@ def langevin_step(
     matrix("theta", theta)
     matrix("grad", grad, rows=theta.shape[0], columns=theta.shape[1])
     beta, eta = number("beta", beta, above=0.0), number("eta", eta, above=0.0)
-    if (prior_var is None) == (box is None):
-        raise ValueError("give exactly one of prior_var and box")
+    _one_of(prior_var, box)
     if noise is None:
         noise = torch.randn(theta.shape, generator=generator, dtype=theta.dtype, device=theta.device)
     pull = 0.0 if prior_var is None else 1 / (beta * _per_coordinate("prior_var", prior_var, theta))
@@ -128,8 +132,7 @@ def mala_step(
     """
     matrix("theta", theta)
     beta, eta = number("beta", beta, above=0.0), number("eta", eta, above=0.0)
-    if (prior_var is None) == (box is None):
-        raise ValueError("give exactly one of prior_var and box")
+    _one_of(prior_var, box)
     var = None if prior_var is None else _per_coordinate("prior_var", prior_var, theta)
     wall = None if box is None else _per_coordinate("box", box, theta)
 

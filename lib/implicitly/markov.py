@@ -18,11 +18,13 @@ __all__ = ["Ledger", "diffusion_laws", "gibbs", "kl", "ledger", "metropolis_line
 
 
 def _rows(name: str, value, *, columns: int | None = None, ndim: int | None = None) -> Tensor:
-    """`value`, a finite float64 tensor with `columns` entries on its last axis."""
+    """`value`, a finite float64 tensor with `columns` entries on its last axis (and `ndim` axes)."""
     if not isinstance(value, Tensor) or value.dtype != torch.float64:
         raise TypeError(f"{name} must be a float64 tensor, found {getattr(value, 'dtype', type(value).__name__)}")
     if value.ndim == 0 or columns not in (None, value.shape[-1]) or ndim not in (None, value.ndim):
-        raise ValueError(f"{name} must have {columns or 'any'} entries on its last axis, found {tuple(value.shape)}")
+        axes = ["..."] if ndim is None else ["any"] * (ndim - 1)
+        expected = ", ".join([*axes, str(columns or "any")])
+        raise ValueError(f"{name} must have shape ({expected}), found {tuple(value.shape)}")
     if not torch.isfinite(value).all():
         raise ValueError(f"{name} must be finite, found NaN or infinity")
     return value
@@ -31,8 +33,12 @@ def _rows(name: str, value, *, columns: int | None = None, ndim: int | None = No
 def _laws(name: str, value, columns: int | None = None) -> Tensor:
     """`value`, float64, whose rows are probability vectors."""
     _rows(name, value, columns=columns)
-    if (value < 0).any() or ((value.sum(-1) - 1).abs() > 1e-9).any():
-        raise ValueError(f"{name} must be not negative and sum to 1 along the last axis")
+    if (value < 0).any():
+        raise ValueError(f"{name} must be a law, not negative, found {value.min():.3g}")
+    sums = value.sum(-1).flatten()
+    if ((sums - 1).abs() > 1e-9).any():
+        found = sums[(sums - 1).abs().argmax()]
+        raise ValueError(f"{name} must sum to 1 along its last axis, found {found:.10g}")
     return value
 
 
@@ -68,7 +74,7 @@ def metropolis_line(target: Tensor) -> Tensor:
     """
     _laws("target", target)
     if (target <= 0).any():
-        raise ValueError("target must be positive in every state")
+        raise ValueError(f"target must be positive in every state, found {target.min():.3g}")
     log = target.log()
     up = 0.5 * torch.exp((log[..., 1:] - log[..., :-1]).clamp(max=0.0))
     down = 0.5 * torch.exp((log[..., :-1] - log[..., 1:]).clamp(max=0.0))
@@ -192,14 +198,15 @@ def ledger(chain: Tensor, start: Tensor, loss: Tensor, beta: float, times, stati
         A `Ledger`. Costs ``max(times)`` vector-matrix products.
 
     Raises:
-        ValueError: rows of `chain` are not laws, or `stationary` is not kept by it.
+        ValueError: rows of `chain` are not laws, `stationary` is not kept by it, or `times` do not start at 0.
     """
     _laws("chain", chain), _laws("start", start), _rows("loss", loss), _laws("stationary", stationary)
     kept = (stationary[..., None, :] @ chain)[..., 0, :]
-    if (kept - stationary).abs().max() > 1e-10:
-        raise ValueError("stationary must be kept by chain; one step moves it")
+    moved = (kept - stationary).abs().max()
+    if moved > 1e-10:
+        raise ValueError(f"stationary must be kept by chain, found that one step moves it by {moved:.3g}")
     times = [int(t) for t in times]
-    if times[0] != 0 or any(b <= a for a, b in itertools.pairwise(times)):
+    if not times or times[0] != 0 or any(b <= a for a, b in itertools.pairwise(times)):
         raise ValueError(f"times must start at 0 and increase, found {times[:5]}")
     law = start.expand(chain.shape[:-1]).clone()[..., None, :]
     laws, wanted = [law[..., 0, :]], set(times)

@@ -107,7 +107,7 @@ def test_two_edges_exact_against_scipy():
     exact = two_edges_exact(ramp(c, h.L, rho_T), gamma, 1.4, rho_T, rho_0)
     assert (found - exact).abs().max() < 1e-7
     assert 0.02 < float(((exact > 0).sum(1) == 2).double().mean()) < 0.9  # both outcomes are tested
-    with pytest.raises(ValueError, match=r"f must lie strictly between 0 and length"):
+    with pytest.raises(ValueError, match=r"f must lie strictly between 0 and length = 1.4 .*, found 0"):
         two_edges_exact(torch.tensor([[0.0, 0.5]]).double(), gamma, 1.4, rho_T, rho_0)
 
 
@@ -200,7 +200,10 @@ def test_empty_batch():
         (lambda: score_flow(starts(), SQUARE, 0.1, time=1.0, steps=0), "steps must be at least 1, found 0"),
         (lambda: score_flow(starts(), SQUARE, 0.5, time=1.0, steps=2), "rho must be finite and at least 0 and below"),
         (lambda: score_flow(starts(), SQUARE, 0.1, time=1.0, steps=2, method="magic"), "method must be one of"),
-        (lambda: probability_flow(starts(), SQUARE, torch.tensor([0.1, 0.2])), "sigmas must be positive and strictly"),
+        (lambda: probability_flow(starts(), SQUARE, torch.tensor([0.1, 0.2])), "sigmas must .*, found 0.1, 0.2$"),
+        (lambda: probability_flow(starts(), SQUARE, torch.ones(7)), "sigmas must .*, found 1, 1, 1, 1, 1, …"),
+        (lambda: probability_flow(starts(), SQUARE, [0.2, 0.1]), "sigmas must be a tensor .*, found list"),
+        (lambda: probability_flow(starts(), SQUARE, torch.ones(1)), r"sigmas must be a tensor .*, found \(1,\)"),
         (lambda: counted_as_zero(1.0, 0.2, 1.5, tolerance=0.01), "ratio must be at most 1, found 1.5"),
         (lambda: counted_as_zero(1.0, 0.2, 0.0, tolerance=0.01), "ratio must be finite and above 0, found 0"),
         (lambda: score_flow(starts() * math.nan, SQUARE, 0.1, time=1.0, steps=2), "x must be finite, found NaN"),

@@ -55,12 +55,16 @@ def _run(theta: Tensor, beta: Tensor, precision: Tensor, box: Tensor, a: Tensor,
     check.finite("beta", beta)
     if not (beta > 0).all():
         raise ValueError(f"beta: expected numbers > 0, got {beta.min().item()}")
-    if not (precision >= 0).all() or not torch.isfinite(precision).all():
-        raise ValueError("prior_var: expected finite variances > 0")
+    bad = ~((precision >= 0) & torch.isfinite(precision))
+    if bad.any():
+        raise ValueError("prior_var: expected variances > 0 with finite inverses, got one with the "
+                         f"inverse {precision[bad][0].item()}")
     if not (box > 0).all():  # catches NaN
         raise ValueError(f"box: expected half widths > 0, got {box.min().item()}")
-    if not (theta.abs() <= box).all():
-        raise ValueError("theta: expected starts inside the box")
+    outside = theta.abs() > box
+    if outside.any():
+        raise ValueError("theta: expected starts inside the box, got "
+                         f"{theta[outside][0].item()} at {tuple(outside.nonzero()[0].tolist())}")
     name = "coefficients" if kind == "polynomial" else "x"
     check.finite(name, a)
     if kind == "net" and not ((b == 0) | (b == 1)).all():
