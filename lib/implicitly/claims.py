@@ -106,7 +106,7 @@ def number_html(value: float) -> str:
 
 
 def _scalar(name, value) -> float:
-    """`value` as a float; a 0-d or one-element array is a scalar, anything else is refused."""
+    """`value` as a float; a 0-d array is a scalar, anything else is refused, one of shape (1,) too."""
     if isinstance(value, Real):
         return float(value)
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):

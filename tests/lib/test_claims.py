@@ -65,6 +65,7 @@ def test_scalars_of_every_kind(measured):
         (dict(math=""), ValueError, "math must be a non-empty string"),
         (dict(over=""), ValueError, "over must be a non-empty string"),
         (dict(check="Cost!"), ValueError, "check must be a few lower-case words"),
+        (dict(measured=torch.ones(1)), TypeError, r"measured must be one real number.*\(1,\)"),
         (dict(measured=torch.ones(3)), TypeError, r"measured must be one real number.*\(3,\)"),
         (dict(measured="1"), TypeError, "measured must be one real number.*str"),
         (dict(measured=1j), TypeError, "measured must be one real number"),
