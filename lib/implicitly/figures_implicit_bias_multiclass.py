@@ -50,10 +50,10 @@ def opening(data, plain, fast, best):
         )  # fmt: skip
     _draw_borders(ax, best.W, color=plotting.INK, lw=1.6, ls="solid", label="largest margin")
     ax.set(xlim=_BOX, ylim=_BOX, aspect="equal", xticks=[], yticks=[])
-    ax.legend(loc="lower left", handlelength=1.8, fontsize=8.5)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, handlelength=1.8)
     ax = axes[1]
     line = angle(fast.W[:, 0], best.W)
-    keep = fast.log_time[:, 0] > 0
+    keep = fast.log_time[:, 0] > plain.log_time[0, 0]
     ax.semilogy(fast.log_time[keep, 0], line[keep], label="growing steps", color=plotting.PREFER)
     ax.semilogy(
         plain.log_time[:, 0], angle(plain.W[:, 0], best.W), label="plain gradient descent", **plotting.points(1)
@@ -70,7 +70,7 @@ def tail(losses):
     u = torch.linspace(-2, 6, 300, dtype=torch.float64)
     fig, ax = plt.subplots()
     ax.fill_between(u, (1 - (-u).exp()).clamp(min=0), 1, color=plotting.PALETTE[5], alpha=0.1, lw=0)
-    ax.text(2.2, 0.93, "exponential tail", va="top")
+    ax.text(-1.8, 0.9, "exponential tail", va="top")
     order = {"cross-entropy": 0, "exponential": 5, "pairlog": 2, "arsinh": 3, "polynomial": 1}
     for loss in losses:
         if loss.name == "pairlog":
@@ -167,12 +167,12 @@ def explorer_state(log_times):
     def state(loss, geometry):
         X, y = sketch_classes(geometry)
         svm = hard_margin_svm(X, y, 3)
-        steps = 300
+        steps = 1200
         while True:  # until the run has passed the last time
-            path = descend(X, y, loss, at=range(1, 60 * steps + 1, steps // 10), normalized=1.0, classes=3)
+            path = descend(X, y, loss, at=range(1, steps + 2, steps // 200), normalized=1.0, classes=3)
             if path.log_time[-1, 0] >= times[-1]:
                 break
-            steps *= 2
+            steps *= 3
         W = path.at(times.clamp(min=float(path.log_time[0, 0])), problem=0)
         kappa, _ = margin_constants(path, X[None], y[None], [svm])
         share = relative_margin(W, X, y, svm)

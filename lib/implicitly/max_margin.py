@@ -87,6 +87,7 @@ def hard_margin_svm(X: Tensor, y: Tensor, K: int | None = None) -> MaxMargin:
     (2.0, 2.0)
     """
     import cvxpy as cp
+    from scipy import sparse
 
     N, d = matrix("X", X).shape
     K = labels("y", y, N, K)
@@ -95,7 +96,7 @@ def hard_margin_svm(X: Tensor, y: Tensor, K: int | None = None) -> MaxMargin:
         raise ValueError("X, y must be separable, but every point is 0")
     Z = (constraints(X, y, K) / scale).numpy()
     w = cp.Variable(K * d)
-    tight = Z @ w >= 1
+    tight = sparse.csr_array(Z) @ w >= 1
     problem = cp.Problem(cp.Minimize(cp.sum_squares(w) / 2), [tight])
     problem.solve(solver=cp.CLARABEL)
     if problem.status in ("infeasible", "infeasible_inaccurate"):
@@ -222,7 +223,7 @@ def log_time_flow(Z: Tensor, loss: str | PermLoss, log_times, *, classes: int) -
 
 
 class MirrorUse(NamedTuple):
-    """Largest share of the bound on the direction that is used, and smallest excess over the one on ln(time)."""
+    """Largest share used of the bound on the direction, and of the one on ln(time) where that is positive."""
 
     direction: float
     clock: float
@@ -246,7 +247,7 @@ def mirror_use(path, X: Tensor, svm: MaxMargin, *, normalized: float) -> MirrorU
     floor = before / svm.norm**2 - (2 * b * before * log_m).sqrt() - math.log(m / h)
     return MirrorUse(
         direction=float((distance / (2 * log_m / hn).sqrt()).max()),
-        clock=float((path.log_time[:, 0] - floor)[n >= 2].min()),
+        clock=float((floor / path.log_time[:, 0])[floor > 0].max()) if (floor > 0).any() else 0.0,
     )
 
 

@@ -373,9 +373,9 @@ def _spread(center, radius, count, turn=0.0):
     return torch.tensor(center, dtype=torch.float64) + radius * torch.stack([angles.cos(), angles.sin()], 1)
 
 
-#: Arrangements of three classes in the plane: name -> the points of each class as (center, radius, count, turn).
+#: Arrangements of 14 points of three classes in the plane: name -> the points of each class as (center, radius, count, turn).
 SKETCHES = {
-    "even": [[((0.0, 1.4), 0.5, 4, 0.3)], [((-1.2, -0.7), 0.5, 4, 0.9)], [((1.2, -0.7), 0.5, 4, 0.0)]],
+    "even": [[((0.0, 1.4), 0.5, 5, 0.3)], [((-1.2, -0.7), 0.5, 5, 0.9)], [((1.2, -0.7), 0.5, 4, 0.0)]],
     "lopsided": [
         [((0.3, 1.7), 0.4, 4, 0.2), ((-0.2, 0.45), 0.0, 1, 0.0)],
         [((-1.5, -0.6), 0.6, 5, 0.5)],
@@ -383,15 +383,15 @@ SKETCHES = {
     ],
     "nearly touching": [
         [((-1.2, 1.1), 0.5, 4, 0.1), ((-0.16, 0.5), 0.0, 1, 0.0)],
-        [((0.0, -1.5), 0.5, 5, 0.3)],
+        [((0.0, -1.5), 0.5, 4, 0.3)],
         [((1.2, 1.1), 0.5, 4, 0.4), ((0.04, 0.62), 0.0, 1, 0.0)],
     ],
-    "in a row": [[((-1.6, 0.2), 0.4, 4, 0.5)], [((0.0, -0.1), 0.35, 4, 0.2)], [((1.5, 0.1), 0.5, 4, 0.8)]],
+    "in a row": [[((-1.6, 0.2), 0.4, 5, 0.5)], [((0.0, -0.1), 0.35, 4, 0.2)], [((1.5, 0.1), 0.5, 5, 0.8)]],
 }
 
 
 def sketch_classes(name: str) -> tuple[Tensor, Tensor]:
-    """Three classes in the plane with a constant feature 1: ``X (N, 3)`` float64, ``y (N,)``, name in `SKETCHES`."""
+    """Three classes in the plane with a constant feature 1: ``X (14, 3)`` float64, ``y (14,)``, name in `SKETCHES`."""
     choice("name", name, SKETCHES)
     groups = [torch.cat([_spread(*group) for group in groups]) for groups in SKETCHES[name]]
     points = torch.cat(groups)
