@@ -51,8 +51,8 @@ def sweep(etas, panels, *, edge):
     ax = axes[0]
     ax.axhline(2, **plotting.theory())
     for i, (eta, (times, curves)) in enumerate(edge.items()):
-        for curve in curves:
-            ax.plot(times, curve, **plotting.line(i), lw=1.1, label=rf"$\eta={eta}$" if curve is curves[0] else None)
+        for j, curve in enumerate(curves):
+            ax.plot(times, curve, **plotting.line(i), lw=1.1, label=None if j else rf"$\eta={eta}$")
     ax.set(xscale="log", xlabel="time, $\\eta$ × steps", ylabel=r"sharpness × $\eta$", ylim=(0, 4))
     ax.legend(loc="upper right", fontsize=8.5)
     for ax, (label, values) in zip(axes[1:], panels.items(), strict=True):
@@ -75,7 +75,7 @@ def bends(runs, *, low=1e-3):
     ax.plot(line, line, **plotting.theory())
     for i, (label, (bound, tv)) in enumerate(runs.items()):
         ax.plot(bound, np.maximum(tv, low), **plotting.points(i), label=label)
-    ax.text(7.5, 11, "the bound", rotation=33, fontsize=9.5)
+    ax.text(5.2, 8.2, "the bound", fontsize=9.5)
     ax.set(xscale="log", yscale="log", xlabel="what the step size allows, bound of C3")
     ax.set(ylabel="weighted total variation", xlim=(1, 60), ylim=(low * 0.7, 60))
     ax.legend(loc="lower right")
@@ -87,8 +87,8 @@ def leaving(steps, train, edge):
     fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.4))
     for ax, curves in zip(axes, (train, edge), strict=True):
         for i, (label, rows) in enumerate(curves.items()):
-            for row in rows:
-                ax.plot(steps, row, **plotting.line(i), lw=1.1, label=label if row is rows[0] else None)
+            for j, row in enumerate(rows):
+                ax.plot(steps, row, **plotting.line(i), lw=1.1, label=None if j else label)
         ax.set(xscale="log", xlabel="steps")
     axes[0].set(yscale="log", ylabel="training error, $2L$", ylim=(1e-11, 1))
     axes[1].axhline(1, **plotting.theory())
@@ -122,5 +122,5 @@ def ends(grid, curves, inside=0.8):
     for edge in (-inside, inside):
         ax.axvline(edge, color=plotting.RULE, lw=0.9, ls="-", zorder=0)
     ax.set(yscale="log", xlabel="input, $x$", ylabel="mean squared error at $x$", xlim=(-1, 1))
-    ax.legend(loc="upper center", fontsize=8.8)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(curves))
     return fig

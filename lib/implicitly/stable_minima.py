@@ -297,8 +297,9 @@ def certificate(top, residual, x) -> Tensor:
 
 
 def flatness_use(net: LineNet, x) -> Tensor:
-    """(1 + 2 sum_j |w1_j w2_j| g(t_j)) / (largest eigenvalue of GN), (B,): at most 1 by C1."""
-    return (1 + 2 * path_tv(net, x)) / gauss_newton_top(net, x)
+    """sum_j |w1_j w2_j| g(t_j) over (largest eigenvalue of GN - 1)/2, (B,): at most 1 by C1; 0 where nothing bends."""
+    bends = path_tv(net, x)
+    return torch.where(bends > 0, 2 * bends / (gauss_newton_top(net, x) - 1), 0.0)
 
 
 def residual_use(net: LineNet, x, y) -> Tensor:
