@@ -64,7 +64,8 @@ def runs(case, device):
     yield "eager", "torch", loop(products), few, "our algebra in batched products"
     yield "eager, as defined", "torch", loop(defined), few, "the reference"
     yield "eager, vmap", "torch", loop(mapped), few, "vmap of one network's gradient"
-    yield "compile", "torch", loop(torch.compile(products)), few, "one compiled step, looped"
+    yield "compile", "torch", loop(torch.compile(products)), few, (
+        "our algebra, one compiled step, looped")
     yield "compile, as defined", "torch", loop(torch.compile(defined)), few, (
         "one compiled step, looped")
     yield "compile, vmap", "torch", loop(torch.compile(mapped)), few, "one compiled step, looped"
