@@ -13,7 +13,7 @@ def _name(kind, name):
         raise ValueError(f"{kind}: name must be a Python identifier, found {name!r}")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Slider:
     """A number the reader slides.
 
@@ -70,11 +70,10 @@ class Slider:
         if not near:
             raise ValueError(f"{where}: default {default!r} is not on the grid {values}")
         check_spec(self.format)
-        set_ = object.__setattr__
-        set_(self, "values", values)
-        set_(self, "lookup", lookup)
-        set_(self, "default", near[0])
-        set_(self, "label", self.name if self.label is None else self.label)
+        self.values = values
+        self.lookup = lookup
+        self.default = near[0]
+        self.label = self.name if self.label is None else self.label
         label_html(self.label)
 
     @property
@@ -114,7 +113,7 @@ class Slider:
         }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Choice:
     """One of a few named settings, shown as a row of radio buttons; never interpolated.
 
@@ -148,10 +147,9 @@ class Choice:
         default = values[0] if self.default is None else self.default
         if default not in values:
             raise ValueError(f"{where}: default {default!r} is not one of {values}")
-        set_ = object.__setattr__
-        set_(self, "options", values)
-        set_(self, "labels", tuple(labels))
-        set_(self, "default", default)
+        self.options = values
+        self.labels = tuple(labels)
+        self.default = default
         for text in (*self.labels, self.label or ""):
             label_html(text)
 

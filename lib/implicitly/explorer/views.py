@@ -31,9 +31,14 @@ def _palette(where, colors, needed):
     return list(colors)
 
 
+def _plain(value):
+    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else value
+
+
 class _Layer:
     over = None
     until = None
+    _sent = ()  # the fields that the page gets as they are
 
     def _framed(self, *shapes):
         """`shapes`, and with `over` the same with frames in front."""
@@ -43,12 +48,13 @@ class _Layer:
         """Entries (label HTML, palette number, "line", "area" or a marker's name, hollow)."""
         return []
 
-    def _spec(self, **more):
-        kind = type(self).__name__.lower()
-        return {"kind": kind, "over": self.over, "until": self.until, **more}
+    def spec(self):
+        """What the page draws the layer from."""
+        names = ("over", "until", *self._sent)
+        return {"kind": type(self).__name__.lower(), **{name: _plain(getattr(self, name)) for name in names}}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Lines(_Layer):
     """Lines over a common x.
 
@@ -70,6 +76,8 @@ class Lines(_Layer):
     over: str | None = None
     until: str | None = None
 
+    _sent = ("x",)
+
     def __post_init__(self):
         y = (self.y,) if isinstance(self.y, str) else tuple(self.y)
         marks = ("line",) * len(y) if self.marks is None else tuple(self.marks)
@@ -77,9 +85,9 @@ class Lines(_Layer):
             raise ValueError(f"Lines: marks must be 'line' or 'dots' for each of {y}, found {marks}")
         if self.labels is not None and len(self.labels) != len(y):
             raise ValueError(f"Lines: labels must be one per key of {y}, found {self.labels}")
-        object.__setattr__(self, "y", y)
-        object.__setattr__(self, "marks", marks)
-        object.__setattr__(self, "colors", _palette("Lines", self.colors, len(y)))
+        self.y = y
+        self.marks = marks
+        self.colors = _palette("Lines", self.colors, len(y))
 
     def needs(self):
         shapes = ("T", "FT", "FST") if self.over else ("T", "ST")
@@ -91,10 +99,10 @@ class Lines(_Layer):
 
     def spec(self):
         series = [[k, c, m] for k, c, m in zip(self.y, self.colors, self.marks, strict=True)]
-        return self._spec(x=self.x, series=series)
+        return {**super().spec(), "series": series}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Points(_Layer):
     """Points in the plane: ``(N, 2)``, filled or hollow, coloured by class.
 
@@ -117,10 +125,12 @@ class Points(_Layer):
     size: float = 5.5
     over: str | None = None
 
+    _sent = ("points", "classes", "colors", "hollow", "marker", "size")
+
     def __post_init__(self):
         if self.marker not in (None, *MARKERS):
             raise ValueError(f"Points: marker must be one of {MARKERS}, found {self.marker!r}")
-        object.__setattr__(self, "colors", _class_colors(self))
+        self.colors = _class_colors(self)
 
     def needs(self):
         needs = [Need(self.points, self._framed("N2"), "xy")]
@@ -131,18 +141,8 @@ class Points(_Layer):
     def legend(self):
         return _class_legend(self, self.marker)
 
-    def spec(self):
-        return self._spec(
-            points=self.points,
-            classes=self.classes,
-            colors=self.colors,
-            hollow=list(self.hollow),
-            marker=self.marker,
-            size=self.size,
-        )
 
-
-@dataclass(frozen=True)
+@dataclass
 class Trajectories(_Layer):
     """Paths in the plane, one hairline each, coloured by the class of the whole path.
 
@@ -165,8 +165,10 @@ class Trajectories(_Layer):
     alpha: float = 0.6
     until: str | None = None
 
+    _sent = ("paths", "classes", "colors", "hollow", "heads", "width", "alpha")
+
     def __post_init__(self):
-        object.__setattr__(self, "colors", _class_colors(self))
+        self.colors = _class_colors(self)
 
     def needs(self):
         needs = [Need(self.paths, ("PT2",), "xy")]
@@ -176,17 +178,6 @@ class Trajectories(_Layer):
 
     def legend(self):
         return _class_legend(self, "line")
-
-    def spec(self):
-        return self._spec(
-            paths=self.paths,
-            classes=self.classes,
-            colors=self.colors,
-            hollow=list(self.hollow),
-            heads=self.heads,
-            width=self.width,
-            alpha=self.alpha,
-        )
 
 
 def _class_colors(layer):
@@ -217,7 +208,7 @@ def _box(where, xlim, ylim):
             raise ValueError(f"{where}: {name} must be (low, high), found {lim!r}")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Field(_Layer):
     """A vector field on a regular grid, drawn as arrows.
 
@@ -232,17 +223,16 @@ class Field(_Layer):
     ylim: tuple
     over: str | None = None
 
+    _sent = ("vectors", "xlim", "ylim")
+
     def __post_init__(self):
         _box("Field", self.xlim, self.ylim)
 
     def needs(self):
         return [Need(self.vectors, self._framed("HW2"))]
 
-    def spec(self):
-        return self._spec(vectors=self.vectors, xlim=list(self.xlim), ylim=list(self.ylim))
 
-
-@dataclass(frozen=True)
+@dataclass
 class Heatmap(_Layer):
     """A matrix as coloured cells.
 
@@ -266,6 +256,8 @@ class Heatmap(_Layer):
     labels: tuple | None = None
     over: str | None = None
 
+    _sent = ("values", "xlim", "ylim", "colors")
+
     def __post_init__(self):
         _box("Heatmap", self.xlim, self.ylim)
         if self.scale not in ("linear", "log"):
@@ -276,7 +268,7 @@ class Heatmap(_Layer):
                     f"Heatmap: colors must be 'sequential', 'diverging' or palette numbers, found {self.colors!r}"
                 )
         else:
-            object.__setattr__(self, "colors", _palette("Heatmap", self.colors, len(self.colors)))
+            self.colors = _palette("Heatmap", self.colors, len(self.colors))
 
     @property
     def tints(self):
@@ -291,16 +283,10 @@ class Heatmap(_Layer):
         return [(label_html(t), c, "area", False) for t, c in rows]
 
     def spec(self):
-        return self._spec(
-            values=self.values,
-            xlim=list(self.xlim),
-            ylim=list(self.ylim),
-            colors=self.colors,
-            log=self.scale == "log",
-        )
+        return {**super().spec(), "log": self.scale == "log"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bars(_Layer):
     """Bars: one per label, or a histogram between fixed edges.
 
@@ -323,17 +309,19 @@ class Bars(_Layer):
     title: str = ""
     over: str | None = None
 
+    _sent = ("values", "edges", "colors", "format", "limits")
+
     def __post_init__(self):
         if (self.labels is None) == (self.edges is None):
             raise ValueError("Bars: give labels (one per bar) or edges (one more than bars)")
         n = len(self.labels) if self.edges is None else len(self.edges) - 1
         colors = (self.colors,) * n if isinstance(self.colors, int) else self.colors
-        object.__setattr__(self, "colors", _palette("Bars", colors, n))
+        self.colors = _palette("Bars", colors, n)
         if self.edges is not None:
             edges = tuple(float(e) for e in self.edges)
             if any(b <= a for a, b in pairwise(edges)):
                 raise ValueError(f"Bars: edges must increase, found {edges}")
-            object.__setattr__(self, "edges", edges)
+            self.edges = edges
         check_spec(self.format)
 
     def needs(self):
@@ -341,17 +329,10 @@ class Bars(_Layer):
 
     def spec(self):
         labels = None if self.labels is None else [label_text(t) for t in self.labels]
-        return self._spec(
-            values=self.values,
-            labels=labels,
-            edges=self.edges,
-            colors=self.colors,
-            format=self.format,
-            limits=None if self.limits is None else list(self.limits),
-        )
+        return {**super().spec(), "labels": labels}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Rule(_Layer):
     """A straight reference line across the panel, at a fixed place or at a value of `compute`.
 
@@ -367,6 +348,8 @@ class Rule(_Layer):
     color: int = 5
     over: str | None = None
 
+    _sent = ("at", "axis", "color")
+
     def __post_init__(self):
         if self.axis not in ("x", "y"):
             raise ValueError(f"Rule: axis must be 'x' or 'y', found {self.axis!r}")
@@ -377,9 +360,6 @@ class Rule(_Layer):
 
     def legend(self):
         return [(label_html(self.label), self.color, "line", False)] if self.label else []
-
-    def spec(self):
-        return self._spec(at=self.at, axis=self.axis, color=self.color)
 
 
 class Panel:
