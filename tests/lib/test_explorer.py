@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from explorer_table import lookup, unpack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -190,7 +191,7 @@ def test_a_table_that_is_too_big_is_refused_with_sizes():
 def test_packing_keeps_values_to_half_a_step_and_gaps_exactly(values, coarse):
     entry = table.Entry("y", values.shape[1:], whole=False, log=False, coarse=coarse)
     data, _ = table.pack([entry], {"y": values})
-    back = table.unpack(data, [entry], len(values))["y"]
+    back = unpack(data, [entry], len(values))["y"]
     assert np.array_equal(np.isnan(back), np.isnan(values))
     span = np.nanmax(values) - np.nanmin(values) if not np.isnan(values).all() else 0.0
     step = span / (table.COARSE if coarse else table.LEVELS)
@@ -202,7 +203,7 @@ def test_packing_is_exact_for_classes_and_relative_on_log_scales():
     loss = 10 ** np.random.default_rng(0).uniform(-12, 3, (5, 7))
     entries = [table.Entry("k", (7,), True, False), table.Entry("l", (7,), False, True)]
     data, _ = table.pack(entries, {"k": kinds, "l": loss})
-    back = table.unpack(data, entries, 5)
+    back = unpack(data, entries, 5)
     assert np.array_equal(back["k"], kinds)
     assert np.max(np.abs(back["l"] / loss - 1)) < 15 * np.log(10) / table.LEVELS  # half a step, twice
 
@@ -215,7 +216,7 @@ def test_whole_numbers_on_a_log_axis_keep_their_place():
         title="Sizes",
         alt="A line.",
     )
-    assert np.allclose(explorer.lookup()["n"][0], [5, 50, 200, 1000], rtol=1e-3)
+    assert np.allclose(lookup(explorer)["n"][0], [5, 50, 200, 1000], rtol=1e-3)
 
 
 def test_repeated_rows_cost_nothing():
@@ -227,7 +228,7 @@ def test_repeated_rows_cost_nothing():
 
 def test_the_table_equals_compute_at_every_grid_point(all_samples):
     for name, explorer in all_samples.items():
-        back = explorer.lookup()
+        back = lookup(explorer)
         for entry in explorer._entries:
             for n, params in enumerate(explorer.points):
                 want, found = explorer.at(params)[entry.name], back[entry.name][n]
@@ -308,7 +309,7 @@ def test_same_inputs_give_the_same_bytes():
 def test_the_still_picture_is_a_small_png(all_samples):
     from PIL import Image
 
-    from implicitly.explorer import still
+    from implicitly.plotting import PALETTE
 
     for name, explorer in all_samples.items():
         _, payload = bundle(explorer)
@@ -317,7 +318,7 @@ def test_the_still_picture_is_a_small_png(all_samples):
         assert len(picture) < 120_000, name
         assert abs(image.width / image.height - payload["still"]["width"] / payload["still"]["height"]) < 0.01
         assert image.getpixel((0, 0))[3] == 0, "the ground is transparent"
-        inks = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in still.PALETTE])
+        inks = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in PALETTE])
         drawn = sum(n for n, c in image.getcolors(1 << 24) if c[3] > 200 and np.abs(inks - c[:3]).max(1).min() < 6)
         assert drawn > 500, f"{name}: hardly a pixel in the book's colours"
 
@@ -486,12 +487,12 @@ def test_the_live_widget_gets_the_script_and_one_spec():
 
 
 def test_palettes_agree():
-    from implicitly.explorer import still
+    from implicitly.plotting import DIVERGING, PALETTE, SEQUENTIAL
 
     css = (ROOT / "lib/implicitly/explorer/explorer.css").read_text(encoding="utf-8")
     script = (ROOT / "lib/explorer-js/src/draw.js").read_text(encoding="utf-8")
-    for k, color in enumerate(still.PALETTE):
+    for k, color in enumerate(PALETTE):
         assert f"--x-c{k}: var(--im-c{k}, {color})" in css
         assert f'"{color}"' in script
-    for ramp in (still.SEQUENTIAL, still.DIVERGING):
+    for ramp in (SEQUENTIAL, DIVERGING):
         assert ", ".join(f'"{c}"' for c in ramp) in script and ", ".join(ramp) in css

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from explorer_table import lookup
 
 from implicitly.explorer.text import format_value
 
@@ -63,7 +64,7 @@ def test_unit_tests_and_agreement_with_python(node):
         spec = json.loads(explorer.spec)
         flat = {
             k: [[None if np.isnan(x) else float(x) for x in row] for row in v.reshape(len(v), -1)]
-            for k, v in explorer.lookup().items()
+            for k, v in lookup(explorer).items()
         }
         tables.append({"spec": spec, "points": len(explorer.points), "columns": flat})
     formats = [[v, s, format_value(v, s)] for v in values for s in specs]

@@ -1,28 +1,29 @@
 """The picture at the default setting, for readers without scripts and before they have loaded."""
 
+import base64
 import io
 
 import numpy as np
 
+from .. import plotting
+from ..plotting import INK, MUTED, PALETTE, PAPER, RULE
 from .page import DASHES
 from .text import label_text
 from .views import MARKERS
 
-#: The book's data palette on light paper; the page inverts the whole picture in the dark.
-PALETTE = ("#2140a0", "#b5450b", "#418473", "#bf5bcb", "#9a8b38", "#1d1c24")
-SEQUENTIAL = ("#f4f1ea", "#c9cfe6", "#8a9ccf", "#4a66b4", "#2140a0", "#171f4f")
-DIVERGING = ("#2140a0", "#f4f1ea", "#b5450b")
-_MARKERS = dict(zip(MARKERS, "so^D+x", strict=True))
+# Colours of light paper: the page inverts the whole picture in the dark.
+_FAINT = "#8b8893"
+_MARKERS = dict(zip(MARKERS, plotting.MARKERS, strict=True))
 _STYLE = {
     "font.size": 9.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.8,
-    "text.color": "#1d1c24",
-    "axes.labelcolor": "#1d1c24",
-    "axes.edgecolor": "#8b8893",
-    "xtick.color": "#5f5c69",
-    "ytick.color": "#5f5c69",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": _FAINT,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
     "mathtext.fontset": "cm",
 }
 
@@ -33,8 +34,6 @@ def still(explorer) -> dict:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image
-
-    from .widget import encode
 
     columns = min(explorer.columns, len(explorer.panels))
     rows = -(-len(explorer.panels) // columns)
@@ -56,7 +55,7 @@ def still(explorer) -> dict:
     out = io.BytesIO()
     image.save(out, "png", optimize=True)
     return {
-        "data": encode(out.getvalue()),
+        "data": base64.b64encode(out.getvalue()).decode("ascii"),
         "width": round(100 * width),
         "height": round(100 * height),
     }
@@ -65,7 +64,7 @@ def still(explorer) -> dict:
 def _draw(explorer, panel, ax):
     for axis in "xy":
         for at in panel.grid[axis]:
-            (ax.axvline if axis == "x" else ax.axhline)(at, color="#d9d6cf", lw=0.8, zorder=0)
+            (ax.axvline if axis == "x" else ax.axhline)(at, color=RULE, lw=0.8, zorder=0)
     for axis in "xy":
         ax.set(**{axis + "scale": "log" if panel.log[axis] else "linear"})
     for layer in panel.layers:
@@ -83,7 +82,7 @@ def _get(explorer, layer, name, ndim):
     """The array at the default frame."""
     array = explorer.default[name]
     if layer.over and array.ndim > ndim:
-        array = array[next(c for c in explorer.controls if c.name == layer.over).index]
+        array = array[explorer.by_name[layer.over].index]
     return array
 
 
@@ -91,7 +90,7 @@ def _shown(explorer, layer, steps):
     """How many of `steps` an `until` slider uncovers at its default."""
     if layer.until is None:
         return steps
-    control = next(c for c in explorer.controls if c.name == layer.until)
+    control = explorer.by_name[layer.until]
     return 1 + round(control.index / (len(control.values) - 1) * (steps - 1))
 
 
@@ -103,15 +102,11 @@ def _lines(explorer, layer, ax):
     x = explorer.default[layer.x]
     end = _shown(explorer, layer, len(x))
     for key, color, mark in zip(layer.y, layer.colors, layer.marks, strict=True):
-        y = explorer.default[key]
-        if layer.over and y.ndim > 1:
-            control = next(c for c in explorer.controls if c.name == layer.over)
-            y = y[control.index]
-        for row in np.atleast_2d(y):
+        for row in np.atleast_2d(_get(explorer, layer, key, 1)):
             if mark == "line":
                 style = {"lw": 1.8, "ls": _dash(color)}
             else:
-                style = {"ls": "none", "marker": _MARKERS[MARKERS[color]], "mfc": "#fbfaf7", "ms": 5}
+                style = {"ls": "none", "marker": _MARKERS[MARKERS[color]], "mfc": PAPER, "ms": 5}
             ax.plot(x[:end], row[:end], color=PALETTE[color], **style)
 
 
@@ -125,7 +120,7 @@ def _points(explorer, layer, ax):
     x, y = (_get(explorer, layer, f"{layer.points}.{a}", 1) for a in "xy")
     for c in np.unique(classes := _classes(explorer, layer, len(x))):
         color, chosen = PALETTE[layer.colors[c]], classes == c
-        face = "#fbfaf7" if c in layer.hollow else color
+        face = PAPER if c in layer.hollow else color
         marker = _MARKERS[layer.marker or MARKERS[layer.colors[c]]]
         ax.plot(
             x[chosen], y[chosen], ls="none", marker=marker, ms=layer.size * 1.4, mfc=face, mec=color, mew=1.5, zorder=4
@@ -153,7 +148,7 @@ def _trajectories(explorer, layer, ax):
 def _field(explorer, layer, ax):
     u, v = (_get(explorer, layer, f"{layer.vectors}.{a}", 2) for a in "xy")
     x, y = (np.linspace(*lim, n) for lim, n in ((layer.xlim, u.shape[1]), (layer.ylim, u.shape[0])))
-    ax.quiver(x, y, u, v, color="#8b8893", width=0.003)
+    ax.quiver(x, y, u, v, color=_FAINT, width=0.003)
 
 
 def _heatmap(explorer, layer, ax):
@@ -172,9 +167,9 @@ def _heatmap(explorer, layer, ax):
         top = len(layer.colors) - 0.5
         ax.pcolormesh(*edges, values, cmap=colors, vmin=-0.5, vmax=top, alpha=0.35, rasterized=True)
         return
-    names = SEQUENTIAL if layer.colors == "sequential" else DIVERGING
+    stops = plotting.SEQUENTIAL if layer.colors == "sequential" else plotting.DIVERGING
     norm = (LogNorm if layer.scale == "log" else Normalize)(*explorer.color_limits(layer))
-    ax.pcolormesh(*edges, values, cmap=LinearSegmentedColormap.from_list("im", names), norm=norm)
+    ax.pcolormesh(*edges, values, cmap=LinearSegmentedColormap.from_list("im", stops), norm=norm)
 
 
 def _bars(explorer, layer, ax):

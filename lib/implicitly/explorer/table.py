@@ -102,27 +102,6 @@ def pack(entries: list[Entry], columns: dict[str, np.ndarray]) -> tuple[str, dic
     return base64.b64encode(data).decode("ascii"), sizes
 
 
-def unpack(data: str, entries: list[Entry], points: int) -> dict[str, np.ndarray]:
-    """The table as the page sees it: name to ``(grid points, *shape)``. Inverse of `pack`."""
-    raw = zlib.decompress(base64.b64decode(data))
-    head = np.frombuffer(raw, "<f8", 3 * len(entries)).reshape(-1, 3)
-    at, out = 24 * len(entries), {}
-    for entry, (low, step, rows) in zip(entries, head, strict=True):
-        rows = int(rows)
-        size = int(np.prod(entry.shape, dtype=int))
-        index = _unshuffle(raw[at : at + 2 * points], (1, points))[0]
-        at += 2 * points
-        codes = _unshuffle(raw[at : at + 2 * rows * size], (-1, *_last(entry.shape)))
-        at += 2 * rows * size
-        values = low + step * codes.astype(np.float64)
-        values[codes == GAP] = np.nan
-        values = 10.0**values if entry.log else values
-        out[entry.name] = values.reshape(rows, *entry.shape)[index]
-    if at != len(raw):
-        raise ValueError(f"the table holds {len(raw)} bytes, its arrays take {at}")
-    return out
-
-
 def _last(shape):
     return (shape[-1],) if shape else (1,)
 
@@ -148,10 +127,3 @@ def _shuffle(codes):
     steps = np.diff(flat, axis=1, prepend=np.zeros((len(flat), 1), np.uint16)).view(np.int16)
     zigzag = ((steps << 1) ^ (steps >> 15)).view(np.uint16).ravel()
     return (zigzag & 255).astype(np.uint8).tobytes() + (zigzag >> 8).astype(np.uint8).tobytes()
-
-
-def _unshuffle(raw, shape):
-    low, high = np.frombuffer(raw, np.uint8).reshape(2, -1).astype(np.uint16)
-    zigzag = low | (high << 8)
-    steps = (zigzag >> 1) ^ (-(zigzag & 1).astype(np.int32)).astype(np.uint16)
-    return np.cumsum(steps.reshape(shape), axis=1, dtype=np.uint16)

@@ -1,6 +1,5 @@
 """`Explorer`: a picture with controls, computed by the kernel in Jupyter and by table on the page."""
 
-import base64
 import json
 import re
 import time
@@ -106,7 +105,7 @@ class Explorer(anywidget.AnyWidget):
         if self.columns not in (1, 2, 3, 4):
             raise ValueError(f"Explorer: columns must be 1 to 4, found {columns!r}")
         self.animate, self.seconds = animate, seconds
-        self._frames = {c.name: len(c.values) for c in self.controls if c.frames}
+        self.by_name = {c.name: c for c in self.controls}
         self._uses = self._needs()
         self.points = table.grid(self.controls)
         self._entries = None
@@ -124,24 +123,24 @@ class Explorer(anywidget.AnyWidget):
     def _needs(self):
         """key -> list of (layer, panel or None, Need); refuses names no control has."""
         uses = {}
+        frames = sorted(c.name for c in self.controls if c.frames)
         for layer, panel in self._placed():
             for role in ("over", "until"):
                 name = getattr(layer, role)
-                if name is not None and name not in self._frames:
+                if name is not None and name not in frames:
                     raise ValueError(
                         f"{type(layer).__name__}: {role}={name!r} must name a Slider with "
-                        f"frames=True, there are {sorted(self._frames)}"
+                        f"frames=True, there are {frames}"
                     )
             for need in layer.needs():
                 uses.setdefault(need.key, []).append((layer, panel, need))
-        names = {c.name for c in self.controls}
         for name, _, _ in fields(self.summary):
-            if name not in names:
+            if name not in self.by_name:
                 uses.setdefault(name, [])
         odd = sorted(key for key in uses if not (isinstance(key, str) and key.isidentifier()))
         if odd:
             raise ValueError(f"Explorer: keys of arrays must be Python identifiers, found {odd}")
-        both = sorted(names & set(uses))
+        both = sorted(set(self.by_name) & set(uses))
         if both:
             raise ValueError(f"Explorer: {both} name both a control and an array")
         return uses
@@ -202,7 +201,7 @@ class Explorer(anywidget.AnyWidget):
 
     def _check_letters(self, where, layer, result):
         """Arrays of one layer agree on the axes they share."""
-        sizes = {"F": (layer.over, self._frames[layer.over])} if layer.over else {}
+        sizes = {"F": (layer.over, len(self.by_name[layer.over].values))} if layer.over else {}
         if isinstance(layer, Bars):
             sizes["B"] = ("labels" if layer.labels else "edges", len(layer.colors))
         for need in layer.needs():
@@ -310,10 +309,6 @@ class Explorer(anywidget.AnyWidget):
             low, high = 10.0**low, 10.0**high
         return [float(f"{low:.3g}"), float(f"{high:.3g}")]
 
-    def lookup(self) -> dict[str, np.ndarray]:
-        """The table as the page decodes it: name to ``(grid points, *shape)``, for tests."""
-        return table.unpack(self._data, self._entries, len(self.points))
-
     # -- what is shown -----------------------------------------------------------------------
 
     def _payload(self, still=None):
@@ -381,8 +376,7 @@ class Explorer(anywidget.AnyWidget):
         """A number of the default state, at the default frame where the array has frames."""
         array = self.default[name]
         if bars is not None and bars.over and array.ndim == 2:
-            control = next(c for c in self.controls if c.name == bars.over)
-            array = array[control.index]
+            array = array[self.by_name[bars.over].index]
         return float(array if index is None else array[index])
 
     def sentence(self) -> str:
@@ -394,12 +388,11 @@ class Explorer(anywidget.AnyWidget):
         text = "; ".join(parts) + "."
         if not self.summary:
             return text[0].upper() + text[1:]
-        by_name = {c.name: c for c in self.controls}
 
         def write(match):
             (name, index, spec) = fields(match[0])[0]
-            if name in by_name:
-                return by_name[name].text(by_name[name].default)
+            if name in self.by_name:
+                return self.by_name[name].text(self.by_name[name].default)
             return format_value(self.value_at(name, index), spec)
 
         text += " " + re.sub(r"\{[^{}]*\}", write, self.summary)
@@ -464,10 +457,10 @@ class Explorer(anywidget.AnyWidget):
 
     def at(self, params: dict) -> dict[str, np.ndarray]:
         """`compute` at any values the controls allow, checked as at construction."""
-        by_name = {c.name: c for c in self.controls if not c.frames}
-        if set(params) != set(by_name):
-            raise ValueError(f"params must be {sorted(by_name)}, found {sorted(params)}")
-        checked = {name: by_name[name].check(value) for name, value in params.items()}
+        wanted = sorted(c.name for c in self.controls if not c.frames)
+        if sorted(params) != wanted:
+            raise ValueError(f"params must be {wanted}, found {sorted(params)}")
+        checked = {name: self.by_name[name].check(value) for name, value in params.items()}
         return self._evaluate(table.canonical(self.controls, checked))
 
 
@@ -507,7 +500,3 @@ def _json(payload) -> str:
     """Sorted, compact, and safe inside a script element."""
     text = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-def encode(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
