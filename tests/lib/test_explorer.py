@@ -78,6 +78,7 @@ def all_samples():
         (lambda: lines(view="lines"), TypeError, "view must be"),
         (lambda: lines(title=" "), ValueError, "title"),
         (lambda: lines(alt=""), ValueError, "alt"),
+        (lambda: lines(alt="A line costs $5."), ValueError, "dollar signs do not pair up"),
         (lambda: lines(id="1 2"), ValueError, "id must be"),
         (lambda: lines(animate="b"), ValueError, "animate must name a Slider"),
         (lambda: lines(columns=9), ValueError, "columns"),
@@ -350,6 +351,12 @@ def test_labels_cannot_break_the_page():
     for html in (text, page):
         assert html.count("<script") == html.count("</script>") == 1
         assert "<img src=x" not in html
+
+
+def test_the_alt_text_is_read_as_words():
+    explorer = lines(alt=r"At $\sigma_0 \le 1$ a line rises.")
+    page, _ = samples.extension().expand(explorer._repr_html_(), lambda name, content: name)
+    assert 'alt="At σ0≤1 a line rises."' in page and "$" not in bundle(explorer)[1]["alt"]
 
 
 def test_ranges_hold_the_whole_table(all_samples):

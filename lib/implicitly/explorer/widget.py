@@ -319,7 +319,7 @@ class Explorer(anywidget.AnyWidget):
         payload = {
             "id": self.id,
             "title": label_text(self.title),
-            "alt": self.alt,
+            "alt": label_text(self.alt),
             "controls": controls,
             "panels": panels,
             "side": [self._layer_spec(bars, None) for bars in self.side],
