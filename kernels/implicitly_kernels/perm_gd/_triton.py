@@ -78,7 +78,7 @@ def _evaluate(s, own, live, LOSS: tl.constexpr, TERMS: tl.constexpr):
                 ratio = _log1p_over(t, TERMS)
                 risk = tl.where(p > 0.0, p + ratio * t, ratio * total)
             else:
-                e = tl.where(live, tl.exp(tl.where(a > 0.0, -a, a) - base), 0.0)
+                e = tl.exp(tl.where(live, tl.where(a > 0.0, -a, a) - base, float("-inf")))
                 t = factor * e
                 c = tl.where(live & (a > 0.0), 1.0, e) / (1.0 + t)
                 ratio = _log1p_over(t, TERMS)

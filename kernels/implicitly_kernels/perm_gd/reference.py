@@ -5,10 +5,15 @@ import torch
 LOSSES = ("cross-entropy", "exponential", "pairlog", "polynomial")
 
 
+def softplus(v):
+    """log(1 + e^v) for any v; torch's own overflows or cuts off at its threshold."""
+    return torch.logaddexp(v, torch.zeros_like(v))
+
+
 def log_softplus(v):
     """log(log(1 + e^v)) for any v: below -30 softplus(v) is e^v (1 - e^v/2), and e^v may underflow."""
-    soft = torch.nn.functional.softplus(torch.clamp(v, min=-30.0), threshold=1e9)
-    return torch.where(v < -30.0, v - 0.5 * torch.exp(v), torch.log(soft))
+    low = torch.clamp(v, max=-30.0)
+    return torch.where(v < -30.0, low - 0.5 * torch.exp(low), torch.log(softplus(torch.clamp(v, min=-30.0))))
 
 
 def log_weights(a, loss):
@@ -17,10 +22,9 @@ def log_weights(a, loss):
         return a, torch.logsumexp(a, 2)
     if loss == "cross-entropy":
         total = torch.logsumexp(a, 2)
-        return a - torch.nn.functional.softplus(total, threshold=1e9)[..., None], log_softplus(total)
+        return a - softplus(total)[..., None], log_softplus(total)
     if loss == "pairlog":
-        return (a - torch.nn.functional.softplus(a, threshold=1e9),
-                torch.logsumexp(log_softplus(a), 2))
+        return a - softplus(a), torch.logsumexp(log_softplus(a), 2)
     reach = torch.log1p(torch.clamp(-a, min=0.0))
     return -2.0 * reach, torch.logsumexp(
         torch.where(a > 0, torch.log1p(torch.clamp(a, min=0.0)), -reach), 2)
