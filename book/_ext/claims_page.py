@@ -6,7 +6,6 @@ warnings are errors.
 """
 
 import html
-import json
 import re
 from pathlib import Path
 
@@ -14,6 +13,8 @@ import yaml
 from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
+
+from landing import stored_claims
 
 logger = logging.getLogger(__name__)
 
@@ -77,13 +78,7 @@ def foot(claim: dict) -> str:
 
 def read_claims(source: Path) -> dict[str, list[dict]]:
     """Stored checks of every chapter, by docname, in the order in which they ran."""
-    claims = {}
-    for path in sorted((source / "chapters").glob("*.ipynb")):
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-        outputs = [out for cell in notebook["cells"] for out in cell.get("outputs", [])]
-        found = (out.get("metadata", {}).get("implicitly", {}).get("claim") for out in outputs)
-        claims[f"chapters/{path.stem}"] = [claim for claim in found if claim]
-    return claims
+    return {f"chapters/{path.stem}": stored_claims(path) for path in sorted((source / "chapters").glob("*.ipynb"))}
 
 
 def on_builder_inited(app):
