@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import html
+import json
 import re
 from pathlib import Path
 from urllib.parse import quote
@@ -22,8 +23,6 @@ HERE = Path(__file__).parent
 VIGNETTES = HERE.parent / "_static" / "vignettes"
 # `make execute` fails for a chapter that takes longer, so the page may say it
 RUNS_IN = "under 30 s on two cores"
-BOXES = {"theorem", "lemma", "corollary", "proposition", "definition", "observation", "property",
-         "conjecture", "claim", "assumption", "axiom", "criterion", "remark", "example"}
 
 
 def slug_of(docname: str) -> str | None:
@@ -116,8 +115,8 @@ def _facts(app, doctree, docname: str, meta: dict) -> str:
     claims = landing.stored_claims(Path(app.env.doc2path(docname)))
     boxes = {i for node in doctree.findall(nodes.Element) for i in node.get("ids", ())
              if re.fullmatch(re.escape(slug) + r"/C\d+", i)}
-    held = {c["id"] for c in claims} - {c["id"] for c in claims if not c["holds"]}
-    stated = len(boxes | {c["id"] for c in claims})
+    held = {c["id"] for c in claims}  # a check that does not hold is not stored
+    stated = len(boxes | held)
     rows = []
     if meta.get("paper"):
         rows.append(("Paper", _paper(app, docname, meta["paper"])))
@@ -177,16 +176,9 @@ def depend(app, docname: str, source: list[str]) -> None:
 
 
 def _metadata(app, docname: str) -> dict:
-    """The `implicitly` block of a chapter's header (notebook metadata, or a .md's front matter)."""
-    path = Path(app.env.doc2path(docname))
-    if path.suffix == ".ipynb":
-        import json
-
-        return json.loads(path.read_text(encoding="utf-8"))["metadata"].get("implicitly", {})
-    import yaml
-
-    header = re.match(r"---\n(.*?)\n---\n", path.read_text(encoding="utf-8"), re.S)
-    return (yaml.safe_load(header.group(1)) or {}).get("implicitly", {}) if header else {}
+    """The `implicitly` block of a chapter's header, which its notebook holds as metadata."""
+    notebook = json.loads(Path(app.env.doc2path(docname)).read_text(encoding="utf-8"))
+    return notebook["metadata"].get("implicitly", {})
 
 
 # --- the body ----------------------------------------------------------------------------------

@@ -8,7 +8,6 @@
 import argparse
 import ast
 import base64
-import copy
 import hashlib
 import io
 import json
@@ -126,7 +125,7 @@ def execute(slug: str, chapters: Path = CHAPTERS, root: Path = ROOT) -> float:
     import nbformat
 
     source = chapters / f"{slug}.md"
-    notebook = copy.deepcopy(read_source(source))
+    notebook = read_source(source)
     seconds = run(notebook, chapters)
     clean(notebook)
     notebook.metadata.setdefault("implicitly", {})["key"] = key(source, root)

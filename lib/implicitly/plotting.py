@@ -22,14 +22,13 @@ from pathlib import Path
 
 __all__ = [
     "CAUTION", "COLUMN", "DASHES", "DIVERGING", "INK", "MARGIN", "MARKERS", "MUTED", "OK", "PALETTE",
-    "PAPER", "PREFER", "RULE", "SEQUENTIAL", "SQUARE", "THEORY", "WIDE", "WITHOUT", "disc", "line",
+    "PAPER", "PREFER", "RULE", "SEQUENTIAL", "SQUARE", "WIDE", "WITHOUT", "disc", "line",
     "points", "ring", "settings", "theory", "use",
 ]  # fmt: skip
 
 PAPER, INK, MUTED, RULE = "#fbfaf7", "#1d1c24", "#5f5c69", "#d9d6cf"
 PREFER, WITHOUT = "#b5450b", "#2140a0"
 OK, CAUTION = "#2c6b5a", "#7a6a12"
-THEORY = INK
 
 #: the other thing; the preferred; third; fourth; fifth; theory or "neither"
 PALETTE = (WITHOUT, PREFER, "#418473", "#bf5bcb", "#9a8b38", INK)

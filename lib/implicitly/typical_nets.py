@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._validate import choice, number, whole
+from ._validate import number, whole
 from .chance import allowance
 from .threshold_nets import FunctionLaw, Units, pack_tables, sample_nets, sampled_law, truth_tables
 
@@ -325,21 +325,18 @@ def train_many(
     eta: float,
     batch: int | None,
     generator: torch.Generator,
-    loss: str = "logistic",
 ) -> tuple[Tensor, Tensor]:
-    """Train real-valued ReLU nets of one hidden layer by (stochastic) gradient descent, all at once.
+    """Train ReLU nets of one hidden layer by (stochastic) gradient descent on the logistic loss, all at once.
 
     Args:
         X: integer tensor (P, d), the domain.
         samples, sample_labels: int64 (R, N) and bool (R, N), the data sets.
         width, nets: hidden width; number of nets trained on each data set, from Gaussian starts of variance 2 / fan-in.
         steps, eta, batch: steps, step size, and examples in a step (drawn with replacement; None: all of them).
-        loss: "logistic" (the only one so far).
 
     Returns:
         (tables, fits): bool (R, nets, P), the answers on the domain; bool (R, nets), whether all examples are fitted.
     """
-    choice("loss", loss, ("logistic",))
     (sets, size), (_, d) = samples.shape, X.shape
     domain = X.to(torch.float32)
     x, y = domain[samples], 2.0 * sample_labels.to(torch.float32) - 1.0  # (R, N, d), (R, N)
