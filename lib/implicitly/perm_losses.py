@@ -228,11 +228,11 @@ class Path:
         Returns:
             ``(M, B, K, d)``, or ``(M, K, d)`` of one `problem`.
         """
-        wanted = torch.as_tensor(log_times, dtype=torch.float64)
+        wanted = torch.as_tensor(log_times, dtype=torch.float64).contiguous()
         problems = range(self.W.shape[1]) if problem is None else [problem]
         columns = []
         for b in problems:
-            clock = self.log_time[:, b]
+            clock = self.log_time[:, b].contiguous()
             if wanted.min() < clock[0] or wanted.max() > clock[-1]:
                 raise ValueError(
                     f"log_times must lie between {clock[0]:.4g} and {clock[-1]:.4g}, the first and last record, "
@@ -240,8 +240,8 @@ class Path:
                 )
             j = torch.searchsorted(clock, wanted).clamp(min=1)
             start = clock[j - 1]
-            part = ((wanted - start) / (clock[j] - start)).nan_to_num()[:, None, None]  # from -inf: the later record
-            part = torch.where(start.isneginf()[:, None, None], 1.0, part)
+            part = (wanted - start) / (clock[j] - start)
+            part = torch.where(start.isneginf(), 1.0, part)[:, None, None]  # before the first step: the later record
             columns.append(torch.lerp(self.W[j - 1, b], self.W[j, b], part))
         return torch.stack(columns, 1) if problem is None else columns[0]
 
@@ -373,7 +373,7 @@ def _spread(center, radius, count, turn=0.0):
     return torch.tensor(center, dtype=torch.float64) + radius * torch.stack([angles.cos(), angles.sin()], 1)
 
 
-#: Arrangements of 14 points of three classes in the plane: name -> the points of each class as (center, radius, count, turn).
+#: Arrangements of 14 points of three classes in the plane: name -> for each class circles (center, radius, count, turn)
 SKETCHES = {
     "even": [[((0.0, 1.4), 0.5, 5, 0.3)], [((-1.2, -0.7), 0.5, 5, 0.9)], [((1.2, -0.7), 0.5, 4, 0.0)]],
     "lopsided": [

@@ -1,0 +1,139 @@
+"""The hard-margin SVM against exact cases and another algorithm; its certificate; the flow and the polynomial limit."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import nnls
+
+from implicitly import max_margin, perm_losses
+from implicitly.max_margin import constraints, hard_margin_svm
+
+
+def simplex(K):
+    return torch.eye(K, dtype=torch.float64), torch.arange(K)
+
+
+def least_distance(Z):
+    """The SVM by non-negative least squares (Lawson and Hanson's least-distance programming)."""
+    E = np.vstack([Z.T, np.ones(len(Z))])
+    f = np.zeros(len(E))
+    f[-1] = 1.0
+    v, _ = nnls(E, f)
+    r = E @ v - f
+    return -r[:-1] / r[-1], v / -r[-1]
+
+
+def test_constraints_are_relative_margins():
+    X, y = perm_losses.teacher_classes(6, 3, 4, seed=0)
+    W = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    u = perm_losses.relative_margins(X @ W.T, y)
+    assert torch.allclose(constraints(X, y, 4) @ W.reshape(-1), u.reshape(-1), atol=1e-12)
+    assert torch.allclose(constraints(X, y, 4).square().sum(1), 2 * X.square().sum(1).repeat_interleave(3))
+
+
+@pytest.mark.parametrize("K", [2, 3, 6])
+def test_simplex_in_closed_form(K):
+    svm = hard_margin_svm(*simplex(K))
+    assert torch.allclose(svm.W, torch.eye(K, dtype=torch.float64) - 1 / K, atol=1e-10)
+    assert torch.allclose(svm.alpha, torch.full((K, K - 1), 1 / K, dtype=torch.float64), atol=1e-10)
+    assert svm.generic and svm.support.all() and svm.norm**2 == pytest.approx(K - 1)
+
+
+@pytest.mark.parametrize("size", [(30, 5, 3), (10, 2, 3), (40, 8, 4), (60, 6, 2)])
+@pytest.mark.parametrize("seed", range(3))
+def test_against_least_distance_programming(size, seed):
+    N, d, K = size
+    X, y = perm_losses.teacher_classes(N, d, K, seed=seed)
+    svm = hard_margin_svm(X, y, K)
+    W, alpha = least_distance(constraints(X, y, K).numpy())
+    assert np.abs(svm.W.reshape(-1).numpy() - W).max() < 1e-8 * svm.norm
+    assert np.abs(svm.alpha.reshape(-1).numpy() - alpha).max() < 1e-6 * alpha.max()
+    assert svm.flaw < 1e-10
+
+
+def test_certificate_sees_a_wrong_answer():
+    X, y = perm_losses.teacher_classes(10, 2, 3, seed=0)
+    svm = hard_margin_svm(X, y)
+    Z, w, a = constraints(X, y).numpy(), svm.W.reshape(-1).numpy(), svm.alpha.reshape(-1).numpy()
+    flaw = lambda w, a: max_margin._certified(Z, w, a)[-1]  # noqa: E731
+    assert flaw(w, a) < 1e-10
+    assert flaw(1.001 * w, a) > 1e-5  # feasible, not shortest
+    assert flaw(0.999 * w, a) > 1e-5  # infeasible
+    assert flaw(w, np.roll(a, 1)) > 1e-3
+    assert flaw(w, np.where(a > 0, a, -1e-3)) > 1e-5
+
+
+def test_scale_of_the_data():
+    X, y = perm_losses.teacher_classes(10, 2, 3, seed=1)
+    one, big = hard_margin_svm(X, y), hard_margin_svm(100 * X, y)
+    assert torch.allclose(big.W, one.W / 100, rtol=1e-8, atol=1e-12)
+    assert torch.allclose(big.alpha, one.alpha / 1e4, rtol=1e-6, atol=1e-14)
+    assert big.rate == pytest.approx(one.rate, rel=1e-6)
+
+
+def test_not_separable_is_refused():
+    X, y = perm_losses.teacher_classes(10, 2, 3, seed=0)
+    both = torch.cat([X, X[:1]]), torch.cat([y, (y[:1] + 1) % 3])
+    with pytest.raises(ValueError, match="must be separable"):
+        hard_margin_svm(*both)
+    with pytest.raises(ValueError, match="every point is 0"):
+        hard_margin_svm(0 * X, y)
+
+
+def test_duplicates_are_not_generic():
+    X, y = perm_losses.teacher_classes(10, 2, 3, seed=2)
+    svm = hard_margin_svm(X, y)
+    i = int(svm.alpha.sum(1).argmax())
+    again = hard_margin_svm(torch.cat([X, X[i : i + 1]]), torch.cat([y, y[i : i + 1]]))
+    assert svm.generic and not again.generic
+    assert torch.allclose(again.W, svm.W, atol=1e-6)
+
+
+def test_polynomial_limit_of_the_simplex():
+    """V = v (I - 11'/K): the margins are all v, and -K(K-1)/v**2 + (K-1) v = 0."""
+    K = 4
+    V = max_margin.polynomial_limit(*simplex(K))
+    ideal = K ** (1 / 3) * (torch.eye(K, dtype=torch.float64) - 1 / K)
+    assert torch.allclose(V, ideal, atol=1e-9)
+
+
+def test_polynomial_limit_is_stationary():
+    X, y = perm_losses.teacher_classes(30, 5, 3, seed=1)
+    V, Z = max_margin.polynomial_limit(X, y).reshape(-1), constraints(X, y)
+    assert torch.allclose(V, Z.T @ (Z @ V) ** -2, atol=1e-9)
+
+
+def test_flow_of_the_simplex_in_closed_form():
+    """exp(r) + (K-1) r = K t + 1 for the cross-entropy from zero (exercise ibm-ode)."""
+    K = 5
+    X, y = simplex(K)
+    W = max_margin.log_time_flow(constraints(X, y), "cross-entropy", [0.0, 3.0, 30.0], classes=K)
+    for s, w in zip([0.0, 3.0, 30.0], W, strict=True):
+        r = K / (K - 1) * w.reshape(K, K)[0, 0].item()
+        assert np.log(np.exp(r) + (K - 1) * r - 1) == pytest.approx(np.log(K) + s, abs=1e-5)
+
+
+def test_angles():
+    A = torch.tensor([[1.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    B = torch.tensor([[0.0, 5.0], [0.0, 0.0]], dtype=torch.float64)
+    assert max_margin.angle(A, B).item() == pytest.approx(90.0)
+    assert max_margin.angle(A, 3 * A).item() == 0
+    assert max_margin.direction_error(A, B).item() == pytest.approx(2**0.5)
+
+
+def test_relative_margin_of_the_svm_is_one():
+    X, y = perm_losses.teacher_classes(30, 5, 3, seed=0)
+    svm = hard_margin_svm(X, y)
+    assert max_margin.relative_margin(7 * svm.W, X, y, svm).item() == pytest.approx(1.0)
+    bent = svm.W + 0.1 * torch.randn(3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert max_margin.relative_margin(bent, X, y, svm).item() < 1
+
+
+def test_rate_of_the_simplex():
+    """<z_a, z_b> on the simplex: each eigenvalue times 1/K; the flow settles like time**-rate."""
+    X, y = simplex(4)
+    svm = hard_margin_svm(X, y)
+    modes = max_margin.settling_modes(svm, constraints(X, y))
+    gram = constraints(X, y) @ constraints(X, y).T / 4
+    assert torch.allclose(modes.rates, torch.linalg.eigvalsh(gram), atol=1e-9)
+    assert svm.rate == pytest.approx(modes.rates[0].item(), abs=1e-9)

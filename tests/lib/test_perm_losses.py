@@ -1,0 +1,164 @@
+"""PERM losses against torch's own, gradient descent against autograd, and what they refuse."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from implicitly import perm_losses
+from implicitly.perm_losses import LOSSES, PermLoss, descend, relative_margins
+
+TAILED = ("cross-entropy", "exponential", "pairlog")
+
+
+def draw(*shape, seed=0, scale=1.0):
+    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.fixture
+def problem():
+    return perm_losses.teacher_classes(12, 3, 4, seed=1)
+
+
+def test_relative_margins_in_order():
+    scores, y = torch.tensor([[5.0, 1.0, 2.0], [0.0, 3.0, 7.0]]), torch.tensor([0, 1])
+    assert relative_margins(scores, y).tolist() == [[4.0, 3.0], [3.0, -4.0]]
+    assert relative_margins(scores.expand(4, 2, 3), y).shape == (4, 2, 2)
+
+
+def test_cross_entropy_is_torchs(problem):
+    X, y = problem
+    W = draw(4, 3)
+    ours = LOSSES["cross-entropy"].psi(relative_margins(X @ W.T, y))
+    theirs = torch.nn.functional.cross_entropy(X @ W.T, y, reduction="none")
+    assert torch.allclose(ours, theirs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@given(st.integers(2, 6), st.floats(0.1, 5.0), st.integers(0, 1000))
+def test_weights_are_minus_the_derivatives(name, K, scale, seed):
+    u = draw(4, K - 1, seed=seed, scale=scale).requires_grad_()
+    loss = LOSSES[name]
+    (slope,) = torch.autograd.grad(loss.psi(u).sum(), u)
+    assert torch.allclose(-slope, loss.log_weights(u).exp(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_template_is_symmetric_and_decreasing(name):
+    u = draw(50, 3, scale=2.0)
+    loss = LOSSES[name]
+    assert torch.allclose(loss.psi(u), loss.psi(u.flip(1)), rtol=1e-12)
+    assert (loss.psi(u + 0.1) < loss.psi(u)).all()
+
+
+@pytest.mark.parametrize("name", TAILED)
+def test_logarithms_where_exponentials_underflow(name):
+    u = torch.tensor([[900.0, 900.0]], dtype=torch.float64)
+    assert LOSSES[name].log_psi(u).item() == pytest.approx(math.log(2) - 900, rel=1e-14)
+    assert LOSSES[name].log_weights(u)[0, 0].item() == pytest.approx(-900, rel=1e-14)
+
+
+def test_log_log1p_exp_is_seamless():
+    v = torch.linspace(-21, -19, 41, dtype=torch.float64)
+    exact = torch.log1p(v.exp()).log()
+    assert torch.allclose(perm_losses._log_log1p_exp(v), exact, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_step_is_the_gradients(name, problem):
+    X, y = problem
+    W = draw(4, 3, scale=0.3)
+    leaf = W.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(perm_losses.log_risk(leaf, X, y, name).exp(), leaf)
+    path = descend(X, y, name, at=[0, 1], step_size=0.01, start=W)
+    assert torch.allclose(path.W[1, 0], W - 0.01 * slope, rtol=1e-12, atol=1e-14)
+    assert path.log_time[0, 0] == -math.inf and path.log_time[1, 0].exp().item() == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("rule", [{"step_size": 0.01}, {"normalized": 0.7}])
+def test_kernel_and_generic_loop_agree(name, rule, problem):
+    own = PermLoss("copy", *[getattr(LOSSES[name], f) for f in ("log_psi", "log_weights", "log_curvature")])
+    fast, slow = (descend(*problem, loss, at=[1, 50, 200], **rule) for loss in (name, own))
+    for a, b in ((fast.W, slow.W), (fast.log_time, slow.log_time), (fast.log_risk, slow.log_risk)):
+        assert torch.allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_batch_is_each_by_itself():
+    sets = [perm_losses.teacher_classes(8, 2, 3, seed=s) for s in range(3)]
+    X, y = (torch.stack(part) for part in zip(*sets, strict=True))
+    steps = torch.tensor([0.01, 0.02, 0.03], dtype=torch.float64)
+    together = descend(X, y, "pairlog", at=[100], classes=3, step_size=steps)
+    for b, eta in enumerate(steps.tolist()):
+        alone = descend(*sets[b], "pairlog", at=[100], classes=3, step_size=eta)
+        assert torch.allclose(together.W[0, b], alone.W[0, 0], rtol=1e-12)
+
+
+def test_path_interpolates_in_log_time(problem):
+    path = descend(*problem, "cross-entropy", at=range(0, 201, 10), normalized=1.0)
+    clock = path.log_time[:, 0]
+    assert torch.allclose(path.at(clock[3:6], problem=0), path.W[3:6, 0], rtol=1e-12)
+    middle = path.at([(clock[7] + clock[8]).item() / 2])[0, 0]
+    assert torch.allclose(middle, (path.W[7, 0] + path.W[8, 0]) / 2, rtol=1e-9)
+    assert torch.equal(path.at([-50.0], problem=0)[0], path.W[1, 0])
+    with pytest.raises(ValueError, match="log_times must lie between"):
+        path.at([clock[-1].item() + 1])
+
+
+@pytest.mark.parametrize("name", TAILED)
+@given(st.integers(2, 6), st.integers(0, 1000))
+def test_lemma(name, K, seed):
+    u = draw(20, K - 1, seed=seed, scale=3.0)
+    psi, q = LOSSES[name].psi(u), (-u).exp()
+    s = q.sum(1)
+    assert (psi <= s * (1 + 1e-12)).all() and (psi >= s - s**2 / 2 - 1e-12).all()
+    assert (psi >= 0.75 * q.clamp(max=0.5).amax(1) - 1e-12).all()
+
+
+def test_data_are_what_they_say():
+    X, y = perm_losses.teacher_classes(20, 3, 4, seed=5)
+    again = perm_losses.teacher_classes(20, 3, 4, seed=5)
+    assert X.dtype == torch.float64 and y.dtype == torch.int64 and torch.equal(X, again[0])
+    X, y = perm_losses.digit_classes(40, seed=0)
+    assert X.shape == (40, 65) and X.norm(dim=1).max() == pytest.approx(1.0) and set(y.tolist()) <= set(range(10))
+    for name in perm_losses.SKETCHES:
+        X, y = perm_losses.sketch_classes(name)
+        assert X.shape == (14, 3) and (X[:, 2] == 1).all() and y.unique().tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"step_size": 1.0, "normalized": 1.0}, "exactly one"),
+        ({}, "exactly one"),
+        ({"step_size": -1.0}, "step_size must be finite and above 0"),
+        ({"step_size": 1.0, "at": [3, 2]}, "at must be increasing"),
+        ({"step_size": 1.0, "at": []}, "at must be increasing"),
+        ({"step_size": 1.0, "loss": "hinge"}, "loss must be a PermLoss or one of"),
+        ({"step_size": 1.0, "classes": 2}, "y must hold labels 0 to 1"),
+    ],
+)
+def test_descend_refuses(change, message, problem):
+    arguments = {"loss": "cross-entropy", "at": [1]} | change
+    with pytest.raises(ValueError, match=message):
+        descend(*problem, **arguments)
+
+
+def test_wrong_data_are_refused(problem):
+    X, y = problem
+    with pytest.raises(TypeError, match="X must be a float64 tensor"):
+        descend(X.float(), y, "pairlog", at=[1], step_size=0.1)
+    with pytest.raises(ValueError, match="X must be finite"):
+        descend(X.clone().fill_(math.nan), y, "pairlog", at=[1], step_size=0.1)
+    with pytest.raises(ValueError, match="y must have shape"):
+        descend(X, y[:-1], "pairlog", at=[1], step_size=0.1)
+    with pytest.raises(ValueError, match="y must hold labels"):
+        descend(X, y - 1, "pairlog", at=[1], step_size=0.1)
+    with pytest.raises(TypeError, match="y must be int64"):
+        descend(X, y.double(), "pairlog", at=[1], step_size=0.1)
+    with pytest.raises(ValueError, match="at most 10 columns"):
+        perm_losses.curvature_use("pairlog", draw(2, 11))
+    with pytest.raises(ValueError, match="name must be one of"):
+        perm_losses.sketch_classes("odd")
