@@ -1,6 +1,8 @@
 """Gradient descent of tiny ReLU networks by others: plain torch with batched products, as the
 definition is written, vmap of one network's gradient, and torch.compile of both."""
 
+import ctypes
+
 import torch
 
 import implicitly_kernels as ik
@@ -10,7 +12,21 @@ ITEM = "neuron-sample-step"
 FEW = 50  # steps of the slow ones
 
 
+def keep_memory():
+    """Let malloc keep what is freed.
+
+    The peers' float64 arrays lie at the size where glibc may map each one anew; whether it does is
+    luck of the process and made eager torch up to five times slower. Peers are timed at their best.
+    """
+    trim_threshold, mmap_threshold = -1, -3
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(trim_threshold, 1 << 30)
+        mallopt(mmap_threshold, 32 << 20)
+
+
 def runs(case, device):
+    keep_memory()
     g = torch.Generator().manual_seed(0)
     b, k, n = case["nets"], case["k"], case["n"]
     w1, knots, w2 = torch.randn(b, k, generator=g), torch.rand(b, k, generator=g) * 2 - 1, torch.randn(
