@@ -92,14 +92,13 @@ _run.register_autograd(_no_gradient)
 
 def _per_coordinate(name, value, theta, default):
     if value is None:
-        return torch.full_like(theta[:1].flatten() if len(theta) else theta.new_empty(
-            theta.shape[1]), default)
+        return theta.new_full((theta.shape[1],), default)
     if isinstance(value, Tensor):
         check.tensor(name, value, dtypes=(theta.dtype,), device=theta.device,
                      shape=(theta.shape[1],))
         return value
     check.positive(name, value)
-    return torch.full((theta.shape[1],), float(value), dtype=theta.dtype, device=theta.device)
+    return theta.new_full((theta.shape[1],), float(value))
 
 
 def langevin(theta: Tensor, potential: Polynomial | TanhNet, *, beta, eta: float, steps: int,
@@ -133,7 +132,7 @@ def langevin(theta: Tensor, potential: Polynomial | TanhNet, *, beta, eta: float
         check.tensor("beta", beta, dtypes=(theta.dtype,), device=theta.device, shape=(chains,))
     else:
         check.positive("beta", beta)
-        beta = torch.full((chains,), float(beta), dtype=theta.dtype, device=theta.device)
+        beta = theta.new_full((chains,), float(beta))
     if isinstance(potential, Polynomial):
         a, b, kind, hidden = potential.coefficients, theta.new_zeros(0), "polynomial", 0
         check.tensor("coefficients", a, dtypes=(theta.dtype,), device=theta.device, shape=(d, 5))
