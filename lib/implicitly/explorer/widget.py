@@ -34,7 +34,7 @@ class Explorer(anywidget.AnyWidget):
             list of panels (small multiples).
         title: heading, and the source of `id`.
         alt: what the picture shows at the default setting, one sentence, for those who cannot see it.
-        caption: a sentence under the picture. `$…$` for symbols in it and in every label.
+        caption: a sentence under the picture. `$…$` for symbols in it, in `alt` and in every label.
         summary: a sentence of the current state, ``"{share[0]:.0%} of starts end at a data point"``;
             fields are keys of scalars, elements ``key[0]`` of vectors, or controls.
         side: `Bars` (or a list) shown as a panel of words, numbers and bars beside the picture.
