@@ -9,7 +9,7 @@ from .max_margin import angle, hard_margin_svm, margin_constants, relative_margi
 from .perm_losses import LOSSES, descend, log_weights, sketch_classes
 
 __all__ = [
-    "clocks", "duals", "explorer_state", "margin_panel", "opening", "shortfall", "tail", "tails",
+    "clocks", "duals", "explorer_state", "margin_panel", "opening", "plane_panel", "shortfall", "tail", "tails",
 ]  # fmt: skip
 
 _CLASSES = (0, 1, 2)  # palette numbers
@@ -187,15 +187,36 @@ def explorer_state(log_times):
     return state
 
 
+def plane_panel():
+    """The explorer's first panel: what the classifier says at each point, the data, the borders of the SVM."""
+    from .explorer import Heatmap, Panel, Points, Trajectories
+
+    return Panel(
+        Heatmap("regions", colors=_CLASSES, over="log_time", xlim=_BOX, ylim=_BOX),
+        Trajectories("borders", classes=5, width=1.4, alpha=1.0),
+        Points("points", classes="labels", colors=_CLASSES, marker=None),
+        xlim=_BOX,
+        ylim=_BOX,
+        equal=True,
+        aspect=1.0,
+    )
+
+
 def margin_panel():
     """The explorer's second panel: the normalized margin against log time."""
     from .explorer import Lines, Panel, Rule
 
     return Panel(
         Lines(
-            "clock", ("share", "theory"), labels=("reached", "from the duals, to leading order"), colors=(1, 5),
-            marks=("dots", "line"), until="log_time",
+            "clock",
+            ("share", "theory"),
+            labels=("reached", "from the duals, to leading order"),
+            colors=(1, 5),
+            marks=("dots", "line"),
+            until="log_time",
         ),
         Rule(1.0, label="largest margin"),
-        x=r"logarithm of time, $\ln\tau$", y="margin, share of the largest", ylim=(0, 1.05),
+        x=r"logarithm of time, $\ln\tau$",
+        y="margin, share of the largest",
+        ylim=(0, 1.05),
     )
