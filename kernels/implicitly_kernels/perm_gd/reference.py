@@ -38,26 +38,32 @@ def log_curvature(a, log_r, twice, loss):
     return twice + torch.log(torch.tensor(2.0, dtype=a.dtype)) + torch.logsumexp(cubes, 1)
 
 
+def step(w, x, y, loss, log_rate, twice):
+    """One step: w after it, log of its size (B,), log risk before it (B,).
+
+    twice is None for a fixed step e^log_rate, else log(2 max|x|^2) for the share e^log_rate of 1/C.
+    """
+    own = torch.nn.functional.one_hot(y, w.shape[1]).bool()
+    scores = x @ w.mT  # [B, N, K]
+    a = (scores - scores.gather(2, y[..., None])).masked_fill(own, -torch.inf)
+    log_c, log_psi = log_weights(a, loss)
+    log_r = torch.logsumexp(log_psi, 1)
+    size = log_rate if twice is None else log_rate - log_curvature(a, log_r, twice, loss)
+    # The largest weight leaves the exponent before anything is exponentiated.
+    top = log_c.flatten(1).amax(1)
+    c = torch.exp(log_c - top[:, None, None])
+    pull = torch.where(own, c.sum(2, keepdim=True), -c)  # -gradient in the scores, scaled
+    return w + torch.exp(top + size)[:, None, None] * (pull.mT @ x), size, log_r
+
+
 def descend(w, x, y, steps, loss, rate, normalized, log_time):
     """w after `steps` steps (B, K, d), log time (B,) and log risk (B,), the last two float64.
 
     w (B, K, d), x (B, N, d), y (B, N); rate (B,) float64 is the step, or the share of 1/C.
     """
-    own = torch.nn.functional.one_hot(y, w.shape[1]).bool()
     log_rate = torch.log(rate).to(w.dtype)
-    twice = torch.log(2.0 * (x * x).sum(2).amax(1))
-    for step in range(steps + 1):
-        scores = x @ w.mT  # [B, N, K]
-        a = (scores - scores.gather(2, y[..., None])).masked_fill(own, -torch.inf)
-        log_c, log_psi = log_weights(a, loss)
-        log_r = torch.logsumexp(log_psi, 1)
-        if step == steps:
-            break
-        log_step = log_rate - log_curvature(a, log_r, twice, loss) if normalized else log_rate
-        # The largest weight leaves the exponent before anything is exponentiated.
-        top = log_c.flatten(1).amax(1)
-        c = torch.exp(log_c - top[:, None, None])
-        pull = torch.where(own, c.sum(2, keepdim=True), -c)  # -gradient in the scores, scaled
-        w = w + torch.exp(top + log_step)[:, None, None] * (pull.mT @ x)
-        log_time = torch.logaddexp(log_time, log_step.double())
-    return w, log_time, log_r.double()
+    twice = torch.log(2.0 * (x * x).sum(2).amax(1)) if normalized else None
+    for _ in range(steps):
+        w, size, _ = step(w, x, y, loss, log_rate, twice)
+        log_time = torch.logaddexp(log_time, size.double())
+    return w, log_time, step(w, x, y, loss, log_rate, twice)[2].double()
