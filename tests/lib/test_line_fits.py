@@ -1,0 +1,116 @@
+"""Splines, the least interpolant, the tangent kernel and fitted slopes against exact cases."""
+
+import math
+
+import pytest
+import torch
+
+from implicitly import line_fits as lf
+from implicitly import stable_minima as sm
+
+F64 = torch.float64
+
+
+def case(seed, n=12):
+    g = torch.Generator().manual_seed(seed)
+    x = (2 * torch.rand(n, generator=g, dtype=F64) - 1).sort().values
+    return x, torch.randn(3, n, generator=g, dtype=F64)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_spline_net_goes_through_the_points(seed):
+    x, y = case(seed)
+    net = lf.spline_net(x, y)
+    torch.testing.assert_close(net(x), y)
+    middle = (x[1:] + x[:-1]) / 2
+    torch.testing.assert_close(net(middle), (y[:, 1:] + y[:, :-1]) / 2)
+    torch.testing.assert_close(net.w1.abs(), net.w2.abs())
+    outer = torch.stack([x[0] - 0.5, x[-1] + 2])
+    slopes = y.diff() / x.diff()
+    torch.testing.assert_close(net(outer), torch.stack([y[:, 0] - 0.5 * slopes[:, 0], y[:, -1] + 2 * slopes[:, -1]], 1))
+
+
+def test_spline_tv_by_hand():
+    x, y = torch.tensor([-1.0, -0.2, 0.5, 1.0]), torch.tensor([0.0, 1.0, 0.0, 2.0])
+    first = abs(-1 / 0.7 - 1 / 0.8) * sm.g_weight(x[1], x)
+    second = abs(2 / 0.5 + 1 / 0.7) * sm.g_weight(x[2], x)
+    assert float(lf.spline_tv(x, y)) == pytest.approx(float(first + second))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_interpolant_bends_less(seed):
+    x, y = case(seed)
+    assert lf.smallest_interpolation_tv(x, y[0]) == pytest.approx(float(lf.spline_tv(x, y[0])), rel=1e-5)
+
+
+def test_weight_lies_above_its_chords_on_the_interval_only():
+    x, _ = case(7, n=20)
+    t = torch.linspace(float(x[0]), float(x[-1]), 5000, dtype=F64)[1:-1]
+    cell = torch.searchsorted(x, t, right=True) - 1
+    g = sm.g_weight(x, x)
+    share = (t - x[cell]) / (x[cell + 1] - x[cell])
+    assert (sm.g_weight(t, x) - (1 - share) * g[cell] - share * g[cell + 1]).min() > -1e-12
+    # the assumption matters: for points far outside [-1, 1] the weight dips below its chords
+    wide = torch.tensor([-20.0, -19.0, -18.0, 30.0, 31.0, 32.0], dtype=F64)
+    middle = sm.g_weight(torch.linspace(-18, 30, 999, dtype=F64)[1:-1], wide)
+    ends = sm.g_weight(wide[2:4], wide)
+    assert middle.min() < ends.max()
+
+
+def test_mean_over_noise():
+    x = torch.linspace(-1, 1, 30, dtype=F64)
+    y = sm.noisy_labels(3 * x - 1, 0.5, seeds=range(2000))
+    found, law = float(lf.spline_tv(x, y).mean()), lf.expected_interpolation_tv(x, 0.5)
+    allowed = lf.interpolation_allowance(x, 0.5, 2000)
+    assert abs(found - law) < allowed < 0.1 * law
+    bent = sm.noisy_labels(4 * x.abs(), 0.5, seeds=range(500))
+    assert float(lf.spline_tv(x, bent).mean()) > law
+    long = torch.linspace(-1, 1, 4000, dtype=F64)
+    assert lf.expected_interpolation_tv(long, 1.0) / 3999**2 == pytest.approx(lf.interpolation_constant(), rel=2e-3)
+
+
+def test_tangent_kernel_is_the_mean_over_networks():
+    nets, x = sm.initial_nets(30, seeds=range(4000)), torch.tensor([-0.9, -0.2, 0.5, 1.0], dtype=F64)
+    parts = []
+    for i in range(0, 4000, 500):
+        J = sm._features(nets[i : i + 500], x)
+        parts.append(J @ J.transpose(1, 2))
+    found = torch.cat(parts)
+    error = found.std(0) / math.sqrt(4000)
+    assert ((found.mean(0) - lf.tangent_kernel(x, x, 30)).abs() < 5 * error).all()
+    assert not ((found.mean(0) - lf.tangent_kernel(x, x, 40)).abs() < 5 * error).all()
+
+
+def test_kernel_fit():
+    x, y = case(1)
+    z = torch.linspace(-1, 1, 7, dtype=F64)
+    torch.testing.assert_close(lf.kernel_fit(x, y, x, 50), y, rtol=1e-6, atol=1e-6)
+    K, cross = lf.tangent_kernel(x, x, 50), lf.tangent_kernel(z, x, 50)
+    direct = (cross @ torch.linalg.inv(K + 12 * 0.1 * torch.eye(12, dtype=F64)) @ y.T).T
+    torch.testing.assert_close(lf.kernel_fit(x, y, z, 50, ridge=0.1), direct)
+
+
+def test_fitted_slope():
+    errors = 3 * torch.tensor([10.0, 100, 1000], dtype=F64).pow(-0.8)[:, None].expand(-1, 5)
+    fit, low, high = lf.fitted_slope([10, 100, 1000], errors)
+    assert fit == pytest.approx(-0.8) and low == pytest.approx(-0.8) and high == pytest.approx(-0.8)
+    g = torch.Generator().manual_seed(0)
+    noisy = errors * (1 + 0.5 * torch.rand(3, 5, generator=g, dtype=F64))
+    fit, low, high = lf.fitted_slope([10, 100, 1000], noisy)
+    assert low < fit < high
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda x, y: lf.expected_interpolation_tv(x, 1.0), "equally spaced"),
+        (lambda x, y: lf.tangent_kernel(2 * x, x, 5), "must lie in"),
+        (lambda x, y: lf.kernel_fit(x, y, x, 5, ridge=-1), "ridge must be"),
+        (lambda x, y: lf.fitted_slope([1, 2], torch.ones(3, 2)), "errors must have shape"),
+        (lambda x, y: lf.fitted_slope([1, 2], -torch.ones(2, 2)), "positive"),
+        (lambda x, y: lf.spline_net(x, y[:, 1:]), "y must have shape"),
+    ],
+)
+def test_bad_input(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(*case(0))
