@@ -13,6 +13,7 @@ from sphinx.util.docutils import SphinxDirective
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "book/kernels"
 OPS = {  # op: (title, the kernel shown)
+    "perm_gd": ("Multiclass gradient descent", "_perm_gd_kernel"),
     "relu_flow": ("Flow of a shallow denoiser", "_relu_flow_kernel"),
     "relu_gd": ("Gradient descent of tiny networks", "_relu_gd_kernel"),
     "sign_nets": ("Random threshold networks", "_sign_nets_kernel"),
