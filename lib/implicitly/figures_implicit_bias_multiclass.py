@@ -16,8 +16,8 @@ _CLASSES = (0, 1, 2)  # palette numbers
 _BOX = (-2.4, 2.4)
 
 
-def _borders(W, reach=6.0):
-    """Rays (3, 2, 2) from the point where three linear scores tie, along each border; NaN where classes do not meet."""
+def _borders(W):
+    """The parts in the box (3, 2, 2) of the rays along which two of three linear scores tie and lead; else NaN."""
     W = np.asarray(W)
     A, offset = W[:, :2], W[:, 2]
     meet = np.linalg.solve(A[1:] - A[0], offset[0] - offset[1:])
@@ -26,7 +26,10 @@ def _borders(W, reach=6.0):
         along = np.array([-(A[i] - A[j])[1], (A[i] - A[j])[0]])
         along /= np.linalg.norm(along)
         along *= np.sign((A[i] - A[k]) @ along)  # where class k scores less than the two that tie
-        rays.append([meet, meet + reach * along])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            hits = np.sort((np.array(_BOX)[:, None] - meet) / along, 0)  # enters and leaves each strip
+        start, end = max(0.0, hits[0].max()), hits[1].min()
+        rays.append([meet + start * along, meet + end * along] if start < end else np.full((2, 2), np.nan))
     return np.array(rays)
 
 
@@ -180,7 +183,7 @@ def explorer_state(log_times):
         return {
             "regions": regions, "points": X[:, :2], "labels": y, "borders": _borders(svm.W),
             "clock": times, "share": share.clamp(min=0.0),
-            "theory": (1 - kappa / (times + kappa + 1e-9)).clamp(min=0.0), "one": torch.ones_like(times),
+            "theory": times / (times + kappa), "one": torch.ones_like(times),
             "final": float(angle(W[-1], svm.W)),
         }  # fmt: skip
 
@@ -215,8 +218,9 @@ def margin_panel():
             marks=("dots", "line"),
             until="log_time",
         ),
-        Rule(1.0, label="largest margin"),
+        Rule(1.0, label="largest margin", color=0),
         x=r"logarithm of time, $\ln\tau$",
         y="margin, share of the largest",
         ylim=(0, 1.05),
+        aspect=1.0,
     )

@@ -100,7 +100,7 @@ def hard_margin_svm(X: Tensor, y: Tensor, K: int | None = None) -> MaxMargin:
     problem = cp.Problem(cp.Minimize(cp.sum_squares(w) / 2), [tight])
     problem.solve(solver=cp.CLARABEL)
     if problem.status in ("infeasible", "infeasible_inaccurate"):
-        raise ValueError(f"X, y must be separable: no W gives all {N} points of {K} classes a positive relative margin")
+        raise ValueError("X, y must be separable, found no W with positive relative margins")
     if problem.status != "optimal":
         raise RuntimeError(f"the convex solver stopped with status {problem.status!r}")
     best = min(
