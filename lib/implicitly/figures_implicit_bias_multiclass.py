@@ -9,7 +9,8 @@ from .max_margin import angle, hard_margin_svm, margin_constants, relative_margi
 from .perm_losses import LOSSES, descend, log_weights, sketch_classes
 
 __all__ = [
-    "clocks", "duals", "explorer_state", "margin_panel", "opening", "plane_panel", "shortfall", "tail", "tails",
+    "clocks", "duals", "explorer_state", "force_panel", "margin_panel", "opening", "plane_panel",
+    "shortfall", "tail", "tails",
 ]  # fmt: skip
 
 _CLASSES = (0, 1, 2)  # palette numbers
@@ -179,11 +180,14 @@ def explorer_state(log_times):
         W = path.at(times.clamp(min=float(path.log_time[0, 0])), problem=0)
         kappa, _ = margin_constants(path, X[None], y[None], [svm])
         share = relative_margin(W, X, y, svm)
+        c = log_weights(W, X, y, loss).flatten(1).softmax(1)  # shares of the total force
+        forces = torch.stack([(svm.alpha / svm.alpha.sum()).flatten().expand_as(c), c], -1)
         regions = (cells @ W.mT).argmax(-1).reshape(len(times), _CELLS, _CELLS)
         return {
             "regions": regions, "points": X[:, :2], "labels": y, "borders": _borders(svm.W),
             "clock": times, "share": share.clamp(min=0.0),
-            "theory": times / (times + kappa), "one": torch.ones_like(times),
+            "theory": times / (times + kappa), "forces": forces, "supported": svm.support.flatten().long(),
+            "diagonal": torch.linspace(0, 0.5, 2),
             "final": float(angle(W[-1], svm.W)),
         }  # fmt: skip
 
@@ -205,8 +209,22 @@ def plane_panel():
     )
 
 
+def force_panel():
+    """The explorer's second panel: each constraint's share of the force against its share of the duals."""
+    from .explorer import Lines, Panel, Points
+
+    return Panel(
+        Lines("diagonal", "diagonal", colors=(5,)),
+        Points("forces", classes="supported", colors=(0, 1), labels=("off the support", "support"), over="log_time"),
+        x="share of the duals",
+        y="share of the force",
+        equal=True,
+        aspect=1.0,
+    )
+
+
 def margin_panel():
-    """The explorer's second panel: the normalized margin against log time."""
+    """The explorer's third panel: the normalized margin against log time."""
     from .explorer import Lines, Panel, Rule
 
     return Panel(
