@@ -26,6 +26,7 @@ __all__ = [
     "g_weight",
     "gauss_newton_top",
     "gradient_descent",
+    "gradient_norm",
     "hessian_parts",
     "initial_nets",
     "noisy_labels",
@@ -187,6 +188,12 @@ def _features(net: LineNet, x: Tensor) -> Tensor:
     on = (z > 0).to(F64) * net.w2[:, None]
     ones = torch.ones(len(net), x.numel(), 1, dtype=F64)
     return torch.cat([on * x[:, None], on, torch.relu(z), ones], 2)
+
+
+def gradient_norm(net: LineNet, x, y) -> Tensor:
+    """Euclidean norm of the gradient of the loss, (B,)."""
+    x = _points("x", x)
+    return torch.einsum("bn,bnp->bp", residuals(net, x, y), _features(net, x)).norm(dim=1) / x.numel()
 
 
 def hessian_parts(net: LineNet, x, y) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,267 @@
+"""Chapter stable-minima: each claim's comparison holds as in the chapter, and fails with a planted fault.
+
+Runs are those of the chapter with fewer data sets. Gradient descent at the edge of stability is chaotic, so the
+comparisons are the chapter's own, and their margins are many times what rounding can change.
+"""
+
+import contextlib
+import io
+import math
+
+import pytest
+import torch
+
+from implicitly import ClaimError, claim
+from implicitly import line_fits as lf
+from implicitly import stable_minima as sm
+
+F64 = torch.float64
+GRID = torch.linspace(-1, 1, 1001, dtype=F64)
+INSIDE = GRID.abs() <= 0.8
+
+
+def tent(x):
+    return (1 - 2 * x.abs()).clamp_min(0)
+
+
+def holds(k, **comparison):
+    """Whether the comparison of claim C<k> holds, asked of `claim` itself."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            claim(f"stable-minima/C{k}", "As in the chapter.", **comparison)
+        except ClaimError:
+            return False
+    return True
+
+
+def line(n):
+    return torch.linspace(-1, 1, n, dtype=F64)
+
+
+def error(values):
+    return (values - tent(GRID)).square()
+
+
+@pytest.fixture(scope="module")
+def opening():
+    """Starts, data, and networks at the end of the chapter's runs, six data sets."""
+    x, seeds = line(40), range(6)
+    y, start = sm.noisy_labels(tent(x), 0.3, seeds=seeds), sm.initial_nets(100, seeds=seeds)
+    early = {eta: sm.gradient_descent(start, x, y, eta, round(10 / eta)) for eta in (0.03, 0.1)}
+    rest = {eta: early.get(eta, start) for eta in (0.03, 0.1, 0.2, 0.3, 0.5)}
+    final = {eta: sm.gradient_descent(net, x, y, eta, round(20_000 / eta) - (eta in early) * round(10 / eta))
+             for eta, net in rest.items()}  # fmt: skip
+    return x, y, start, early, final
+
+
+@pytest.fixture(scope="module")
+def sizes():
+    """n -> (gradient descent, kernel, spline) on the grid, and the two gaps; eight data sets."""
+    found, seeds = {}, range(8)
+    for n in (20, 80, 320):
+        x = line(n)
+        y, mid = sm.noisy_labels(tent(x), 0.3, seeds=seeds), x.abs() <= 0.8
+        net = sm.gradient_descent(sm.initial_nets(100, seeds=seeds), x, y, 0.2, 50_000)
+        new = 0.3**2 + (net(x) - tent(x))[:, mid].square().mean(1)
+        gap = new - sm.residuals(net, x, y)[:, mid].square().mean(1)
+        spline = 0.3**2 + (y - tent(x))[:, mid].square().mean(1)
+        found[n] = net(GRID), lf.kernel_fit(x, y, GRID, 100), lf.spline_net(x, y)(GRID), gap.abs(), spline
+    return found
+
+
+@pytest.fixture(scope="module")
+def random_nets():
+    cases = []
+    for seed in range(60):
+        g = torch.Generator().manual_seed(seed)
+        n, k = torch.randint(5, 25, (2,), generator=g).tolist()
+        draw = torch.randn(2, n, generator=g, dtype=F64)
+        cases.append((sm.initial_nets(k, seeds=[seed], scale=(0.3, 1, 3)[seed % 3]), draw[0].sort().values, draw[1]))
+    return cases
+
+
+def test_c1(random_nets):
+    worst = max(float(sm.flatness_use(net, x)) for net, x, _ in random_nets)
+    assert holds(1, measured=worst, at_most=1 + 1e-9)
+    pairs, two = sm.flattest_pairs([0.0, 0.3, 0.7], [1.0, 2.0, 0.5])
+    attained = float(sm.flatness_use(pairs, two))
+    assert holds(1, measured=attained, equals=1, within=1e-9)
+
+    # faults: without the output bias's own 1; the factor of the inequality between means forgotten; balance lost
+    top = float(sm.gauss_newton_top(pairs, two))
+    assert not holds(1, measured=2 * float(sm.path_tv(pairs, two)) / (top - 1.01), at_most=1 + 1e-9)
+    assert not holds(1, measured=2.02 * float(sm.path_tv(pairs, two)) / (top - 1), at_most=1 + 1e-9)
+    lopsided = sm.LineNet(2 * pairs.w1, 2 * pairs.b1, pairs.w2 / 2, pairs.b2)
+    assert not holds(1, measured=float(sm.flatness_use(lopsided, two)), equals=1, within=1e-9)
+    # fault: the larger of the two one-sided weights; the neuron is on at the last point only, and its bend costs little
+    net = sm.LineNet(*(torch.tensor([[v]], dtype=F64) for v in (1.0, -0.95, 0.1)), torch.zeros(1, dtype=F64))
+    top, x = float(sm.gauss_newton_top(net, line(20))), line(20)
+    larger = float((0.95 - x).clamp_min(0).mean()) * math.hypot(float((x < 0.95).double().mean()),
+                                                                float(x[x < 0.95].sum() / 20))  # fmt: skip
+    assert holds(1, measured=float(sm.flatness_use(net, x)), at_most=1 + 1e-9)
+    assert not holds(1, measured=2 * 0.1 * larger / (top - 1), at_most=1 + 1e-9)
+
+
+def test_c2(random_nets):
+    assert holds(2, measured=max(float(sm.residual_use(*case)) for case in random_nets), at_most=1 + 1e-9)
+    one = torch.ones(1, 1, dtype=F64)
+    neuron, at = sm.LineNet(one, one, one, torch.zeros(1, dtype=F64)), torch.tensor([0.7], dtype=F64)
+    attained = float(sm.residual_use(neuron, at, neuron(at) + 0.3))
+    assert holds(2, measured=attained, equals=1, within=1e-9)
+    # fault: |x| in place of sqrt(1 + x**2)
+    assert not holds(2, measured=attained * math.sqrt(1 + 0.49) / 0.7, at_most=1 + 1e-9)
+    # fault: the bound with the root mean square in place of the mean absolute residual is not attained on two points
+    two = torch.tensor([-0.7, 0.7], dtype=F64)
+    r = torch.tensor([[0.0, 0.3]], dtype=F64)
+    edge = sm.LineNet(one, 0 * one, one, torch.zeros(1, dtype=F64))
+    use = float(sm.residual_use(edge, two, edge(two) - r))
+    assert holds(2, measured=use, equals=1, within=1e-9)
+    assert not holds(2, measured=use * float(r.abs().mean() / r.square().mean().sqrt()), equals=1, within=1e-9)
+
+
+def test_c2_certificate(random_nets):
+    worst = max(float(sm.path_tv(net, x) / sm.certificate(sm.sharpness(net, x, y), sm.residuals(net, x, y), x))
+                for net, x, y in random_nets)  # fmt: skip
+    assert holds(2, measured=worst, at_most=1 + 1e-9)
+    # fault: the residual term dropped; residuals can make the Hessian flatter than its Gauss-Newton part
+    pairs, x = sm.flattest_pairs([0.3], [0.2])
+    y = pairs(x) + 0.2
+    flat = sm.sharpness(pairs, x, y)
+    assert holds(2, measured=float(sm.path_tv(pairs, x) / sm.certificate(flat, sm.residuals(pairs, x, y), x)),
+                 at_most=1 + 1e-9)  # fmt: skip
+    assert not holds(2, measured=float(2 * sm.path_tv(pairs, x) / (flat - 1)), at_most=1 + 1e-9)
+
+
+def test_c3(opening):
+    x, y, _, early, final = opening
+    nets = {**final, **{-eta: net for eta, net in early.items()}}
+
+    def worst(spend, allow):
+        ratios = []
+        for key, net in nets.items():
+            stable = sm.sharpness(net, x, y) <= 2 / abs(key)
+            ratios.append((spend(net) / allow(abs(key), net))[stable])
+        return float(torch.cat(ratios).max())
+
+    def allowed(eta, net):
+        return sm.certificate(2 / eta, sm.residuals(net, x, y), x)
+
+    assert holds(3, measured=worst(lambda net: sm.tv(net, x), allowed), at_most=1.0)
+    # faults: every kink charged alike; a network held to the edge 1 / eta instead of 2 / eta, without residuals
+    assert not holds(3, measured=worst(sm.tv, allowed), at_most=1.0)
+    assert not holds(3, measured=worst(lambda net: sm.tv(net, x), lambda eta, _: (1 / eta - 1) / 4), at_most=1.0)
+
+
+def test_c4_least():
+    g, apart, faulty = torch.Generator().manual_seed(0), [], []
+    for _ in range(5):
+        x = (2 * torch.rand(20, generator=g, dtype=F64) - 1).sort().values
+        y = torch.randn(20, generator=g, dtype=F64)
+        least = lf.smallest_interpolation_tv(x, y)
+        apart.append(abs(least / float(lf.spline_tv(x, y)) - 1))
+        # fault: the limit weight of a uniform law in place of the weight of these points
+        bends = (y.diff() / x.diff()).diff().abs()
+        faulty.append(abs(least / float((bends * sm.uniform_weight(x[1:-1])).sum()) - 1))
+    assert holds(4, measured=1 + max(apart), equals=1, within=1e-5)
+    assert not holds(4, measured=1 + min(faulty), equals=1, within=1e-5)
+
+
+def test_c4_law():
+    share, means, flat = [], [], []
+    for n in (20, 80, 320):
+        x = line(n)
+        paid = lf.spline_tv(x, sm.noisy_labels(tent(x), 0.3, seeds=range(400)))
+        law, chance = lf.expected_interpolation_tv(x, 0.3), lf.interpolation_allowance(x, 0.3, 400)
+        share.append(float(paid.mean() + chance) / law)
+        means.append(paid[:40])
+        flat.append(paid[:40] * 2 / (n - 1))
+    assert holds(4, measured=min(share), at_least=1.0)
+    # fault: the standard deviation of a second difference in place of its mean absolute value
+    assert not holds(4, measured=min(share) / math.sqrt(math.pi / 2), at_least=1.0)
+    assert holds(4, measured=lf.fitted_slope((20, 80, 320), torch.stack(means))[0], equals=2.0, within=0.2)
+    # fault: differences instead of slopes
+    assert not holds(4, measured=lf.fitted_slope((20, 80, 320), torch.stack(flat))[0], equals=2.0, within=0.2)
+    ratio = lf.expected_interpolation_tv(line(4000), 1.0) / 4000**2 / lf.interpolation_constant()
+    assert holds(4, measured=ratio, equals=1.0, within=2e-3)
+    # fault: the noise of a first difference, variance 2, not 6
+    assert not holds(4, measured=ratio * math.sqrt(2 / 6), equals=1.0, within=2e-3)
+
+
+def test_c4_leaving():
+    x = line(20)
+    y = sm.noisy_labels(tent(x), 0.3, seeds=range(5))
+    exact, g = lf.spline_net(x, y), torch.Generator().manual_seed(0)
+    near = sm.LineNet(*(p + 1e-3 * torch.randn(p.shape, generator=g, dtype=F64)
+                        for p in (exact.w1, exact.b1, exact.w2, exact.b2)))  # fmt: skip
+    largest = 2 / sm.sharpness(near, x, y)
+    train = {factor: sm.residuals(sm.gradient_descent(near, x, y, factor * largest, 300_000), x, y).square().mean(1)
+             for factor in (0.9, 1.1)}  # fmt: skip
+    assert holds(4, measured=train[0.9].max(), at_most=1e-6)
+    assert holds(4, measured=train[1.1].min(), at_least=1e-4)
+    # fault: the edge misplaced by a fifth, either way
+    assert not holds(4, measured=train[1.1].max(), at_most=1e-6)
+    assert not holds(4, measured=train[0.9].min(), at_least=1e-4)
+
+
+def test_c5_c6(sizes):
+    gd, kernel = ([error(sizes[n][i])[:, INSIDE].mean() for n in (20, 320)] for i in (0, 1))
+    assert holds(6, measured=gd[0] / gd[1], at_least=4.0)
+    assert holds(6, measured=kernel[0] / kernel[1], at_most=2.0, ideal=1.0)
+    # faults: the two exchanged
+    assert not holds(6, measured=kernel[0] / kernel[1], at_least=4.0)
+    assert not holds(6, measured=gd[0] / gd[1], at_most=2.0, ideal=1.0)
+    assert holds(5, measured=sizes[320][3].mean() / sizes[20][3].mean(), at_most=0.5)
+    # fault: a method that interpolates
+    assert not holds(5, measured=sizes[320][4].mean() / sizes[20][4].mean(), at_most=0.5)
+
+
+def test_c7(opening):
+    x, y, start, early, final = opening
+    top = torch.stack([eta * sm.sharpness(net, x, y) for eta, net in final.items()])
+    assert holds(7, measured=top.max(), at_most=2.2, ideal=2.0)
+    assert holds(7, measured=top[:2].median(1).values.min(), at_least=1.9, ideal=2.0)
+    # faults: the sharpness of the start; a run that was stopped early
+    assert not holds(7, measured=(0.2 * sm.sharpness(start, x, y)).max(), at_most=2.2, ideal=2.0)
+    young = torch.stack([eta * sm.sharpness(net, x, y) for eta, net in early.items()])
+    assert not holds(7, measured=young.median(1).values.min(), at_least=1.9, ideal=2.0)
+    knots = torch.stack([sm.count_knots(net, x) for net in final.values()]).double().mean(1)
+    assert holds(7, measured=knots[3] / knots[0], at_most=0.5)
+    # fault: the step size has no effect on the number of knots
+    assert not holds(7, measured=knots[1] / knots[0], at_most=0.5)
+
+
+def test_c8(sizes):
+    nets, x = sm.initial_nets(10, seeds=range(10)), line(50)
+    before, bound = sm.gauss_newton_top(nets, x), 2 * 2**0.5 * 3 / 50 * 2.0
+    spiky = sm.with_end_spike(nets, x, 3, 2.0)
+    assert holds(8, measured=((sm.gauss_newton_top(spiky, x) - before) / bound).max(), at_most=1.0)
+
+    def kink(scale, knot):
+        """The same height at the end, another balance or place."""
+        column = torch.ones(10, 1, dtype=F64)
+        w1, w2 = scale, 2.0 / (scale * (1 - knot))
+        new = (w1 * column, -w1 * knot * column, w2 * column)
+        old = (nets.w1, nets.b1, nets.w2)
+        return sm.LineNet(*(torch.cat(pair, 1) for pair in zip(old, new, strict=True)), nets.b2)
+
+    # faults: no balance; a ramp that starts in the middle of the data
+    for fault in (kink(0.3, 0.9), kink(1.0, -0.9)):
+        assert not holds(8, measured=((sm.gauss_newton_top(fault, x) - before) / bound).max(), at_most=1.0)
+
+    def boundary(which):
+        found = [error(sizes[n][which]) for n in (80, 320)]
+        return sum(e[:, ~INSIDE].mean() / e[:, INSIDE].mean() for e in found) / 2
+
+    assert holds(8, measured=boundary(0), at_least=1.3)
+    # fault: a fit that is equally bad everywhere
+    assert not holds(8, measured=boundary(2), at_least=1.3)
+
+
+def test_c9(opening):
+    _, _, _, early, final = opening
+    mse = {eta: error(net(GRID))[:, INSIDE].mean() for eta, net in final.items()}
+    assert holds(9, measured=mse[0.03] / mse[0.2], at_least=1.05)
+    assert holds(9, measured=mse[0.5] / mse[0.2], at_least=1.05)
+    # faults: the small step stopped early; the same step size twice
+    assert not holds(9, measured=error(early[0.03](GRID))[:, INSIDE].mean() / mse[0.2], at_least=1.05)
+    assert not holds(9, measured=mse[0.2] / mse[0.2], at_least=1.05)
