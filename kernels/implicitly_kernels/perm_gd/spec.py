@@ -51,7 +51,9 @@ def _kernel(name, dtype, samples, classes, d, loss, normalized, terms):
     )
 
 
-KERNELS = [  # every loss, both kinds of step, both dtypes, the largest tile
+# Every loss, both kinds of step, both dtypes, the largest tile. At some other sizes the compiler stops at
+# a round number of registers and keeps up to 32 bytes of a thread on the stack.
+KERNELS = [
     _kernel("perm_gd_cross_entropy", "fp64", 30, 3, 5, 0, True, 11),
     _kernel("perm_gd_cross_entropy_100_10", "fp64", 100, 3, 10, 0, True, 11),
     _kernel("perm_gd_cross_entropy_float32", "fp32", 30, 3, 5, 0, True, 5),
