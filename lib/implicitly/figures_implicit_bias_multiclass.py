@@ -9,7 +9,7 @@ from .max_margin import angle, hard_margin_svm, margin_constants, relative_margi
 from .perm_losses import LOSSES, descend, log_weights, sketch_classes
 
 __all__ = [
-    "clocks", "duals", "explorer_state", "force_panel", "margin_panel", "opening", "plane_panel",
+    "clocks", "duals", "explorer_state", "force_panel", "growth_panel", "margin_panel", "opening", "plane_panel",
     "shortfall", "tail", "tails",
 ]  # fmt: skip
 
@@ -178,16 +178,19 @@ def explorer_state(log_times):
                 break
             steps *= 3
         W = path.at(times.clamp(min=float(path.log_time[0, 0])), problem=0)
-        kappa, _ = margin_constants(path, X[None], y[None], [svm])
-        share = relative_margin(W, X, y, svm)
+        alpha = svm.alpha[svm.support]
+        least = times - alpha.max().log()  # of the margins, and the norm over |What|, once the forces have settled
+        most = times - (alpha / alpha.sum() * alpha.log()).sum()
+        share, norm = relative_margin(W, X, y, svm), W.norm(dim=(1, 2)) / svm.norm
         c = log_weights(W, X, y, loss).flatten(1).softmax(1)  # shares of the total force
         forces = torch.stack([(svm.alpha / svm.alpha.sum()).flatten().expand_as(c), c], -1)
         regions = (cells @ W.mT).argmax(-1).reshape(len(times), _CELLS, _CELLS)
         return {
             "regions": regions, "points": X[:, :2], "labels": y, "borders": _borders(svm.W),
             "clock": times, "share": share.clamp(min=0.0),
-            "theory": times / (times + kappa), "forces": forces, "supported": svm.support.flatten().long(),
-            "diagonal": torch.linspace(0, 0.5, 2),
+            "theory": torch.where(times < 4, torch.nan, least / most),
+            "norm": torch.where(norm > 70, torch.nan, norm), "growth": torch.where(times < 4, torch.nan, most),
+            "forces": forces, "supported": svm.support.flatten().long(), "diagonal": torch.linspace(0, 0.5, 2),
             "final": float(angle(W[-1], svm.W)),
         }  # fmt: skip
 
@@ -231,14 +234,34 @@ def margin_panel():
         Lines(
             "clock",
             ("share", "theory"),
-            labels=("reached", "from the duals, to leading order"),
+            labels=("reached", "predicted from the duals"),
             colors=(1, 5),
             marks=("dots", "line"),
             until="log_time",
         ),
-        Rule(1.0, label="largest margin", color=0),
+        Rule(1.0, color=0),
         x=r"logarithm of time, $\ln\tau$",
         y="margin, share of the largest",
         ylim=(0, 1.05),
-        aspect=1.0,
+        aspect=1.25,
+    )
+
+
+def growth_panel():
+    """The explorer's fourth panel: the norm, over that of the SVM, against log time."""
+    from .explorer import Lines, Panel
+
+    return Panel(
+        Lines(
+            "clock",
+            ("norm", "growth"),
+            labels=("reached", "predicted from the duals"),
+            colors=(1, 5),
+            marks=("dots", "line"),
+            until="log_time",
+        ),
+        x=r"logarithm of time, $\ln\tau$",
+        y=r"norm, $\|W\|$ over that of the SVM",
+        ylim=(0, 70),
+        aspect=1.25,
     )
