@@ -93,7 +93,8 @@ def leaving(steps, train, edge):
     axes[0].set(yscale="log", ylabel="training error, $2L$", ylim=(1e-11, 1))
     axes[1].axhline(1, **plotting.theory())
     axes[1].set(ylabel=r"sharpness × $\eta/2$", ylim=(0, 2.2))
-    axes[0].legend(loc="lower left", title="step size / largest stable")
+    handles, labels = axes[0].get_legend_handles_labels()
+    axes[1].legend(handles, labels, loc="upper right", title="step size / largest stable")
     return fig
 
 

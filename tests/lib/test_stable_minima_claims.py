@@ -228,6 +228,14 @@ def test_c7(opening):
     assert holds(7, measured=knots[3] / knots[0], at_most=0.5)
     # fault: the step size has no effect on the number of knots
     assert not holds(7, measured=knots[1] / knots[0], at_most=0.5)
+    net, still = final[0.03], final[0.03]
+    for eta in (0.04, 0.06, 0.08, 0.1, 0.14, 0.2, 0.28, 0.4, 0.5):
+        net = sm.gradient_descent(net, x, y, eta, round(1000 / eta))
+    still = sm.gradient_descent(still, x, y, 0.03, 30_000)
+    before = sm.tv(final[0.03], x).mean()
+    assert holds(7, measured=sm.tv(net, x).mean() / before, at_most=0.5)
+    # fault: time alone, at the old step size
+    assert not holds(7, measured=sm.tv(still, x).mean() / before, at_most=0.5)
 
 
 def test_c8(sizes):
