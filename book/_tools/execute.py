@@ -20,7 +20,8 @@ from paths import CHAPTERS, ROOT, execution_environment, key, slugs
 
 SECONDS_PER_CHAPTER = 30
 SECONDS_PER_CELL = 120  # stops a hung cell; the budget above is what a chapter must meet
-ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
+# not inside base64, where such letters come up by chance
+ADDRESS = re.compile(r"(?<![A-Za-z0-9+/])0x[0-9a-fA-F]{6,}(?![A-Za-z0-9+/])")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
