@@ -4,6 +4,7 @@ import torch
 import triton
 import triton.language as tl
 
+from implicitly_kernels._dispatch import Unsupported
 from implicitly_kernels.perm_gd._tile import MOST, tile
 from implicitly_kernels.perm_gd.reference import LOSSES
 
@@ -140,7 +141,7 @@ def descend(w, x, y, steps, loss, rate, normalized, log_time):
     problems, classes, d = w.shape
     n, k, f, warps = tile(x.shape[1], classes, d)
     if n * max(f, 4 * k) > MOST:
-        raise ValueError(
+        raise Unsupported(
             f"X: the triton backend takes at most {MOST} samples x (features or four times the classes), "
             f"padded to powers of two; got {n} x {max(f, 4 * k)}"
         )
