@@ -226,19 +226,22 @@ def force_panel():
     )
 
 
+def _reached(measured, predicted):
+    """Layers of the lower panels: what training has reached so far, and the prediction as a line."""
+    from .explorer import Lines
+
+    return [
+        Lines("clock", predicted, labels=("predicted from the duals",), colors=(5,)),
+        Lines("clock", measured, labels=("reached",), colors=(1,), marks=("dots",), until="log_time"),
+    ]
+
+
 def margin_panel():
     """The explorer's third panel: the normalized margin against log time."""
-    from .explorer import Lines, Panel, Rule
+    from .explorer import Panel, Rule
 
     return Panel(
-        Lines(
-            "clock",
-            ("share", "theory"),
-            labels=("reached", "predicted from the duals"),
-            colors=(1, 5),
-            marks=("dots", "line"),
-            until="log_time",
-        ),
+        *_reached("share", "theory"),
         Rule(1.0, color=0),
         x=r"logarithm of time, $\ln\tau$",
         y="margin, share of the largest",
@@ -249,17 +252,10 @@ def margin_panel():
 
 def growth_panel():
     """The explorer's fourth panel: the norm, over that of the SVM, against log time."""
-    from .explorer import Lines, Panel
+    from .explorer import Panel
 
     return Panel(
-        Lines(
-            "clock",
-            ("norm", "growth"),
-            labels=("reached", "predicted from the duals"),
-            colors=(1, 5),
-            marks=("dots", "line"),
-            until="log_time",
-        ),
+        *_reached("norm", "growth"),
         x=r"logarithm of time, $\ln\tau$",
         y=r"norm, $\|W\|$ over that of the SVM",
         ylim=(0, 70),
