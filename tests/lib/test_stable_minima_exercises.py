@@ -89,3 +89,21 @@ def test_without_the_output_bias():
     net, x = sm.initial_nets(8, seeds=range(20)), torch.linspace(-1, 1, 15, dtype=F64)
     G = sm.hessian_parts(net, x, torch.zeros(15))[0][:, :-1, :-1]
     assert (2 * sm.path_tv(net, x) <= torch.linalg.eigvalsh(G)[:, -1]).all()
+
+
+def test_the_sweep_of_the_text_runs(names):
+    """The section At scale shows a call of the library that no cell runs; here it runs, smaller."""
+    (text,) = re.findall(
+        r"^```python\n(from implicitly.sweep.*?)^```$", CHAPTER.read_text(encoding="utf-8"), re.M | re.S
+    )
+    for big, small in (
+        ("1e5", "2"),
+        ("range(1000)", "range(2)"),
+        (', results="rates.jsonl", n_jobs=-1', ", progress=False"),
+    ):
+        assert big in text
+        text = text.replace(big, small)
+    grid = torch.linspace(-1, 1, 101, dtype=F64)
+    here = {**names, "tent": tent, "grid": grid, "inside": grid.abs() <= 0.8, "sizes": (20, 30)}
+    exec(text, here)
+    assert len(here["table"]) == 12 and all(0 < row["error"] < 10 for row in here["table"])
