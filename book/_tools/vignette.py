@@ -62,6 +62,39 @@ def score_flow() -> str:
                frame.dots("disc", [(0, 0), (1, 0), (0, 1)], 5), frame.dots("ring", [(1, 1)], 4.4))
 
 
+def implicit_bias_multiclass() -> str:
+    """Borders of three classes as gradient descent turns, at eleven times that triple, and the largest margin's."""
+    from implicitly import max_margin, perm_losses
+    from implicitly.figures_implicit_bias_multiclass import borders
+
+    data = perm_losses.sketch_classes("nearly touching")
+    path = perm_losses.descend(*data, "cross-entropy", at=[4 * 3**k for k in range(11)], step_size=0.02)
+
+    def rays(W):
+        return [ray.T.tolist() for ray in borders(W) if ray[0, 0] == ray[0, 0]]
+
+    frame = Frame(-2.4, 2.4, -2.4, 2.4)
+    best = max_margin.hard_margin_svm(*data).W
+    return svg(frame.lines("without", [ray for W in path.W[:, 0] for ray in rays(W)]),
+               frame.lines("prefer", rays(best)), frame.dots("disc", data[0][:, :2].tolist(), 3))
+
+
+def stable_minima() -> str:
+    """Fits of one noisy data set at a small step size and at a large one, the same time after the same starts."""
+    import torch
+
+    from implicitly import stable_minima as sm
+
+    x = torch.linspace(-1, 1, 40, dtype=torch.float64)
+    y = sm.noisy_labels((1 - 2 * x.abs()).clamp_min(0), 0.3, seeds=range(12))[7:8]
+    start, grid = sm.initial_nets(100, seeds=range(12))[7], torch.linspace(-1, 1, 101, dtype=torch.float64)
+    frame, parts = Frame(-1.03, 1.03, -0.8, 1.55, 170), []
+    for kind, eta in (("without", 0.03), ("prefer", 0.2)):
+        net = sm.gradient_descent(start, x, y, eta, round(20_000 / eta))
+        parts.append(frame.lines(kind, [(grid, net(grid)[0])]))
+    return svg(*parts, frame.dots("disc", zip(x, y[0], strict=True), 1.6), height=170)
+
+
 def typical_nets() -> str:
     """Error of guess and check on 128 corners against the number of examples: 12 data sets, 2 and 32 neurons."""
     from implicitly import threshold_nets as nets
@@ -117,6 +150,8 @@ def langevin_generalization() -> str:
 
 
 DRAWERS = {
+    "implicit-bias-multiclass": implicit_bias_multiclass,
+    "stable-minima": stable_minima,
     "typical-nets": typical_nets,
     "tempered-overfitting": tempered_overfitting,
     "langevin-generalization": langevin_generalization,
