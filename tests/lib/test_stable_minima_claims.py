@@ -152,6 +152,22 @@ def test_c3(opening):
     assert not holds(3, measured=worst(lambda net: sm.tv(net, x), lambda eta, _: (1 / eta - 1) / 4), at_most=1.0)
 
 
+def test_c3_at_rest():
+    x = line(20)
+    y = sm.noisy_labels(tent(x), 0.5, seeds=range(24))
+    young = sm.gradient_descent(sm.initial_nets(8, seeds=range(24)), x, y, 0.05, 1000)
+    net = sm.gradient_descent(young, x, y, 0.05, 299_000)
+    rest = sm.gradient_norm(net, x, y) < 1e-10
+    assert rest.any() and sm.residuals(net, x, y)[rest].square().mean(1).min() > 0.01
+    assert holds(3, measured=sm.residual_use(net, x, y)[rest].max(), at_most=1e-6)
+    # fault: networks that are still moving
+    assert not holds(3, measured=sm.residual_use(young, x, y)[rest].min(), at_most=1e-6)
+    budget = (sm.sharpness(net, x, y)[rest] - 1) / 2
+    assert holds(3, measured=(sm.path_tv(net, x)[rest] / budget).max(), at_most=1.0)
+    # fault: every kink charged alike
+    assert not holds(3, measured=(sm.tv(net)[rest] / budget).max(), at_most=1.0)
+
+
 def test_c4_least():
     g, apart, faulty = torch.Generator().manual_seed(0), [], []
     for _ in range(5):
