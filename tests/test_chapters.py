@@ -151,6 +151,14 @@ def test_addresses_and_widget_views_are_not_stored(tmp_path):
     assert "widget-view" not in text
 
 
+def test_base64_with_an_address_in_it_is_kept():
+    """By chance the letters 0x and six hexadecimal digits come up in a picture."""
+    address = execute.ADDRESS
+    assert address.sub("", "<object at 0x7f3a9c2b10>, <b>0x7F3A9C</b>") == "<object at >, <b></b>"
+    for picture in ("iVBORw0xdeadbeefAAB=", "0xdeadbeefK5CYII=", "iVBORw+0xdeadbeef", "iV/0xdeadbeef/BO"):
+        assert address.sub("", f'src="data:image/png;base64,{picture}"') == f'src="data:image/png;base64,{picture}"'
+
+
 def first(notebook, wanted):
     return next(cell for _, cell in lint.code_cells(notebook) if wanted(cell))
 

@@ -9,17 +9,26 @@ from .max_margin import angle, hard_margin_svm, margin_constants, relative_margi
 from .perm_losses import LOSSES, descend, log_weights, sketch_classes
 
 __all__ = [
-    "clocks", "duals", "explorer_state", "force_panel", "growth_panel", "margin_panel", "opening", "plane_panel",
-    "shortfall", "tail", "tails",
+    "borders", "clocks", "duals", "explorer_state", "force_panel", "growth_panel", "margin_panel", "opening",
+    "plane_panel", "shortfall", "tail", "tails",
 ]  # fmt: skip
 
 _CLASSES = (0, 1, 2)  # palette numbers
 _BOX = (-2.4, 2.4)
 
 
-def _borders(W):
-    """The parts in the box (3, 2, 2) of the rays along which two of three linear scores tie and lead; else NaN."""
-    W = np.asarray(W)
+def borders(W):
+    """The rays along which two of three linear scores tie and lead, cut to the box from -2.4 to 2.4.
+
+    Args:
+        W: ``(3, 3)``, the weights of the two coordinates and of the constant 1; a tensor or an array.
+
+    Returns:
+        ``(3, 2, 2)``: for each pair of classes the two ends, each a point; NaN if the ray misses the box.
+    """
+    W = np.asarray(W, dtype=float)
+    if W.shape != (3, 3):
+        raise ValueError(f"W must have shape (3, 3), found {W.shape}")
     A, offset = W[:, :2], W[:, 2]
     meet = np.linalg.solve(A[1:] - A[0], offset[0] - offset[1:])
     rays = []
@@ -35,7 +44,7 @@ def _borders(W):
 
 
 def _draw_borders(ax, W, **style):
-    for j, ray in enumerate(_borders(W)):
+    for j, ray in enumerate(borders(W)):
         ax.plot(*ray.T, **style | ({} if j == 0 else {"label": None}))
 
 
@@ -186,7 +195,7 @@ def explorer_state(log_times):
         forces = torch.stack([(svm.alpha / svm.alpha.sum()).flatten().expand_as(c), c], -1)
         regions = (cells @ W.mT).argmax(-1).reshape(len(times), _CELLS, _CELLS)
         return {
-            "regions": regions, "points": X[:, :2], "labels": y, "borders": _borders(svm.W),
+            "regions": regions, "points": X[:, :2], "labels": y, "borders": borders(svm.W),
             "clock": times, "share": share.clamp(min=0.0),
             "theory": torch.where(times < 4, torch.nan, least / most),
             "norm": torch.where(norm > 70, torch.nan, norm), "growth": torch.where(times < 4, torch.nan, most),
