@@ -1,8 +1,11 @@
 """Gradient descent on the CPU, one network after the other: all of a network stays in cache.
 
-Neurons lie side by side, and eight (forward) or four (backward) samples share one pass over them.
+Eight neurons share one pass over the samples (forward), four samples one over the neurons (backward).
 The gradients of a neuron need only two sums over the samples where it is on, of r_i x_i and of r_i:
 for its output weight, sum r_i relu(z_i) = w1 sum r_i x_i + b1 sum r_i.
+
+A run at the edge of stability amplifies the last bit, so bits must not hang on the CPU. Sums have one
+order, whatever the width of a vector; and no sum has two products, of which either could be fused.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +16,10 @@ import torch
 
 from implicitly_kernels import _memory
 
-SAMPLES = 8  # samples are padded to a multiple of this, neurons to whole vectors of
-VECTOR = 64  # bytes: a remainder of less than a vector would run one by one
-# No "nnan": a run that diverges must end in an infinity or a NaN.
-options = {"nogil": True, "boundscheck": False, "error_model": "numpy", "cache": True}
-jit = numba.njit(**options, fastmath={"contract", "nsz"})
-jit_sum = numba.njit(**options, fastmath={"contract", "nsz", "reassoc"})  # may sum in vectors
+# Samples and neurons are padded to whole vectors of so many bytes: what remains would run one by one.
+VECTOR = 64
+# No "nnan": a run that diverges must end in an infinity or a NaN.  No "reassoc": see above.
+jit = numba.njit(nogil=True, boundscheck=False, error_model="numpy", cache=True, fastmath={"contract", "nsz"})
 
 
 @jit
@@ -26,26 +27,29 @@ def _relu(z, zero):
     return zero if zero > z else z  # in this order, a NaN stays
 
 
-@jit_sum
+@jit
 def _forward(w1, b1, w2, b2, x, y, r):
     """r = f(x) - y."""
     o = x.dtype.type(0)
-    for i in range(0, r.size, 8):
-        x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
-        x4, x5, x6, x7 = x[i + 4], x[i + 5], x[i + 6], x[i + 7]
-        f0, f1, f2, f3, f4, f5, f6, f7 = o, o, o, o, o, o, o, o
-        for j in range(w1.size):
-            a, c, v = w1[j], b1[j], w2[j]
-            f0 += v * _relu(a * x0 + c, o)
-            f1 += v * _relu(a * x1 + c, o)
-            f2 += v * _relu(a * x2 + c, o)
-            f3 += v * _relu(a * x3 + c, o)
-            f4 += v * _relu(a * x4 + c, o)
-            f5 += v * _relu(a * x5 + c, o)
-            f6 += v * _relu(a * x6 + c, o)
-            f7 += v * _relu(a * x7 + c, o)
-        r[i], r[i + 1], r[i + 2], r[i + 3] = f0, f1, f2, f3
-        r[i + 4], r[i + 5], r[i + 6], r[i + 7] = f4, f5, f6, f7
+    for i in range(r.size):
+        r[i] = 0
+    for j in range(0, w1.size, 8):
+        a0, a1, a2, a3, a4, a5, a6, a7 = (
+            w1[j], w1[j + 1], w1[j + 2], w1[j + 3], w1[j + 4], w1[j + 5], w1[j + 6], w1[j + 7])
+        c0, c1, c2, c3, c4, c5, c6, c7 = (
+            b1[j], b1[j + 1], b1[j + 2], b1[j + 3], b1[j + 4], b1[j + 5], b1[j + 6], b1[j + 7])
+        v0, v1, v2, v3, v4, v5, v6, v7 = (
+            w2[j], w2[j + 1], w2[j + 2], w2[j + 3], w2[j + 4], w2[j + 5], w2[j + 6], w2[j + 7])
+        for i in range(r.size):
+            t, f = x[i], r[i]
+            f += v0 * _relu(a0 * t + c0, o)
+            f += v1 * _relu(a1 * t + c1, o)
+            f += v2 * _relu(a2 * t + c2, o)
+            f += v3 * _relu(a3 * t + c3, o)
+            f += v4 * _relu(a4 * t + c4, o)
+            f += v5 * _relu(a5 * t + c5, o)
+            f += v6 * _relu(a6 * t + c6, o)
+            r[i] = f + v7 * _relu(a7 * t + c7, o)
     for i in range(r.size):
         r[i] += b2 - y[i]
 
@@ -73,12 +77,15 @@ def _backward(w1, b1, x, r, slope, level):
             level[j] = m + r3 if on3 else m
 
 
-@jit_sum
+@jit
 def _sum(r):
-    total = r.dtype.type(0)
-    for i in range(r.size):
-        total += r[i]
-    return total
+    t0, t1, t2, t3 = r[0], r[1], r[2], r[3]
+    for i in range(4, r.size, 4):
+        t0 += r[i]
+        t1 += r[i + 1]
+        t2 += r[i + 2]
+        t3 += r[i + 3]
+    return (t0 + t1) + (t2 + t3)
 
 
 @jit
@@ -87,7 +94,7 @@ def _step(w1, b1, w2, slope, level, rate):
         a, c, v, s, m = w1[j], b1[j], w2[j], slope[j], level[j]
         w1[j] = a - rate * v * s
         b1[j] = c - rate * v * m
-        w2[j] = v - rate * (a * s + c * m)
+        w2[j] = v - rate * a * s - rate * c * m
 
 
 @jit
@@ -120,13 +127,14 @@ def descend(w1, b1, w2, b2, x, y, step_size, steps):
     (nets, k), n = w1.shape, x.shape[1]
     number = np.float32 if x.dtype == torch.float32 else np.float64
 
-    def padded(t, multiple):  # by zeros: such a neuron is off for ever
+    def padded(t):  # by zeros: such a neuron is off for ever
+        multiple = VECTOR // t.element_size()
         out = np.zeros((nets, -(-t.shape[1] // multiple) * multiple), number)
         out[:, :t.shape[1]] = t.numpy()
         return out
 
-    state = [*(padded(t, VECTOR // x.element_size()) for t in (w1, b1, w2)), b2.numpy().copy()]
-    data = [padded(x, SAMPLES), padded(y, SAMPLES), np.ascontiguousarray(step_size.numpy())]
+    state = [*(padded(t) for t in (w1, b1, w2)), b2.numpy().copy()]
+    data = [padded(x), padded(y), np.ascontiguousarray(step_size.numpy())]
     loss = _memory.empty((nets,), number)
 
     def part(first, last):
