@@ -190,6 +190,7 @@ def explorer_state(log_times):
         alpha = svm.alpha[svm.support]
         least = times - alpha.max().log()  # of the margins, and the norm over |What|, once the forces have settled
         most = times - (alpha / alpha.sum() * alpha.log()).sum()
+        early = (times < 4) | (loss == "polynomial")  # the duals predict nothing: not yet, or never
         share, norm = relative_margin(W, X, y, svm), W.norm(dim=(1, 2)) / svm.norm
         c = log_weights(W, X, y, loss).flatten(1).softmax(1)  # shares of the total force
         forces = torch.stack([(svm.alpha / svm.alpha.sum()).flatten().expand_as(c), c], -1)
@@ -197,8 +198,8 @@ def explorer_state(log_times):
         return {
             "regions": regions, "points": X[:, :2], "labels": y, "borders": borders(svm.W),
             "clock": times, "share": share.clamp(min=0.0),
-            "theory": torch.where(times < 4, torch.nan, least / most),
-            "norm": torch.where(norm > 70, torch.nan, norm), "growth": torch.where(times < 4, torch.nan, most),
+            "theory": torch.where(early, torch.nan, least / most),
+            "norm": torch.where(norm > 70, torch.nan, norm), "growth": torch.where(early, torch.nan, most),
             "forces": forces, "supported": svm.support.flatten().long(), "diagonal": torch.linspace(0, 0.5, 2),
             "final": float(angle(W[-1], svm.W)),
         }  # fmt: skip

@@ -16,9 +16,9 @@ from ._validate import matrix
 from .perm_losses import PermLoss, _loss, labels, log_weights, relative_margins, wrong_classes
 
 __all__ = [
-    "DualErrors", "MaxMargin", "MirrorUse", "Modes", "angle", "constraints", "direction_error", "dual_errors",
-    "hard_margin_svm", "log_time_flow", "margin_constants", "mirror_use", "polynomial_limit", "relative_margin",
-    "settling_modes",
+    "DualErrors", "MaxMargin", "MirrorUse", "Modes", "angle", "constraints", "direction_constant", "direction_error",
+    "dual_errors", "hard_margin_svm", "log_time_flow", "margin_constants", "mirror_use", "polynomial_limit",
+    "relative_margin", "residual_limit", "settling_modes", "step_factor",
 ]  # fmt: skip
 
 
@@ -62,6 +62,12 @@ class MaxMargin:
     def norm(self) -> float:
         """|W|; the largest margin of a unit matrix is its inverse."""
         return float(self.W.norm())
+
+    @property
+    def spans(self) -> bool:
+        """Whether the support z_a span all matrices whose rows sum to zero, so that no part of W is undetermined."""
+        K, d = self.W.shape
+        return self.independent and int(self.support.sum()) == (K - 1) * d
 
     @property
     def generic(self) -> bool:
@@ -223,32 +229,63 @@ def log_time_flow(Z: Tensor, loss: str | PermLoss, log_times, *, classes: int) -
 
 
 class MirrorUse(NamedTuple):
-    """Largest share used of the bound on the direction, and of the one on ln(time) where that is positive."""
+    """Largest shares used of what the bounds allow: distance from the limit, shortfall of ln(time)."""
 
     direction: float
     clock: float
 
 
 def mirror_use(path, X: Tensor, svm: MaxMargin, *, normalized: float) -> MirrorUse:
-    """Both bounds of implicit-bias-multiclass/C8 along a run of normalized descent on the exponential loss from zero.
+    """Both bounds of implicit-bias-multiclass/C8 (a) along a run of normalized descent, exponential loss, from zero.
 
     Args:
-        path: a `Path` of one problem, first record after 1 step or later.
+        path: a `Path` of one problem, first record after 1 step or later, last one after 2 or later.
         X: ``(N, d)``.
         svm: its hard-margin SVM.
         normalized: the share f of the step.
     """
     b, m = 2 * float(X.square().sum(1).max()), svm.alpha.numel()
+    h, log_m = normalized / b, math.log(m)
     n = torch.tensor(path.steps, dtype=torch.float64)
-    hn, log_m = normalized / b * n, math.log(m)
-    limit = svm.W / svm.norm**2
-    distance = (path.W[:, 0] / hn[:, None, None] - limit).norm(dim=(1, 2))
-    h, before = normalized / b, normalized / b * (n - 1)
-    floor = before / svm.norm**2 - (2 * b * before * log_m).sqrt() - math.log(m / h)
+    distance = (path.W[:, 0] / (h * n)[:, None, None] - svm.W / svm.norm**2).norm(dim=(1, 2))
+    later = n > 1  # after one step the bound on the time is an equality of two constants
+    hn = h * (n[later] - 1)
+    shortfall = hn / svm.norm**2 - math.log(m / h) - path.log_time[later, 0]
     return MirrorUse(
-        direction=float((distance / (2 * log_m / hn).sqrt()).max()),
-        clock=float((floor / path.log_time[:, 0])[floor > 0].max()) if (floor > 0).any() else 0.0,
+        direction=float((distance / (2 * log_m / (h * n)).sqrt()).max()),
+        clock=float((shortfall / (2 * b * hn * log_m).sqrt()).max()),
     )
+
+
+def step_factor(X: Tensor, svm: MaxMargin, *, normalized: float = 1.0) -> float:
+    """Delta / (exp(Delta) - 1) with Delta = f / (b |What|**2): what steps of finite length do to time times force.
+
+    Normalized descent adds Delta to ln(time) in each step in the long run (implicit-bias-multiclass/C8).
+    """
+    delta = normalized / (2 * float(X.square().sum(1).max()) * svm.norm**2)
+    return delta / math.expm1(delta)
+
+
+def residual_limit(svm: MaxMargin, Z: Tensor, *, factor: float = 1.0) -> Tensor:
+    """The element W~ of the span of the support z_a with exp(-<z_a, W~>) = factor * alpha_a there, ``(K d,)``.
+
+    Args:
+        svm: of generic data. Z: its constraints, as from `constraints`. factor: 1, or that of `step_factor`.
+    """
+    chosen = svm.support.reshape(-1)
+    return torch.linalg.pinv(Z[chosen]) @ -(factor * svm.alpha.reshape(-1)[chosen]).log()
+
+
+def direction_constant(svm: MaxMargin, Z: Tensor) -> float:
+    """What ln(time) times the direction's error tends to, from W = 0 (implicit-bias-multiclass/C5): |rho'| / |What|.
+
+    Here rho' is the part of the limit of the residual that is orthogonal to What. The SVM knows it if its support
+    spans; else ValueError. Z as from `constraints`.
+    """
+    if not svm.spans:
+        raise ValueError("svm must have a support that spans, found part of the residual undetermined")
+    residual, direction = residual_limit(svm, Z), svm.W.reshape(-1) / svm.norm
+    return float((residual - (residual @ direction) * direction).norm() / svm.norm)
 
 
 class DualErrors(NamedTuple):
@@ -258,21 +295,21 @@ class DualErrors(NamedTuple):
     residual: list[float]
 
 
-def dual_errors(path, X: Tensor, y: Tensor, loss, svm: MaxMargin) -> DualErrors:
+def dual_errors(path, X: Tensor, y: Tensor, loss, svm: MaxMargin, *, factor: float = 1.0) -> DualErrors:
     """How far a run (one problem) is from the limits of implicit-bias-multiclass/C4.
 
-    The forces times time are compared with the duals, relative to their norm. The residual W - What ln(time), projected
-    on the span of the support, is compared with the solution of exp(-<z_a, W~>) = alpha_a there, relative to |What|.
+    The forces times time are compared with the duals times `factor` (`step_factor` for normalized steps, else 1),
+    relative to their norm. The residual W - What ln(time), projected on the span of the support, is compared with
+    `residual_limit`, relative to |What|.
     """
     W, clock = path.W[:, 0], path.log_time[:, 0]
     forces = (log_weights(W, X, y, loss) + clock[:, None, None]).exp()
-    duals = (forces - svm.alpha).norm(dim=(1, 2)) / svm.alpha.norm()
-    chosen = svm.support.reshape(-1)
-    Z = constraints(X, y, svm.W.shape[0])[chosen]
+    duals = (forces - factor * svm.alpha).norm(dim=(1, 2)) / svm.alpha.norm()
+    Z = constraints(X, y, svm.W.shape[0])
+    on = Z[svm.support.reshape(-1)]
     rho = (W - clock[:, None, None] * svm.W).flatten(1)
-    wanted = -svm.alpha[svm.support].log()  # <z_a, W~>
-    project = torch.linalg.pinv(Z)  # from values <z_a, .> to the element of the span that has them
-    off = (rho @ Z.T - wanted) @ project.T
+    project = torch.linalg.pinv(on)  # from values <z_a, .> to the element of the span that has them
+    off = (rho @ on.T) @ project.T - residual_limit(svm, Z, factor=factor)
     return DualErrors(duals.tolist(), (off.norm(dim=1) / svm.norm).tolist())
 
 

@@ -20,7 +20,7 @@ from ._validate import choice, matrix, number, whole
 __all__ = [
     "LOSSES", "SKETCHES", "Path", "PermLoss", "curvature_use", "descend", "digit_classes", "labels", "log_risk",
     "log_weights", "relative_margins", "score_curvature", "sketch_classes", "tail_violation", "teacher_classes",
-    "wrong_classes",
+    "weights_error", "wrong_classes",
 ]  # fmt: skip
 
 
@@ -149,20 +149,39 @@ def log_weights(W: Tensor, X: Tensor, y: Tensor, loss) -> Tensor:
     return _loss(loss).log_weights(relative_margins(X @ W.mT, y))
 
 
+def _forces(loss: PermLoss, u: Tensor) -> Tensor:
+    """-d psi / d u_k by automatic differentiation of psi: ``u (n, K-1) -> (n, K-1)``."""
+    u = u.detach().clone().requires_grad_()
+    (slope,) = torch.autograd.grad(loss.psi(u).sum(), u)
+    return -slope
+
+
 def tail_violation(loss, u: Tensor) -> float:
     """By how much a template leaves the exponential tail, relative to exp(-u_k); 0 or less if it never does.
 
-    With q = exp(-u_k), s = sum_j exp(-u_j), c_k = -d psi / d u_k, the property is (1 - s) q <= c_k <= q
-    (implicit-bias-multiclass/C1). It is tested in the form 1 - s <= c_k / q <= 1.
+    With q = exp(-u_k), s = sum_j exp(-u_j), c_k = -d psi / d u_k by automatic differentiation of psi, the property is
+    (1 - s) q <= c_k <= q (implicit-bias-multiclass/C1). It is tested in the form 1 - s <= c_k / q <= 1.
 
     Args:
         loss: a `PermLoss` or the name of one.
         u: ``(n, K-1)`` relative margins, any sign.
     """
     matrix("u", u)
-    ratio = (_loss(loss).log_weights(u) + u).exp()
+    ratio = _forces(_loss(loss), u) * u.exp()
     s = (-u).exp().sum(1, keepdim=True)
     return float(torch.maximum(ratio - 1, (1 - s) - ratio).max())
+
+
+def weights_error(loss, u: Tensor) -> float:
+    """Largest relative difference between `log_weights` of a template and what automatic differentiation finds.
+
+    Args:
+        loss: a `PermLoss` or the name of one.
+        u: ``(n, K-1)`` relative margins, any sign.
+    """
+    matrix("u", u)
+    template = _loss(loss)
+    return float((_forces(template, u) * (-template.log_weights(u)).exp() - 1).abs().max())
 
 
 def _hessians(function, points: Tensor) -> Tensor:
@@ -221,6 +240,15 @@ class Path:
     W: Tensor
     log_time: Tensor
     log_risk: Tensor
+
+    def steps_around(self, log_times) -> list[int]:
+        """Every step count between the records that enclose a value of ln(time), for any problem: for a finer run."""
+        found = set()
+        for clock in self.log_time.T.contiguous():
+            j = torch.searchsorted(clock, torch.as_tensor(log_times, dtype=clock.dtype)).clamp(1, len(clock) - 1)
+            for later in j.tolist():
+                found |= set(range(self.steps[later - 1], self.steps[later] + 1))
+        return sorted(found)
 
     def at(self, log_times, problem: int | None = None) -> Tensor:
         """W at values of ln(time), interpolated linearly in ln(time) between the records.
@@ -287,8 +315,8 @@ def descend(
     """Gradient descent on the risk of a linear classifier, from W = 0 or `start`, for B data sets at once.
 
     With `step_size` every step is that long. With `normalized` = f a step is f / (b R(W)) long, with R the risk and
-    b = 2 max |x_i|**2; where a template has a curvature bound of its own, that takes the place of R. For f <= 1 the
-    risk cannot rise (implicit-bias-multiclass/C8). Time is the sum of the step lengths.
+    b = 2 max |x_i|**2. For f <= 1 and a curvature bounded by psi the risk cannot rise (implicit-bias-multiclass/C8).
+    The bound of a template that has its own takes the place of psi in R. Time is the sum of the step lengths.
 
     Args:
         X: ``(N, d)`` or ``(B, N, d)``, float64.
