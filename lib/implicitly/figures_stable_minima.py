@@ -19,7 +19,7 @@ def fits(grid, truth, x, y, panels):
     """
     fig, axes = plt.subplots(1, len(panels), figsize=(8.7, 3.6), sharey=True)
     for i, (ax, (title, (values, knots))) in enumerate(zip(axes, panels.items(), strict=True)):
-        color = (plotting.WITHOUT, plotting.PREFER)[i % 2]
+        color = (plotting.WITHOUT, plotting.PREFER, plotting.line(2)["color"])[i % 3]
         ax.plot(grid, truth, **plotting.theory())
         ax.plot(x, y, "o", color=plotting.MUTED, ms=3.2, mew=0, ls="none")
         ax.plot(grid, values, color=color, ls="-", lw=1.6)

@@ -155,7 +155,8 @@ def fitted_slope(sizes: Sequence[int], errors: Tensor, *, resamples: int = 2000)
 
     Args:
         sizes: (m,), at least two.
-        errors: (m, R), positive; R independent runs at each size, resampled within each size.
+        errors: (m, R), positive; column r is run r at every size. Whole columns are resampled: the sizes of one run
+            may share its start and its noise.
     """
     n = torch.as_tensor(sizes, dtype=F64).log()
     errors = torch.as_tensor(errors).to(F64)
@@ -166,7 +167,7 @@ def fitted_slope(sizes: Sequence[int], errors: Tensor, *, resamples: int = 2000)
     weights = (n - n.mean()) / (n - n.mean()).square().sum()
     runs = errors.shape[1]
     generator = torch.Generator().manual_seed(0)
-    pick = torch.randint(runs, (whole("resamples", resamples, at_least=1), *errors.shape), generator=generator)
-    again = errors.expand(resamples, -1, -1).gather(2, pick).mean(2).log() @ weights
+    pick = torch.randint(runs, (whole("resamples", resamples, at_least=1), runs), generator=generator)
+    again = weights @ errors[:, pick].mean(2).log()
     low, high = again.quantile(torch.tensor([0.025, 0.975], dtype=F64)).tolist()
     return float(errors.mean(1).log() @ weights), low, high

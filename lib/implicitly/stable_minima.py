@@ -21,6 +21,7 @@ __all__ = [
     "LineNet",
     "certificate",
     "count_knots",
+    "even_points",
     "flatness_use",
     "flattest_pairs",
     "g_weight",
@@ -29,6 +30,7 @@ __all__ = [
     "gradient_norm",
     "hessian_parts",
     "initial_nets",
+    "moved",
     "noisy_labels",
     "path_tv",
     "residual_use",
@@ -40,6 +42,7 @@ __all__ = [
 ]  # fmt: skip
 
 F64 = torch.float64
+GRID = 2.0**20  # steps a unit of random weights and labels
 
 
 def _points(name: str, x) -> Tensor:
@@ -64,6 +67,15 @@ def _labels(y, x: Tensor, batch: int | None = None) -> Tensor:
     if not torch.isfinite(y).all():
         raise ValueError("y must be finite, found NaN or infinity")
     return y.expand(batch or y.shape[0], -1)
+
+
+def _on_grid(values: Tensor) -> Tensor:
+    """`values` at multiples of 2**-20, exact in float64.
+
+    At the edge of stability a last bit at the start becomes another run. Normal numbers and eigenvalues differ in
+    their last bits between CPUs; on a grid the same seed starts from the same bits on all of them.
+    """
+    return (values * GRID).round() / GRID
 
 
 @dataclass(frozen=True)
@@ -118,10 +130,17 @@ class LineNet:
         return LineNet(*(torch.cat([getattr(net, p) for net in nets]) for p in ("w1", "b1", "w2", "b2")))
 
 
+def even_points(n: int) -> Tensor:
+    """(n,) equally spaced points on [-1, 1], each the float64 nearest to its fraction: the same bits on every CPU."""
+    whole("n", n, at_least=2)
+    return torch.arange(1 - n, n, 2, dtype=F64) / (n - 1)
+
+
 def initial_nets(k: int, *, seeds: Sequence[int], scale: float = 1.0) -> LineNet:
     """Random networks, one a seed: w1 standard normal, knots uniform on [-1, 1], w2 normal / sqrt(k), b2 = 0.
 
-    `scale` multiplies w1, b1 and w2.
+    `scale` multiplies w1, b1 and w2. All are rounded to multiples of 2**-20, so that a seed means the same bits on
+    every CPU.
     """
     whole("k", k, at_least=1)
     number("scale", scale, above=0.0)
@@ -132,16 +151,27 @@ def initial_nets(k: int, *, seeds: Sequence[int], scale: float = 1.0) -> LineNet
         knots = 2 * torch.rand(k, generator=generator, dtype=F64) - 1
         rows.append((scale * w1, -scale * w1 * knots, scale * w2 / math.sqrt(k)))
     w1, b1, w2 = (torch.stack(part) for part in zip(*rows, strict=True))
-    return LineNet(w1, b1, w2, torch.zeros(len(rows), dtype=F64))
+    return LineNet(*map(_on_grid, (w1, b1, w2)), torch.zeros(len(rows), dtype=F64))
+
+
+def moved(net: LineNet, size: float, *, seed: int) -> LineNet:
+    """`net` with normal noise of standard deviation `size` added to every weight; rounded as :func:`initial_nets`."""
+    number("size", size, at_least=0.0)
+    generator = torch.Generator().manual_seed(seed)
+    parts = (net.w1, net.b1, net.w2, net.b2)
+    return LineNet(*(_on_grid(p + size * torch.randn(p.shape, generator=generator, dtype=F64)) for p in parts))
 
 
 def noisy_labels(clean, sigma: float, *, seeds: Sequence[int]) -> Tensor:
-    """Labels (B, n): the values `clean` (n,) plus normal noise of standard deviation `sigma`, one row a seed."""
+    """Labels (B, n): the values `clean` (n,) plus normal noise of standard deviation `sigma`, one row a seed.
+
+    Rounded to multiples of 2**-20, as :func:`initial_nets`.
+    """
     clean = torch.as_tensor(clean).to(F64)
     number("sigma", sigma, at_least=0.0)
     # another stream than `initial_nets` with the same seed
     generators = (torch.Generator().manual_seed(10**6 + seed) for seed in seeds)
-    return torch.stack([clean + sigma * torch.randn(clean.shape, generator=g, dtype=F64) for g in generators])
+    return _on_grid(torch.stack([clean + sigma * torch.randn(clean.shape, generator=g, dtype=F64) for g in generators]))
 
 
 def gradient_descent(net: LineNet, x, y, eta, steps: int) -> LineNet:

@@ -97,6 +97,10 @@ def test_fitted_slope():
     noisy = errors * (1 + 0.5 * torch.rand(3, 5, generator=g, dtype=F64))
     fit, low, high = lf.fitted_slope([10, 100, 1000], noisy)
     assert low < fit < high
+    # the sizes of one run go together: an error that a run carries through all sizes does not blur the power
+    shared = errors * (1 + 0.5 * torch.rand(1, 5, generator=g, dtype=F64))
+    fit, low, high = lf.fitted_slope([10, 100, 1000], shared)
+    assert low == pytest.approx(-0.8) and high == pytest.approx(-0.8)
 
 
 @pytest.mark.parametrize(

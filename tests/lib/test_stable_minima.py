@@ -142,7 +142,19 @@ def test_seeds_and_global_state():
     assert y[1].equal(sm.noisy_labels(torch.zeros(7), 1.0, seeds=[5])[0])
     assert torch.random.get_rng_state().equal(before)
     half = sm.initial_nets(5, seeds=[2], scale=0.5)
-    torch.testing.assert_close(half(torch.zeros(1)), 0.25 * b(torch.zeros(1)))
+    torch.testing.assert_close(half(torch.zeros(1)), 0.25 * b(torch.zeros(1)), rtol=1e-4, atol=1e-5)  # the grid's 2**-20
+
+
+def test_starts_and_labels_lie_on_a_grid():
+    nets = sm.initial_nets(30, seeds=range(3), scale=0.7)
+    y = sm.noisy_labels(sm.even_points(30), 0.3, seeds=range(3))
+    moved = sm.moved(nets, 1e-3, seed=0)
+    for values in (nets.w1, nets.b1, nets.w2, y, moved.w1, moved.b2):
+        assert (values * 2**20).frac().abs().max() == 0
+    assert 0 < float((moved.w1 - nets.w1).abs().max()) < 1e-2 and sm.moved(nets, 0.0, seed=0).w2.equal(nets.w2)
+    for n in (2, 7, 40):
+        expected = [(2 * i + 1 - n) / (n - 1) for i in range(n)]
+        assert sm.even_points(n).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -156,6 +168,8 @@ def test_seeds_and_global_state():
         (lambda n, x, y: sm.g_weight(0.0, x * math.inf), ValueError, "x must be finite"),
         (lambda n, x, y: sm.initial_nets(0, seeds=[0]), ValueError, "k must be at least 1"),
         (lambda n, x, y: sm.noisy_labels(x, -1, seeds=[0]), ValueError, "sigma must be"),
+        (lambda n, x, y: sm.even_points(1), ValueError, "n must be at least 2"),
+        (lambda n, x, y: sm.moved(n, -1.0, seed=0), ValueError, "size must be"),
         (lambda n, x, y: sm.flattest_pairs([1.0], [1.0]), ValueError, "t in"),
         (lambda n, x, y: sm.with_end_spike(n, x, 9, 1.0), ValueError, "points must be below 9"),
         (lambda n, x, y: sm.LineNet(n.w1, n.b1[:1], n.w2, n.b2), ValueError, "b1 must have shape"),

@@ -1,7 +1,7 @@
 """Chapter stable-minima: each claim's comparison holds as in the chapter, and fails with a planted fault.
 
-Runs are those of the chapter with fewer data sets. Gradient descent at the edge of stability is chaotic, so the
-comparisons are the chapter's own, and their margins are many times what rounding can change.
+Runs are those of the chapter with fewer data sets. Gradient descent at the edge of stability is chaotic; the kernel
+gives the same bits on every CPU that fuses, and starts and labels lie on a grid, so the runs are the same everywhere.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ def holds(k, **comparison):
 
 
 def line(n):
-    return torch.linspace(-1, 1, n, dtype=F64)
+    return sm.even_points(n)
 
 
 def error(values):
@@ -49,7 +49,7 @@ def opening():
     y, start = sm.noisy_labels(tent(x), 0.3, seeds=seeds), sm.initial_nets(100, seeds=seeds)
     early = {eta: sm.gradient_descent(start, x, y, eta, round(10 / eta)) for eta in (0.03, 0.1)}
     rest = {eta: early.get(eta, start) for eta in (0.03, 0.1, 0.2, 0.3, 0.5)}
-    final = {eta: sm.gradient_descent(net, x, y, eta, round(20_000 / eta) - (eta in early) * round(10 / eta))
+    final = {eta: sm.gradient_descent(net, x, y, eta, round(10_000 / eta) - (eta in early) * round(10 / eta))
              for eta, net in rest.items()}  # fmt: skip
     return x, y, start, early, final
 
@@ -58,7 +58,7 @@ def opening():
 def sizes():
     """n -> (gradient descent, kernel, spline) on the grid, and the two gaps; eight data sets."""
     found, seeds = {}, range(8)
-    for n in (20, 80, 320):
+    for n in (20, 80, 160):
         x = line(n)
         y, mid = sm.noisy_labels(tent(x), 0.3, seeds=seeds), x.abs() <= 0.8
         net = sm.gradient_descent(sm.initial_nets(100, seeds=seeds), x, y, 0.2, 50_000)
@@ -164,8 +164,11 @@ def test_c3_at_rest():
     assert not holds(3, measured=sm.residual_use(young, x, y)[rest].min(), at_most=1e-6)
     budget = (sm.sharpness(net, x, y)[rest] - 1) / 2
     assert holds(3, measured=(sm.path_tv(net, x)[rest] / budget).max(), at_most=1.0)
-    # fault: every kink charged alike
+    # faults: every kink charged alike; a network with residuals that is no minimum
     assert not holds(3, measured=(sm.tv(net)[rest] / budget).max(), at_most=1.0)
+    pair, two = sm.flattest_pairs([0.3], [0.2])
+    assert not holds(3, measured=2 * sm.path_tv(pair, two)[0] / (sm.sharpness(pair, two, pair(two) + 0.2)[0] - 1),
+                     at_most=1.0)  # fmt: skip
 
 
 def test_c4_least():
@@ -183,20 +186,26 @@ def test_c4_least():
 
 
 def test_c4_law():
-    share, means, flat = [], [], []
-    for n in (20, 80, 320):
+    sizes, below, beyond, bends, laws = (20, 80, 320), [], [], [], []
+    for n in sizes:
         x = line(n)
         paid = lf.spline_tv(x, sm.noisy_labels(tent(x), 0.3, seeds=range(400)))
-        law, chance = lf.expected_interpolation_tv(x, 0.3), lf.interpolation_allowance(x, 0.3, 400, false_alarm=2e-7)
-        share.append(float(paid.mean() + chance) / law)
-        means.append(paid[:40])
-        flat.append(paid[:40] * 2 / (n - 1))
-    assert holds(4, measured=min(share), at_least=1.0)
-    # fault: the standard deviation of a second difference in place of its mean absolute value
-    assert not holds(4, measured=min(share) / math.sqrt(math.pi / 2), at_least=1.0)
-    assert holds(4, measured=lf.fitted_slope((20, 80, 320), torch.stack(means))[0], equals=2.0, within=0.2)
-    # fault: differences instead of slopes
-    assert not holds(4, measured=lf.fitted_slope((20, 80, 320), torch.stack(flat))[0], equals=2.0, within=0.2)
+        law, chance = lf.expected_interpolation_tv(x, 0.3), lf.interpolation_allowance(x, 0.3, 400, false_alarm=1e-7)
+        below.append(float(paid.mean() + chance) / law)
+        beyond.append(float(paid.mean() - chance) / (law + 8 * float(sm.g_weight(x, x).max())))
+        bends.append(paid)
+        laws.append([law])
+    assert holds(4, measured=min(below), at_least=1.0) and holds(4, measured=max(beyond), at_most=1.0)
+    # faults: the standard deviation of a second difference in place of its mean absolute value; differences that are
+    # independent of each other, variance 2 + 2
+    assert not holds(4, measured=min(below) / math.sqrt(math.pi / 2), at_least=1.0)
+    assert not holds(4, measured=max(beyond) / math.sqrt(4 / 6), at_most=1.0)
+    slope, law_slope = (lf.fitted_slope(sizes, v)[0] for v in (torch.stack(bends), torch.tensor(laws)))
+    assert holds(4, measured=slope, equals=law_slope, within=0.03)
+    # faults: differences instead of slopes; a power off by a twentieth
+    flat = torch.stack([b * 2 / (n - 1) for b, n in zip(bends, sizes, strict=True)])
+    assert not holds(4, measured=lf.fitted_slope(sizes, flat)[0], equals=law_slope, within=0.03)
+    assert not holds(4, measured=slope + 0.05, equals=law_slope, within=0.03)
     ratio = lf.expected_interpolation_tv(line(4000), 1.0) / 4000**2 / lf.interpolation_constant()
     assert holds(4, measured=ratio, equals=1.0, within=2e-3)
     # fault: the noise of a first difference, variance 2, not 6
@@ -206,29 +215,41 @@ def test_c4_law():
 def test_c4_leaving():
     x = line(20)
     y = sm.noisy_labels(tent(x), 0.3, seeds=range(5))
-    exact, g = lf.spline_net(x, y), torch.Generator().manual_seed(0)
-    near = sm.LineNet(*(p + 1e-3 * torch.randn(p.shape, generator=g, dtype=F64)
-                        for p in (exact.w1, exact.b1, exact.w2, exact.b2)))  # fmt: skip
-    largest = 2 / sm.sharpness(near, x, y)
-    train = {factor: sm.residuals(sm.gradient_descent(near, x, y, factor * largest, 300_000), x, y).square().mean(1)
-             for factor in (0.9, 1.1)}  # fmt: skip
+    near = sm.moved(lf.spline_net(x, y), 1e-3, seed=0)
+    largest = (2 / sm.sharpness(near, x, y) * 2**20).round() / 2**20
+    train, edge = {}, {}
+    for factor in (0.9, 1.1):
+        net = sm.gradient_descent(near, x, y, factor * largest, 300_000)
+        train[factor] = sm.residuals(net, x, y).square().mean(1)
+        ratios = (sm.sharpness(net, x, y) * factor * largest / 2).tolist()
+        edge[factor] = max(ratios, key=lambda v: abs(v - 1))
     assert holds(4, measured=train[0.9].max(), at_most=1e-6)
-    assert holds(4, measured=train[1.1].min(), at_least=1e-4)
+    assert holds(4, measured=edge[1.1], equals=1.0, within=0.02)
     # fault: the edge misplaced by a fifth, either way
     assert not holds(4, measured=train[1.1].max(), at_most=1e-6)
-    assert not holds(4, measured=train[0.9].min(), at_least=1e-4)
+    assert not holds(4, measured=edge[0.9], equals=1.0, within=0.02)
+
+
+def test_spline_network_has_the_order_of_the_law():
+    """In words after C4: the trace of the Gauss-Newton part is at most 1 + 11 sum |J|, knots just off the data."""
+    for n in (10, 40, 160):
+        x = line(n)
+        net = lf.spline_net(x, sm.noisy_labels(tent(x), 0.3, seeds=range(5)))
+        off = sm.LineNet(net.w1, net.b1 - 1e-9 * net.w1, net.w2, net.b2)
+        trace = sm.hessian_parts(off, x, torch.zeros(n))[0].diagonal(dim1=1, dim2=2).sum(1)
+        assert (trace <= 1 + 11 * net.jumps.abs().sum(1)).all()
 
 
 def test_c5_c6(sizes):
-    gd, kernel = ([error(sizes[n][i])[:, INSIDE].mean() for n in (20, 320)] for i in (0, 1))
-    assert holds(6, measured=gd[0] / gd[1], at_least=4.0)
-    assert holds(6, measured=kernel[0] / kernel[1], at_most=2.0, ideal=1.0)
+    gd, kernel = ([error(sizes[n][i])[:, INSIDE].mean() for n in (20, 160)] for i in (0, 1))
+    assert holds(6, measured=gd[0] / gd[1], at_least=8**0.5)
+    assert holds(6, measured=kernel[0] / kernel[1], at_most=8**0.25, ideal=1.0)
     # faults: the two exchanged
-    assert not holds(6, measured=kernel[0] / kernel[1], at_least=4.0)
-    assert not holds(6, measured=gd[0] / gd[1], at_most=2.0, ideal=1.0)
-    assert holds(5, measured=sizes[320][3].mean() / sizes[20][3].mean(), at_most=0.5)
+    assert not holds(6, measured=kernel[0] / kernel[1], at_least=8**0.5)
+    assert not holds(6, measured=gd[0] / gd[1], at_most=8**0.25, ideal=1.0)
+    assert holds(5, measured=sizes[160][3].mean() / sizes[20][3].mean(), at_most=0.5)
     # fault: a method that interpolates
-    assert not holds(5, measured=sizes[320][4].mean() / sizes[20][4].mean(), at_most=0.5)
+    assert not holds(5, measured=sizes[160][4].mean() / sizes[20][4].mean(), at_most=0.5)
 
 
 def test_c7(opening):
@@ -254,7 +275,7 @@ def test_c7(opening):
     assert not holds(7, measured=sm.tv(still, x).mean() / before, at_most=0.5)
 
 
-def test_c8(sizes):
+def test_c8(opening):
     nets, x = sm.initial_nets(10, seeds=range(10)), line(50)
     before, bound = sm.gauss_newton_top(nets, x), 2 * 2**0.5 * 3 / 50 * 2.0
     spiky = sm.with_end_spike(nets, x, 3, 2.0)
@@ -272,20 +293,42 @@ def test_c8(sizes):
     for fault in (kink(0.3, 0.9), kink(1.0, -0.9)):
         assert not holds(8, measured=((sm.gauss_newton_top(fault, x) - before) / bound).max(), at_most=1.0)
 
-    def boundary(which):
-        found = [error(sizes[n][which]) for n in (80, 320)]
-        return sum(e[:, ~INSIDE].mean() / e[:, INSIDE].mean() for e in found) / 2
+    def crowd(net):
+        size, t = net.jumps.abs(), net.knots.abs()
+        near, within = (size * ((t > 0.8) & (t < 1))).sum(1) / 0.4, (size * (t <= 0.8)).sum(1) / 1.6
+        return near.mean() / within.mean()
 
-    assert holds(8, measured=boundary(0), at_least=1.3)
-    # fault: a fit that is equally bad everywhere
-    assert not holds(8, measured=boundary(2), at_least=1.3)
+    final = opening[-1]
+    assert holds(8, measured=crowd(final[0.3]) / crowd(final[0.03]), at_least=1.25)
+    # fault: bends that are thinned out alike everywhere
+    many = final[0.03]
+    thin = sm.LineNet(many.w1, many.b1, many.w2 / 10, many.b2)
+    assert not holds(8, measured=crowd(thin) / crowd(many), at_least=1.25)
+
+
+def test_price_of_a_spike_from_below():
+    """After C8: G costs at least 2 p |w1 w2| (mean x - t) sqrt(1 + mean x ** 2), p its share of points."""
+    x = line(200)
+    for last in (1, 5, 40):
+        spiky = sm.with_end_spike(sm.initial_nets(3, seeds=range(5)), x, last, 200.0)
+        mean, size, t = x[-last:].mean(), spiky.jumps[:, -1].abs(), spiky.knots[:, -1]
+        assert (sm.gauss_newton_top(spiky, x) >= 2 * last / 200 * size * (mean - t) * (1 + mean**2).sqrt()).all()
 
 
 def test_c9(opening):
-    _, _, _, early, final = opening
+    x, y, _, early, final = opening
     mse = {eta: error(net(GRID))[:, INSIDE].mean() for eta, net in final.items()}
     assert holds(9, measured=mse[0.03] / mse[0.2], at_least=1.05)
     assert holds(9, measured=mse[0.5] / mse[0.2], at_least=1.05)
     # faults: the small step stopped early; the same step size twice
     assert not holds(9, measured=error(early[0.03](GRID))[:, INSIDE].mean() / mse[0.2], at_least=1.05)
     assert not holds(9, measured=mse[0.2] / mse[0.2], at_least=1.05)
+    # the four-neuron tent; fault: unbalanced by a factor of three
+    side, place, bend, size = (torch.tensor([v], dtype=F64) for v in (
+        [1.0, -1, 1, -1], [0.5, -0.5, 0, 0], [2.0, 2, -2, -2], [2.1, 2.1, 1.4, 1.4]))  # fmt: skip
+    for factor, good in ((1, True), (3, False)):
+        w1 = side * size * 2**0.5 * factor
+        roof = sm.LineNet(w1, -w1 * place, bend / w1.abs(), torch.ones(1, dtype=F64))
+        torch.testing.assert_close(roof(x)[0], tent(x))
+        tops = sm.sharpness(sm.LineNet.join([roof] * len(y)), x, y)
+        assert holds(9, measured=tops.max(), at_most=2 / 0.5) is good
