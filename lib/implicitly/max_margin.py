@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._validate import matrix
+from ._validate import matrix, number
 from .perm_losses import PermLoss, _loss, labels, log_weights, relative_margins, wrong_classes
 
 __all__ = [
@@ -244,6 +244,9 @@ def mirror_use(path, X: Tensor, svm: MaxMargin, *, normalized: float) -> MirrorU
         svm: its hard-margin SVM.
         normalized: the share f of the step.
     """
+    number("normalized", normalized, above=0.0)
+    if not (path.steps[0] >= 1 and path.steps[-1] >= 2):
+        raise ValueError(f"path must start after step 1 or later and end after 2 or later, found {path.steps}")
     b, m = 2 * float(X.square().sum(1).max()), svm.alpha.numel()
     h, log_m = normalized / b, math.log(m)
     n = torch.tensor(path.steps, dtype=torch.float64)
@@ -262,7 +265,8 @@ def step_factor(X: Tensor, svm: MaxMargin, *, normalized: float = 1.0) -> float:
 
     Normalized descent adds Delta to ln(time) in each step in the long run (implicit-bias-multiclass/C8).
     """
-    delta = normalized / (2 * float(X.square().sum(1).max()) * svm.norm**2)
+    number("normalized", normalized, above=0.0)
+    delta = normalized / (2 * float(matrix("X", X, columns=svm.W.shape[1]).square().sum(1).max()) * svm.norm**2)
     return delta / math.expm1(delta)
 
 
@@ -272,6 +276,8 @@ def residual_limit(svm: MaxMargin, Z: Tensor, *, factor: float = 1.0) -> Tensor:
     Args:
         svm: of generic data. Z: its constraints, as from `constraints`. factor: 1, or that of `step_factor`.
     """
+    matrix("Z", Z, rows=svm.alpha.numel(), columns=svm.W.numel())
+    number("factor", factor, above=0.0)
     chosen = svm.support.reshape(-1)
     return torch.linalg.pinv(Z[chosen]) @ -(factor * svm.alpha.reshape(-1)[chosen]).log()
 

@@ -241,12 +241,24 @@ class Path:
     log_time: Tensor
     log_risk: Tensor
 
+    @staticmethod
+    def _within(clock, wanted):
+        if wanted.min() < clock[0] or wanted.max() > clock[-1]:
+            raise ValueError(
+                f"log_times must lie between {clock[0]:.4g} and {clock[-1]:.4g}, the first and last record, "
+                f"found {wanted.min():.4g} to {wanted.max():.4g}"
+            )
+
     def steps_around(self, log_times) -> list[int]:
-        """Every step count between the records that enclose a value of ln(time), for any problem: for a finer run."""
-        found = set()
+        """All step counts between the two records that enclose a value of ln(time), of any problem: for a finer run.
+
+        Args:
+            log_times: values between the first and the last record of every problem.
+        """
+        wanted, found = torch.as_tensor(log_times, dtype=torch.float64), set()
         for clock in self.log_time.T.contiguous():
-            j = torch.searchsorted(clock, torch.as_tensor(log_times, dtype=clock.dtype)).clamp(1, len(clock) - 1)
-            for later in j.tolist():
+            self._within(clock, wanted)
+            for later in torch.searchsorted(clock, wanted).clamp(min=1).tolist():
                 found |= set(range(self.steps[later - 1], self.steps[later] + 1))
         return sorted(found)
 
@@ -261,11 +273,7 @@ class Path:
         columns = []
         for b in problems:
             clock = self.log_time[:, b].contiguous()
-            if wanted.min() < clock[0] or wanted.max() > clock[-1]:
-                raise ValueError(
-                    f"log_times must lie between {clock[0]:.4g} and {clock[-1]:.4g}, the first and last record, "
-                    f"found {wanted.min():.4g} to {wanted.max():.4g}"
-                )
+            self._within(clock, wanted)
             j = torch.searchsorted(clock, wanted).clamp(min=1)
             start = clock[j - 1]
             part = (wanted - start) / (clock[j] - start)

@@ -230,9 +230,9 @@ def slope(path, norm):
 
 def test_c3_slope(svm, far, poly):
     for path in far.values():
-        holds("C3", abs(slope(path, svm.norm) - 1), at_most=0.01)
-        breaks("C3", abs(slope(path, 1.02 * svm.norm) - 1), at_most=0.01)
-    breaks("C3", abs(slope(poly, svm.norm) - 1), at_most=0.01)
+        holds("C3", abs(slope(path, svm.norm) - 1), at_most=0.001)
+        breaks("C3", abs(slope(path, 1.002 * svm.norm) - 1), at_most=0.001)
+    breaks("C3", abs(slope(poly, svm.norm) - 1), at_most=0.001)
 
 
 def product(path, factor, norm):
@@ -357,20 +357,20 @@ def test_c5_direction(svm):
 def test_c6(data, svm, far, poly):
     ends = [path.W[-1, 0] for path in far.values()]
     spread = lambda ends: max(angle(a, b) for a in ends for b in ends)  # noqa: E731
-    holds("C6", spread(ends), at_most=0.05)
-    breaks("C6", spread([*ends, poly.W[-1, 0]]), at_most=0.05)
+    holds("C6", spread(ends), at_most=0.005)
+    breaks("C6", spread([*ends, poly.W[-1, 0]]), at_most=0.005)
     V = max_margin.polynomial_limit(*data)
-    holds("C6", angle(poly.W[-1, 0], V), at_most=0.01)
-    breaks("C6", angle(ends[0], V), at_most=0.01)
+    holds("C6", angle(poly.W[-1, 0], V), at_most=1e-6)
+    breaks("C6", angle(ends[0], V), at_most=1e-6)
     # only the support constraints in the program for V
     X, y = data
     few = svm.support.any(1)
-    breaks("C6", angle(poly.W[-1, 0], max_margin.polynomial_limit(X[few], y[few])), at_most=0.01)
+    breaks("C6", angle(poly.W[-1, 0], max_margin.polynomial_limit(X[few], y[few])), at_most=1e-6)
     holds("C6", angle(poly.W[-1, 0], svm.W), at_least=1.0)
     breaks("C6", angle(ends[0], svm.W), at_least=1.0)
     power = lambda p: (p.W[-1, 0].norm() / p.W[-2, 0].norm()).log() / (p.log_time[-1, 0] - p.log_time[-2, 0])  # noqa: E731
-    holds("C6", abs(power(poly) - 1 / 3), at_most=1e-3)
-    breaks("C6", abs(power(far["pairlog"]) - 1 / 3), at_most=1e-3)
+    holds("C6", abs(power(poly) - 1 / 3), at_most=1e-6)
+    breaks("C6", abs(power(far["pairlog"]) - 1 / 3), at_most=1e-6)
 
 
 def test_c7(data, svm):

@@ -137,3 +137,52 @@ def test_rate_of_the_simplex():
     gram = constraints(X, y) @ constraints(X, y).T / 4
     assert torch.allclose(modes.rates, torch.linalg.eigvalsh(gram), atol=1e-9)
     assert svm.rate == pytest.approx(modes.rates[0].item(), abs=1e-9)
+
+
+def test_residual_of_the_simplex():
+    """All margins ln K: W~ = ln(K) What (exercise ibm-ode). It is along What, so the direction is exact."""
+    X, y = simplex(4)
+    svm, Z = hard_margin_svm(X, y), constraints(X, y)
+    W = max_margin.residual_limit(svm, Z).reshape(4, 4)
+    assert svm.spans  # 12 independent constraints in the 3 * 4 directions there are
+    assert max_margin.direction_constant(svm, Z) < 1e-9
+    assert torch.allclose(W, np.log(4) * svm.W, atol=1e-9)
+
+
+def test_step_factor():
+    X, y = simplex(3)
+    svm = hard_margin_svm(X, y)  # |What|**2 = 2, b = 2
+    assert max_margin.step_factor(X, svm, normalized=0.5) == pytest.approx(0.125 / np.expm1(0.125))
+    with pytest.raises(ValueError, match="normalized must be finite and above 0"):
+        max_margin.step_factor(X, svm, normalized=0.0)
+
+
+def test_direction_constant_is_the_flows():
+    X, y = perm_losses.teacher_classes(10, 2, 3, seed=0)
+    svm, Z = hard_margin_svm(X, y), constraints(X, y)
+    assert svm.spans
+    W = max_margin.log_time_flow(Z, "exponential", [1000.0], classes=3).reshape(3, 2)
+    error = max_margin.direction_error(W, svm.W).item()
+    assert 1000 * error == pytest.approx(max_margin.direction_constant(svm, Z), rel=1e-3)
+    with pytest.raises(ValueError, match="Z must have shape"):
+        max_margin.residual_limit(svm, Z[:-1])
+
+
+def test_mirror_use_needs_steps():
+    X, y = perm_losses.teacher_classes(10, 2, 3, seed=0)
+    svm = hard_margin_svm(X, y)
+    for at in ([0, 4], [1]):
+        path = perm_losses.descend(X, y, "exponential", at=at, normalized=1.0)
+        with pytest.raises(ValueError, match="path must start after step 1"):
+            max_margin.mirror_use(path, X, svm, normalized=1.0)
+
+
+def test_borders_of_three_symmetric_classes():
+    from implicitly.figures_implicit_bias_multiclass import borders
+
+    angles = np.pi / 2 + 2 * np.pi / 3 * np.arange(3)
+    rays = borders(np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1))
+    assert rays.shape == (3, 2, 2) and np.abs(rays[:, 0]).max() < 1e-12
+    assert np.allclose(np.abs(rays[:, 1]).max(1), 2.4)  # from the middle to the edge of the box
+    with pytest.raises(ValueError, match=r"W must have shape \(3, 3\)"):
+        borders(np.zeros((4, 3)))

@@ -105,6 +105,9 @@ def test_path_interpolates_in_log_time(problem):
     assert torch.equal(path.at([-50.0], problem=0)[0], path.W[1, 0])
     with pytest.raises(ValueError, match="log_times must lie between"):
         path.at([clock[-1].item() + 1])
+    assert path.steps_around([(clock[7] + clock[8]).item() / 2]) == list(range(70, 81))
+    with pytest.raises(ValueError, match="log_times must lie between"):
+        path.steps_around([clock[-1].item() + 1])
 
 
 @pytest.mark.parametrize("name", TAILED)
