@@ -142,7 +142,7 @@ def test_seeds_and_global_state():
     assert y[1].equal(sm.noisy_labels(torch.zeros(7), 1.0, seeds=[5])[0])
     assert torch.random.get_rng_state().equal(before)
     half = sm.initial_nets(5, seeds=[2], scale=0.5)
-    torch.testing.assert_close(half(torch.zeros(1)), 0.25 * b(torch.zeros(1)), rtol=1e-4, atol=1e-5)  # the grid's 2**-20
+    torch.testing.assert_close(half(torch.zeros(1)), 0.25 * b(torch.zeros(1)), rtol=1e-4, atol=1e-5)  # the grid
 
 
 def test_starts_and_labels_lie_on_a_grid():
