@@ -43,5 +43,6 @@ def test_no_wcag_violation(page, scheme, size):
     page.emulate_media(color_scheme=scheme)
     page.wait_for_function("s => document.documentElement.dataset.theme === s", arg=scheme)
     settled(page)
+    page.wait_for_timeout(500)  # a while after a resize the theme lets the keyboard reach what now scrolls
     found = findings(page)
     assert not found, "\n".join(found)
