@@ -291,6 +291,8 @@ export function live(model, el) {
   const root = document.createElement("div");
   root.className = "im-explorer im-ex-jupyter";
   root.dataset.imExplorer = spec.id;
+  // JupyterLab's shortcuts take the arrow keys from a slider, which it does not count as an input
+  root.dataset.lmSuppressShortcuts = "true";
   // ids must differ between two views of one widget
   const unique = spec.id + "-" + Math.random().toString(36).slice(2, 8);
   root.innerHTML = spec.chrome.replaceAll(`"${spec.id}-`, `"${unique}-`);
