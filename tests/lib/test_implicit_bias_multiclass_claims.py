@@ -377,12 +377,12 @@ def test_c7(data, svm):
     X, y = data
     start = torch.randn(3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     run = descend(X, y, "pairlog", at=[10_000], step_size=0.02, start=start)
-    holds("C7", max((run.W[-1, 0] - start).sum(0).abs().max(), svm.W.sum(0).abs().max()), at_most=1e-10)
+    holds("C7", max((run.W[-1, 0] - start).sum(0).abs().max(), svm.W.sum(0).abs().max()), at_most=1e-9)
     W = start.clone()  # one against the rest is no PERM loss
     target = torch.nn.functional.one_hot(y, 3).double()
     for _ in range(100):
         W = W - 0.02 * ((X @ W.T).sigmoid() - target).T @ X
-    breaks("C7", (W - start).sum(0).abs().max(), at_most=1e-10)
+    breaks("C7", (W - start).sum(0).abs().max(), at_most=1e-9)
 
 
 def test_c9():
