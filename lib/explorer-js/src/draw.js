@@ -1,14 +1,18 @@
-// One panel: Observable Plot draws axes and most marks. Heatmaps and fields lie on a canvas under them,
-// paths and points on a canvas over them, because Plot takes longer than a frame for those (README.md).
+// One panel: Observable Plot draws the axes, once for each size. What moves is drawn here, because Plot takes longer
+// than a frame for it (README.md): lines, markers, bars and rules as SVG between grid and axes, as Plot would write
+// them; heatmaps and fields on a canvas under that, paths and points on a canvas over it. What stays is left alone.
 
+import { axisX, axisY, frame, gridX, gridY, plot } from "@observablehq/plot";
 import {
-  axisX, axisY, barY, dot, frame, gridX, gridY, line, plot, rectY, ruleX, ruleY,
-} from "@observablehq/plot";
+  line, symbol, symbolCircle, symbolDiamond, symbolPlus, symbolSquare, symbolTimes, symbolTriangle,
+} from "d3";
 
 import { formatPower, formatValue } from "./format.js";
 
 const DASHES = [null, "9 4", "2 3", "11 4 2 4", "16 5", "5 3 2 3 2 3"];
 const MARKERS = ["square", "circle", "triangle", "diamond", "plus", "times"];
+const SYMBOLS = [symbolSquare, symbolCircle, symbolTriangle, symbolDiamond, symbolPlus, symbolTimes].map((type) => symbol(type, 3.5 ** 2 * Math.PI)());
+const EDGE = { left: 46, right: 18, top: 8, bottom: 26 };
 // Canvases and rasters are drawn in the light palette; the style sheet inverts them in the dark.
 const LIGHT = ["#2140a0", "#b5450b", "#418473", "#bf5bcb", "#9a8b38", "#1d1c24"];
 const MUTED = "#8b8893";
@@ -16,53 +20,54 @@ const RAMPS = {
   sequential: ["#f4f1ea", "#c9cfe6", "#8a9ccf", "#4a66b4", "#2140a0", "#171f4f"],
   diverging: ["#2140a0", "#f4f1ea", "#b5450b"],
 };
-const COPY = "-" + Math.random().toString(36).slice(2, 10);
 const color = (k) => `var(--x-c${k})`;
+
+const SVG = "http://www.w3.org/2000/svg";
+const drawn = new WeakMap(); // box -> what its panel shows
 
 // `get(name, layer, ndim)` gives an array at the current setting and frame; `until(layer, steps)`
 // says how many of the steps are uncovered (a fraction: the last segment is drawn in part).
-export function drawPanel(box, panel, get, until, label) {
-  const width = box.clientWidth;
-  const height = box.clientHeight;
+export function drawPanel(box, panel, [width, height], get, until, label) {
   if (!width || !height) return;
-  const figure = axesOf(box, panel, width, height, () => plot(options(panel, get, until, width, height)));
+  let state = drawn.get(box);
+  if (state?.size !== `${width} ${height}`) drawn.set(box, (state = axesOf(box, panel, width, height, label)));
+  const { sx, sy, marks, canvases } = state;
+  const html = panel.layers.map((l) => MARKS[l.kind]?.(l, get, sx, sy, until, [width, height], panel) ?? "").join("");
+  if (html !== state.html) marks.innerHTML = state.html = html;
+  for (const canvas of canvases) paint(canvas, width, height, get, sx, sy, until);
+}
+
+function axesOf(box, panel, width, height, label) {
+  // a nested svg clips without an id, which another copy of this script could have too
+  const marks = document.createElementNS(SVG, "svg");
+  const inner = { x: EDGE.left, y: EDGE.top, width: width - EDGE.left - EDGE.right, height: height - EDGE.top - EDGE.bottom };
+  for (const [name, value] of Object.entries(inner)) marks.setAttribute(name, value);
+  marks.setAttribute("viewBox", Object.values(inner).join(" "));
+  const figure = plot(options(panel, marks, width, height));
+  figure.setAttribute("role", "img");
+  for (const part of figure.querySelectorAll("[aria-label]")) part.removeAttribute("aria-label");
   figure.setAttribute("aria-label", label);
+  box.querySelector("svg")?.remove();
+  box.prepend(figure);
+  const canvases = [];
   for (const [name, kinds] of [["ground", ["heatmap", "field"]], ["over", ["points", "trajectories"]]]) {
     const layers = panel.layers.filter((l) => kinds.includes(l.kind));
-    let canvas = box.querySelector(`canvas.im-ex-${name}`);
     if (!layers.length) continue;
-    if (!canvas) {
-      canvas = document.createElement("canvas");
-      canvas.className = `im-ex-${name}`;
-      canvas.setAttribute("aria-hidden", "true");
-      box.append(canvas);
+    let node = box.querySelector(`canvas.im-ex-${name}`);
+    if (!node) {
+      node = document.createElement("canvas");
+      node.className = `im-ex-${name}`;
+      node.setAttribute("aria-hidden", "true");
+      box.append(node);
     }
-    paint(canvas, figure, width, height, layers, get, until);
+    canvases.push({ node, layers });
   }
+  const [sx, sy] = ["x", "y"].map((a) => pixels(figure.scale(a)));
+  return { size: `${width} ${height}`, marks, canvases, sx, sy };
 }
 
-// Axes whose marks are all on canvases are drawn once for each size.
-function axesOf(box, panel, width, height, make) {
-  const old = box.querySelector("svg");
-  const size = `${width} ${height}`;
-  const still = panel.layers.every((l) => l.kind in PAINT || typeof l.at === "number");
-  if (old && still && old.dataset.size === size) return old;
-  const figure = make();
-  figure.dataset.size = size;
-  figure.setAttribute("role", "img");
-  // Plot counts its clip ids from 1 in each copy of the script, and JupyterLab has a copy for each widget
-  for (const clip of figure.querySelectorAll("clipPath")) clip.id += COPY;
-  for (const g of figure.querySelectorAll("[clip-path]")) {
-    g.setAttribute("clip-path", g.getAttribute("clip-path").replace(/#([^)"']+)/, `#$1${COPY}`));
-  }
-  for (const part of figure.querySelectorAll("[aria-label]")) part.removeAttribute("aria-label");
-  old?.remove();
-  box.prepend(figure);
-  return figure;
-}
-
-function options(panel, get, until, width, height) {
-  const margin = { marginLeft: 46, marginRight: 18, marginTop: 8, marginBottom: 26 };
+function options(panel, marks, width, height) {
+  const margin = Object.fromEntries(Object.entries(EDGE).map(([k, v]) => ["margin" + k[0].toUpperCase() + k.slice(1), v]));
   const inner = [width - 64, height - 34];
   const axis = (side, k) => ({
     type: panel[side].log ? "log" : "linear",
@@ -83,7 +88,7 @@ function options(panel, get, until, width, height) {
     marks: [
       panel.x.grid.length ? gridX(panel.x.grid, { stroke: "var(--x-rule)", strokeOpacity: 1 }) : null,
       panel.y.grid.length ? gridY(panel.y.grid, { stroke: "var(--x-rule)", strokeOpacity: 1 }) : null,
-      ...panel.layers.flatMap((layer) => MARKS[layer.kind]?.(layer, get, until, panel, inner) ?? []),
+      () => marks,
       panel.equal ? null : frame({ anchor: "bottom", stroke: "var(--x-rule-2)" }),
       panel.equal ? null : frame({ anchor: "left", stroke: "var(--x-rule-2)" }),
       axisX({ ...text, ...(bands ? {} : ticks("x", Math.max(2, Math.min(6, width / 90)))) }),
@@ -111,37 +116,55 @@ function equalInset(panel, inner, side, k) {
 }
 
 const MARKS = {
-  lines(layer, get, until) {
+  lines(layer, get, sx, sy, until) {
     const xs = get(layer.x, layer, 1);
     const steps = xs.length;
     const shown = Math.round(until(layer, steps));
+    const px = Array.from(xs, sx);
     return layer.series.map(([key, k, mark]) => {
-      const ys = get(key, layer, null);
-      const x = Array.from(ys, (_, i) => xs[i % steps]);
-      const y = Array.from(ys, (v, i) => (i % steps < shown ? v : NaN));
-      const z = Array.from(ys, (_, i) => Math.floor(i / steps));
+      const py = Array.from(get(key, layer, null), (v, i) => (i % steps < shown ? sy(v) : NaN));
+      const there = (i) => Number.isFinite(px[i % steps]) && Number.isFinite(py[i]);
+      const all = [...py.keys()];
       if (mark === "line") {
-        const dash = DASHES[k] && { strokeDasharray: DASHES[k] };
-        return line(y, { x, y, z, stroke: color(k), strokeWidth: 1.8, clip: true, ...dash });
+        const path = line((i) => px[i % steps], (i) => py[i]).defined(there);
+        let paths = "";
+        for (let at = 0; at < py.length; at += steps) paths += `<path d="${path(all.slice(at, at + steps)) ?? ""}"/>`;
+        const dash = DASHES[k] ? ` stroke-dasharray="${DASHES[k]}"` : "";
+        return group(`fill="none" stroke="${color(k)}" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round"${dash}`, paths);
       }
-      return dot(y, { x, y, symbol: MARKERS[k], stroke: color(k), strokeWidth: 1.5, fill: "var(--x-paper)", r: 3.5, clip: true });
-    });
+      const dots = all.filter(there).map((i) => `<path transform="translate(${round(px[i % steps])},${round(py[i])})" d="${SYMBOLS[k]}"/>`);
+      return group(`fill="var(--x-paper)" stroke="${color(k)}" stroke-width="1.5"`, dots.join(""));
+    }).join("");
   },
 
-  bars(layer, get, until, panel) {
-    const values = Array.from(get(layer.values, layer, 1));
-    const fill = layer.colors.map(color);
-    if (panel.bands) return barY(values, { x: panel.bands, y: values, fill, clip: true });
-    const [x1, x2] = [layer.edges.slice(0, -1), layer.edges.slice(1)];
-    return rectY(values, { x1, x2, y1: 0, y2: values, fill, insetRight: 1, clip: true });
+  bars(layer, get, sx, sy, until, size, panel) {
+    const places = panel.bands
+      ? panel.bands.map((name) => [sx(name), sx.bandwidth])
+      : layer.edges.slice(1).map((right, i) => [sx(layer.edges[i]), sx(right) - sx(layer.edges[i]) - 1]);
+    const zero = sy(0);
+    return Array.from(get(layer.values, layer, 1), (value, i) => {
+      const y = sy(value);
+      if (!Number.isFinite(y)) return "";
+      const [x, width] = places[i];
+      return `<rect x="${round(x)}" width="${round(width)}" y="${round(Math.min(y, zero))}" height="${round(Math.abs(y - zero))}" fill="${color(layer.colors[i])}"/>`;
+    }).join("");
   },
 
-  rule(layer, get) {
+  rule(layer, get, sx, sy, until, [width, height]) {
     const at = typeof layer.at === "string" ? get(layer.at, layer, 0) : [layer.at];
-    const look = { stroke: color(layer.color), strokeWidth: 1.5, strokeDasharray: DASHES[layer.color], clip: true };
-    return (layer.axis === "y" ? ruleY : ruleX)(Array.from(at), look);
+    const lines = Array.from(at, layer.axis === "y" ? sy : sx).filter(Number.isFinite).map((v) =>
+      layer.axis === "y"
+        ? `M${EDGE.left},${round(v + HALF)}H${width - EDGE.right}`
+        : `M${round(v + HALF)},${EDGE.top}V${height - EDGE.bottom}`,
+    );
+    const dash = DASHES[layer.color] ? ` stroke-dasharray="${DASHES[layer.color]}"` : "";
+    return lines.map((d) => `<path d="${d}" stroke="${color(layer.color)}" stroke-width="1.5"${dash}/>`).join("");
   },
 };
+
+const HALF = globalThis.devicePixelRatio > 1 ? 0 : 0.5; // as Plot moves its marks
+const round = (v) => Math.round(1000 * v) / 1000;
+const group = (look, inside) => `<g ${look} transform="translate(${HALF},${HALF})">${inside}</g>`;
 
 // 256 colours between the stops of a ramp, as [r, g, b].
 function colors(stops) {
@@ -164,25 +187,33 @@ export function shade([low, high], log, count) {
 
 // -- canvas ----------------------------------------------------------------------------------
 
-function paint(canvas, figure, width, height, layers, get, until) {
+function paint(canvas, width, height, get, sx, sy, until) {
+  const { node, layers } = canvas;
   const dense = Math.min(window.devicePixelRatio || 1, 2);
-  if (canvas.width !== Math.round(width * dense) || canvas.height !== Math.round(height * dense)) {
-    canvas.width = Math.round(width * dense);
-    canvas.height = Math.round(height * dense);
-  }
-  const ctx = canvas.getContext("2d");
+  const [w, h] = [Math.round(width * dense), Math.round(height * dense)];
+  // what the layers were given when they were last drawn
+  if (node.width === w && node.height === h && canvas.given?.every(([now, before]) => same(now(), before))) return;
+  const given = (canvas.given = []);
+  const kept = (ask) => (...what) => {
+    const found = ask(...what);
+    given.push([() => ask(...what), found]);
+    return found;
+  };
+  const seen = Object.assign(kept(get), { shape: get.shape });
+  node.width = w; // this clears, too
+  node.height = h;
+  const ctx = node.getContext("2d");
   ctx.setTransform(dense, 0, 0, dense, 0, 0);
-  ctx.clearRect(0, 0, width, height);
-  ctx.save();
   ctx.beginPath();
   ctx.rect(40, 2, width - 44, height - 22);
   ctx.clip();
-  const [sx, sy] = ["x", "y"].map((a) => pixels(figure.scale(a)));
-  for (const layer of layers) PAINT[layer.kind](ctx, layer, get, sx, sy, until);
-  ctx.restore();
+  for (const layer of layers) PAINT[layer.kind](ctx, layer, seen, sx, sy, kept(until));
 }
 
-function pixels({ type, domain, range }) {
+const same = (a, b) => a === b || (a.length > 0 && a.length === b.length && a.every((v, i) => Object.is(v, b[i])));
+
+function pixels({ type, domain, range, apply, bandwidth }) {
+  if (type === "band") return Object.assign(apply, { bandwidth });
   const scaled = type === "log" ? Math.log : (v) => v;
   const [a, b] = domain.map(scaled);
   const k = (range[1] - range[0]) / (b - a);

@@ -7,6 +7,7 @@ import { canonical, corners, decode, gridIndex, isEnabled, lookup } from "./tabl
 import { positionOf, readHash, valueAt, writeHash } from "./state.js";
 
 const FINE = 0.1; // step of a slider that may stand between two grid values
+const put = (node, text) => node.textContent !== text && (node.textContent = text);
 
 export async function mount(root, spec, host) {
   const { controls } = spec;
@@ -67,18 +68,21 @@ export async function mount(root, spec, host) {
     return text[0].toUpperCase() + text.slice(1);
   };
 
+  const boxes = spec.panels.map((_, k) => $(`[data-im-panel="${k}"] .im-ex-plot`));
+  let sizes = null; // of the boxes, read only when they may have changed: reading makes the browser lay out
+
   const draw = () => {
     if (!current) return;
+    sizes ??= boxes.map((box) => [box.clientWidth, box.clientHeight]);
     spec.panels.forEach((panel, k) => {
-      const box = $(`[data-im-panel="${k}"] .im-ex-plot`);
-      drawPanel(box, panel, get, until, spec.panels.length > 1 ? `${spec.title}, picture ${k + 1}` : spec.title);
+      drawPanel(boxes[k], panel, sizes[k], get, until, boxes.length > 1 ? `${spec.title}, picture ${k + 1}` : spec.title);
     });
     spec.side.forEach((bars, k) => {
       get(bars.values, bars, 1).forEach((value, i) => {
         const row = $(`[data-im-bar="${k}:${i}"]`);
         const [low, high] = bars.limits;
         const share = Math.min(Math.max((value - low) / (high - low), 0), 1) || 0;
-        row.querySelector("b").textContent = formatValue(value, bars.format);
+        put(row.querySelector("b"), formatValue(value, bars.format));
         row.querySelector("i").style.setProperty("--im-share", `${100 * share}%`);
       });
     });
@@ -142,7 +146,7 @@ export async function mount(root, spec, host) {
           if (Number(input.value) !== positions[k]) input.value = positions[k];
           input.setAttribute("aria-valuetext", text);
           input.style.setProperty("--im-share", `${(100 * positions[k]) / (c.values.length - 1)}%`);
-          nodes[k].querySelector("[data-im-value]").textContent = text;
+          put(nodes[k].querySelector("[data-im-value]"), text);
         }
       }
     });
@@ -232,8 +236,8 @@ export async function mount(root, spec, host) {
   adopt(host.recall?.());
   draw();
   root.setAttribute("data-im-ready", host.ask ? "live" : "static");
-  const observer = new ResizeObserver(() => requestAnimationFrame(draw));
-  observer.observe($(".im-ex-stage"));
+  const observer = new ResizeObserver(() => requestAnimationFrame(() => ((sizes = null), draw())));
+  for (const box of boxes) observer.observe(box);
   return { adopt, remove: () => (stop(), observer.disconnect(), clearTimeout(speak)) };
 }
 
@@ -291,8 +295,8 @@ export function live(model, el) {
   const root = document.createElement("div");
   root.className = "im-explorer im-ex-jupyter";
   root.dataset.imExplorer = spec.id;
-  // JupyterLab's shortcuts take the arrow keys from a slider, which it does not count as an input
-  root.dataset.lmSuppressShortcuts = "true";
+  // JupyterLab takes the arrow keys from a focused slider for itself, unless the slider has this mark
+  root.addEventListener("focusin", (event) => (event.target.dataset.lmSuppressShortcuts = "true"));
   // ids must differ between two views of one widget
   const unique = spec.id + "-" + Math.random().toString(36).slice(2, 8);
   root.innerHTML = spec.chrome.replaceAll(`"${spec.id}-`, `"${unique}-`);
