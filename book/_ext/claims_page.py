@@ -185,7 +185,8 @@ def table(app, introduction: list[nodes.Node]) -> list[nodes.Node]:
     )
     head = raw(
         f'<p class="im-claims-checks">They rest on {checks} checks that can fail. None of them does today.</p>'
-        f'<p class="im-claims-key">{marks}<span>{gauge(empty)} measured on the way to its bound</span></p>'
+        f'<p class="im-claims-key">{marks}<span>{gauge(empty)} measured on the way to its bound</span>'
+        '<span>stated ≤ 1: mostly, measured is a ratio, of a quantity to its bound</span></p>'
         '<div class="im-claims-tools im-waiting">'
         '<label>Filter <input type="search" id="im-claims-filter" placeholder="a word or a chapter"></label> '
         '<label>Order <select id="im-claims-sort"><option value="book">as in the book</option>'

@@ -6,9 +6,12 @@ Numbers come from result files that `kernels/benchmarks/run.py` wrote; none is t
 
 import ast
 import json
+import re
 from pathlib import Path
 
 from sphinx.util.docutils import SphinxDirective
+
+from landing import planned
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "book/kernels"
@@ -67,6 +70,22 @@ def ratio(value: float) -> str:
     return f"{value:.3g} ×" if value < 10 else f"{value:.0f} ×"
 
 
+def unbroken(text: str) -> str:
+    """No line ends at the sign of a shape: N = 100, 4096 x 4096."""
+    return re.sub(r" ([=x]) ", "\u00a0\\1\u00a0", text)
+
+
+def used_by(slugs: tuple[str, ...], found: set[str]) -> str:
+    """The chapters that run an op, with links to those that are there."""
+    names = []
+    for slug in slugs:
+        chapter = planned()[slug]
+        there = f"chapters/{slug}" in found
+        text = f"chapter\u00a0{chapter['number']}, *{chapter['title']}*"
+        names.append(f"[{text}](../chapters/{slug})" if there else f"{text} (in preparation)")
+    return f"Used by {' and '.join(names)}.\n"
+
+
 def per_item(row: dict) -> float:
     return 1 / row["items_per_s"]
 
@@ -85,7 +104,7 @@ def prediction(row: dict, ceilings: dict) -> str:
     kind = row["floor_kind"]
     most = row["items"] / row["floor_s"]
     return (
-        f"{row['case']}: at most {quantity(most)} {row['item']}s a second, because "
+        f"{unbroken(row['case'])}: at most {quantity(most)} {row['item']}s a second, because "
         f"{UNIT[kind]} bind ({quantity(row[kind])} of them at {quantity(ceilings[RATE[kind]])} a second)"
     )
 
@@ -117,9 +136,9 @@ def verdict(case: str, rows: list[dict], spec: dict) -> str:
         return ""
     gain = ours["items_per_s"] / eager["items_per_s"]
     if gain >= asked:
-        return f"Asked of this path: {asked} times eager torch in the same run. Reached: {ratio(gain)}.\n"
+        return f"Target: {asked} × eager torch in the same run. Reached: {ratio(gain)}.\n"
     why = spec.get("WHY_NOT", {}).get(case, "The reason is not known.")
-    return f"Asked of this path: {asked} times eager torch. **Not reached: {ratio(gain)}.** {why}\n"
+    return f"Target: {asked} × eager torch. **Not reached: {ratio(gain)}.** {why}\n"
 
 
 def device_section(result: dict, spec: dict) -> str:
@@ -136,7 +155,7 @@ def device_section(result: dict, spec: dict) -> str:
     for case in cases:
         some = [row for row in rows if row["case"] == case]
         out.append(f"Predicted from this device's own ceilings, {prediction(some[0], ceilings)}.\n")
-        out.append(table(some, f"{case}, on {where}."))
+        out.append(table(some, f"{unbroken(case)}, on {where}."))
         out.append(verdict(case, some, spec) if cpu else "")
     return "\n".join(out)
 
@@ -160,7 +179,7 @@ def resources(op: str, root: Path) -> str:
     )
 
 
-def section(op: str, root: Path) -> str:
+def section(op: str, root: Path, found: set[str] = frozenset()) -> str:
     """The Markdown of one op."""
     title, kernel = OPS[op]
     folder = root / "kernels" / "implicitly_kernels" / op
@@ -169,8 +188,8 @@ def section(op: str, root: Path) -> str:
         json.loads(f.read_text())
         for f in sorted((root / "kernels" / "benchmarks" / "results").glob(f"{op}--*.json"))
     ]
-    parts = [f"## {title}\n", f"`implicitly_kernels.{op}`. {spec['SUMMARY']}\n",
-             f"**Bytes and operations.** {spec['COUNT']}\n"]  # fmt: skip
+    parts = [f"## {title}\n", f"`implicitly_kernels.{op}`. {spec['SUMMARY']} {used_by(spec['CHAPTERS'], found)}",
+             f"**Bytes and operations.** {unbroken(spec['COUNT'])}\n"]  # fmt: skip
     parts.append(resources(op, root))
     parts.append(
         "````{dropdown} The Triton kernel\n```python\n" + function_source(folder / "_triton.py", kernel)
@@ -183,7 +202,7 @@ def section(op: str, root: Path) -> str:
     parts.append("### On a GPU\n")
     parts += [device_section(r, spec) for r in gpu] or [
         "No GPU result yet. `make bench-gpu` on a machine that has one runs the same tests on it, measures, and "
-        f"writes the file that this section is made from. The aim: {spec['TARGET_GPU']}\n"
+        f"writes the file that this section is made from. The aim: {unbroken(spec['TARGET_GPU'])}\n"
     ]
     return "\n".join(part for part in parts if part)
 
@@ -192,7 +211,7 @@ class KernelOps(SphinxDirective):
     """`{kernel-ops}`: one section for each op, from the spec, the source and the result files."""
 
     def run(self):
-        text = "\n".join(section(op, ROOT) for op in OPS)
+        text = "\n".join(section(op, ROOT, self.env.found_docs) for op in OPS)
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 

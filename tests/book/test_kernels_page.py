@@ -93,7 +93,8 @@ def test_numbers_come_from_the_file_and_devices_do_not_mix(page):
     assert all("2031-02-03" in c for c in captions)
     text = re.sub(r"<[^>]+>", "", html)
     assert "9 ×" in text and "50 ×" in text and "9 million" in text and "5 billion" in text
-    assert "Asked of this path: 4.5 times" in text and "Reached: 9 ×" in text
+    assert "Target: 4.5 × eager torch" in text and "Reached: 9 ×" in text
+    assert "m\u00a0=\u00a0d\u00a0=\u00a030" in text
     assert text.count("No GPU result yet.") == len(OPS) - 1
 
 
