@@ -133,11 +133,26 @@ def test_a_chapter_runs_and_its_explorer_asks_the_kernel(lab, browser, measured,
             root = explorers.nth(number)
             root.scroll_into_view_if_needed()
             answers_through_the_kernel(page, root, asked, measured)
+        keeps_its_keys(page, explorers.first)
 
 
 def menu(page, title: str, item: str) -> None:
     page.locator(".lm-MenuBar-item", has_text=title).first.click()
     page.locator(".lm-Menu-item", has_text=item).first.click()
+
+
+def keeps_its_keys(page, root) -> None:
+    """Arrow keys turn a focused slider; JupyterLab has shortcuts on them that go to another cell."""
+    slider = next(s for s in sliders(root) if s.is_enabled())
+    set_to(slider, 0.5)
+    slider.click(position={"x": 0.3 * slider.bounding_box()["width"], "y": slider.bounding_box()["height"] / 2})
+    for key in ("ArrowRight", "ArrowRight", "ArrowUp", "ArrowDown", "ArrowLeft"):
+        before = float(slider.input_value())
+        page.keyboard.press(key)
+        page.wait_for_timeout(200)  # the shortcut takes the focus a moment later
+        expect(slider).to_be_focused()
+        turned = float(slider.input_value()) - before
+        assert turned > 0 if key in ("ArrowRight", "ArrowUp") else turned < 0, f"{key} turned the slider by {turned}"
 
 
 def answers_through_the_kernel(page, root, asked, measured) -> None:
