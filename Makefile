@@ -44,10 +44,10 @@ book: .venv/.book ## build the static book from the stored outputs
 serve: book ## serve the book on localhost
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
 
-lab: .venv/.all ## open JupyterLab on the chapters
-	@$(BIN)/jupyter lab --notebook-dir chapters
+lab: .venv/.all ## open JupyterLab on the chapters (LABFLAGS=--no-browser and the like)
+	@$(BIN)/jupyter lab --notebook-dir chapters $(LABFLAGS)
 
-execute: .venv/.all ## run the chapters whose notebooks are stale
+execute: .venv/.all ## run the chapters whose notebooks are stale (CHAPTER=slug runs that one)
 	@$(BIN)/python book/_tools/execute.py $(CHAPTER)
 
 lint: .venv/.all ## lints of code and chapters

@@ -84,6 +84,87 @@ def test_a_change_makes_it_stale(built, changed):
     assert not execute.is_stale(slug, root / "chapters", root)
 
 
+def changed_notebook(notebook, fault):
+    broken = copy.deepcopy(notebook)
+    fault(broken)
+    return broken
+
+
+def without_outputs(notebook):  # what JupyterLab saves by itself, halfway through a run
+    for _, cell in lint.code_cells(notebook):
+        cell.update(outputs=[], execution_count=None)
+
+
+def another_output(notebook):
+    lint.code_cells(notebook)[-1][1]["outputs"] = []
+
+
+def another_sentence(notebook):
+    notebook["cells"][0]["source"] = "Another sentence."
+
+
+def another_tag(notebook):
+    lint.code_cells(notebook)[-1][1]["metadata"]["tags"] = ["other"]
+
+
+def no_hash(notebook):
+    del notebook["metadata"]["implicitly"]["content"]
+
+
+@pytest.mark.parametrize("fault", [without_outputs, another_output, another_sentence, another_tag, no_hash])
+def test_a_notebook_changed_after_its_run_is_stale(built, notebook, fault):
+    slug, root = built
+    path = root / f"chapters/{slug}.ipynb"
+    before = path.read_bytes()
+    try:
+        path.write_text(json.dumps(changed_notebook(notebook, fault)), encoding="utf-8")
+        assert execute.is_stale(slug, root / "chapters", root)
+    finally:
+        path.write_bytes(before)
+    assert not execute.is_stale(slug, root / "chapters", root)
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}"])
+def test_a_notebook_that_cannot_be_read_is_stale(built, text):
+    slug, root = built
+    path = root / f"chapters/{slug}.ipynb"
+    before = path.read_bytes()
+    try:
+        path.write_text(text)
+        assert execute.is_stale(slug, root / "chapters", root)
+    finally:
+        path.write_bytes(before)
+
+
+def test_lines_kept_as_a_list_are_the_same_notebook(built, notebook):
+    """Two ways that the format has of writing one text; JupyterLab and `make execute` differ in it."""
+    slug, root = built
+    path = root / f"chapters/{slug}.ipynb"
+    before = path.read_bytes()
+    try:
+        nbformat.write(nbformat.from_dict(notebook), path)
+        assert path.read_bytes() != before
+        assert not execute.is_stale(slug, root / "chapters", root)
+    finally:
+        path.write_bytes(before)
+
+
+def test_margin_notes_get_the_class_that_gives_them_height_in_jupyterlab(tmp_path):
+    header = "---\njupytext: {text_representation: {extension: .md, format_name: myst}}\n---\n"
+    (tmp_path / "t.md").write_text(header + "# T\n\n:::{margin}\nA note.\n:::\n\n::::{margin} Title\n:class: x\nB\n::::\n")
+    (cell,) = execute.read_source(tmp_path / "t.md").cells
+    assert cell.source == "# T\n\n:::{margin}\n:class: contents\nA note.\n:::\n\n::::{margin} Title\n:class: x\nB\n::::"
+
+
+@pytest.mark.parametrize(("options", "status"), [((), 0), (("--strict",), 1)])
+def test_a_chapter_over_its_time_fails_only_where_asked(monkeypatch, capsys, options, status):
+    monkeypatch.setattr(execute, "slugs", lambda: ["slow"])
+    monkeypatch.setattr(execute, "execute", lambda slug: execute.SECONDS_PER_CHAPTER + 1)
+    monkeypatch.setattr("sys.argv", ["execute.py", "slow", *options])
+    assert execute.main() == status
+    assert "over the budget of 30 s: slow" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("slug", ["", "Upper", "two words", "-x", "a_b", "../x"])
 def test_bad_slugs_are_refused(slug, tmp_path):
     with pytest.raises(ValueError, match="lower-case words joined by hyphens"):
@@ -127,6 +208,8 @@ def test_new_chapters_take_their_place_in_the_plan():
         "Reference": ["book/claims"],
     }
     assert toc.startswith("# a comment\n")
+    numbered = {part["caption"]: part.get("numbered") for part in yaml.safe_load(toc)["parts"]}
+    assert numbered["I · One"] is numbered["III · Three"] is True and numbered["Drafts"] is False
 
 
 def run_source(tmp_path, code):

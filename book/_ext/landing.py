@@ -138,7 +138,8 @@ def _parts(app, uri, options) -> str:
 
 
 def _claim_count(app, uri, options) -> str:
-    claims = [claim for docname in sorted(app.env.found_docs) if docname.startswith("chapters/")
+    docnames = [f"chapters/{slug}" for slug in planned()]  # drafts do not count
+    claims = [claim for docname in docnames if docname in app.env.found_docs
               for claim in stored_claims(Path(app.env.doc2path(docname)))]
     ids, checks = len({claim["id"] for claim in claims}), len(claims)
     words = lambda n, noun: f"<b>{n}</b> {noun}{'' if n == 1 else 's'}"  # noqa: E731

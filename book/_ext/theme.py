@@ -21,7 +21,7 @@ from katex_math import render_text
 
 HERE = Path(__file__).parent
 VIGNETTES = HERE.parent / "_static" / "vignettes"
-# `make execute` fails for a chapter that takes longer, so the page may say it
+# `execute.py --strict` fails for a chapter that takes longer, so the page may say it
 RUNS_IN = "under 30 s on two cores"
 
 

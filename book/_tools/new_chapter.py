@@ -34,15 +34,18 @@ def new_chapter(slug: str, root: Path = ROOT) -> Path:
 
 
 def listed(toc: str, slug: str, plan: list[dict]) -> str:
-    """The text of `_toc.yml` with the chapter in its place in the plan, or in a part of drafts at the end."""
+    """The text of `_toc.yml` with the chapter in its place in the plan, or in a part of drafts at the end.
+
+    Drafts get no numbers: the chapters of the plan have them all.
+    """
     # Text, not a YAML dump, so that the file keeps its comments.
     for place, part in enumerate(plan):
         order = [chapter["slug"] for chapter in part["chapters"]]
         if slug in order:
-            caption, after = f"{part['numeral']} · {part['name']}", plan[place + 1 :]
+            caption, numbered, after = f"{part['numeral']} · {part['name']}", "true", plan[place + 1 :]
             break
     else:
-        caption, order, after = "Drafts", [slug], []
+        caption, numbered, order, after = "Drafts", "false", [slug], []
     later = [ENTRY.format(other) for other in order[order.index(slug) + 1 :]]
     head = f"- caption: {caption}\n"
     if head in toc:
@@ -53,7 +56,7 @@ def listed(toc: str, slug: str, plan: list[dict]) -> str:
         return toc[:at] + ENTRY.format(slug) + toc[at:]
     following = [f"- caption: {part['numeral']} ·" for part in after] + ["- caption: Reference\n"]
     at = min(toc.index(line) for line in following if line in toc)
-    return toc[:at] + f"{head}  numbered: true\n  chapters:\n{ENTRY.format(slug)}" + toc[at:]
+    return toc[:at] + f"{head}  numbered: {numbered}\n  chapters:\n{ENTRY.format(slug)}" + toc[at:]
 
 
 if __name__ == "__main__":

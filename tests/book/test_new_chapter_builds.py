@@ -1,5 +1,6 @@
 """`make new` starts a chapter that the whole book builds with, warnings as errors."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -29,5 +30,9 @@ def test_a_new_chapter_builds_without_a_warning(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     page = (tmp_path / "_build/html/chapters/my-chapter.html").read_text()
     assert 'id="my-chapter/C1"' in page and 'href="#check-my-chapter-C1"' in page
+    contents = (tmp_path / "_build/html/book/glossary.html").read_text()
+    entries = dict(re.findall(r'href="../chapters/([\w-]+).html">\s*([^<]+)<', contents))
+    # The next number is that of a chapter in the plan.
+    assert re.match(r"\d", entries["score-flow"]) and not re.match(r"\d", entries["my-chapter"]), entries
     claims = (tmp_path / "_build/html/book/claims.html").read_text()
     assert "chapters/my-chapter.html#my-chapter/C1" in claims.replace("../", "")
