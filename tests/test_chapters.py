@@ -151,7 +151,8 @@ def test_lines_kept_as_a_list_are_the_same_notebook(built, notebook):
 
 def test_margin_notes_get_the_class_that_gives_them_height_in_jupyterlab(tmp_path):
     header = "---\njupytext: {text_representation: {extension: .md, format_name: myst}}\n---\n"
-    (tmp_path / "t.md").write_text(header + "# T\n\n:::{margin}\nA note.\n:::\n\n::::{margin} Title\n:class: x\nB\n::::\n")
+    notes = "# T\n\n:::{margin}\nA note.\n:::\n\n::::{margin} Title\n:class: x\nB\n::::\n"
+    (tmp_path / "t.md").write_text(header + notes)
     (cell,) = execute.read_source(tmp_path / "t.md").cells
     assert cell.source == "# T\n\n:::{margin}\n:class: contents\nA note.\n:::\n\n::::{margin} Title\n:class: x\nB\n::::"
 
