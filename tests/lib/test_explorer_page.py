@@ -122,6 +122,24 @@ def test_the_picture_is_what_the_table_says(visit):
         assert y == pytest.approx(box["height"] - 26 - share * (box["height"] - 34), abs=1.5)
 
 
+def test_what_stays_is_not_drawn_again(visit):
+    """Axes are drawn once for each size, and the same setting once more touches no mark."""
+    v = visit()
+    root = v.root("loss-over-time")
+    root.evaluate("""root => {
+        window.touched = {axes: 0, marks: 0};
+        window.watch = new MutationObserver(found => found.forEach(({target}) =>
+            touched[target.parentNode?.closest('svg') ? 'marks' : 'axes']++));
+        for (const plot of root.querySelectorAll('.im-ex-plot'))
+            watch.observe(plot, {childList: true, subtree: true, attributes: true});
+    }""")
+    v.turn("eta", 6, "loss-over-time")
+    touched = v.page.evaluate("touched")
+    assert touched["axes"] == 0 < touched["marks"]
+    v.turn("eta", 6, "loss-over-time")
+    assert v.page.evaluate("touched") == touched
+
+
 def test_a_choice_switches_controls_on_and_off(visit):
     v = visit()
     noise = v.root().locator("[data-im-control='sigma_0']")
