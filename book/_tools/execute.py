@@ -66,14 +66,13 @@ def read_source(path: Path):
 
 def run(notebook, folder: Path) -> float:
     """Execute in place, in a fresh kernel; returns seconds taken. Raises on the first failing cell."""
-    from jupyter_client import KernelManager
     from nbclient import NotebookClient
+    from traitlets.config import Config
 
-    # The kernel warns on stderr of a channel that is not encrypted.
-    manager = KernelManager(kernel_name="python3", transport_encryption="auto")
     client = NotebookClient(
         notebook,
-        km=manager,
+        # The kernel warns on stderr of a channel that is not encrypted.
+        config=Config(KernelManager={"transport_encryption": "auto"}),
         timeout=SECONDS_PER_CELL,
         record_timing=False,
         store_widget_state=False,
