@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import logsigmoid
+
+from implicitly_kernels.perm_gd.reference import log_softplus, softplus  # torch's own cuts off at 20
 
 from ._validate import choice, matrix, number, whole
 
@@ -53,12 +55,6 @@ class PermLoss:
         return self.log_psi(u).exp()
 
 
-def _log_log1p_exp(v: Tensor) -> Tensor:
-    """ln ln(1 + e**v), to full precision where e**v underflows."""
-    small = v < -20  # there ln(1 + q) = q - q**2 / 2 to the last digit
-    return torch.where(small, v - 0.5 * v.clamp(max=-20).exp(), softplus(v.clamp(min=-20)).log())
-
-
 def _total(u: Tensor) -> Tensor:
     """ln of the sum of exp(-u_k)."""
     return torch.logsumexp(-u, -1)
@@ -74,14 +70,14 @@ LOSSES = {
     for loss in (
         PermLoss(
             "cross-entropy",
-            lambda u: _log_log1p_exp(_total(u)),
+            lambda u: log_softplus(_total(u)),
             lambda u: -u - softplus(_total(u))[..., None],
             smoothness=lambda K: 0.5,
         ),
         PermLoss("exponential", _total, lambda u: -u),
         PermLoss(
             "pairlog",
-            lambda u: torch.logsumexp(_log_log1p_exp(-u), -1),
+            lambda u: torch.logsumexp(log_softplus(-u), -1),
             lambda u: logsigmoid(-u),
             smoothness=lambda K: K / 4,
         ),

@@ -60,10 +60,12 @@ def test_logarithms_where_exponentials_underflow(name):
     assert LOSSES[name].log_weights(u)[0, 0].item() == pytest.approx(-900, rel=1e-14)
 
 
-def test_log_log1p_exp_is_seamless():
-    v = torch.linspace(-21, -19, 41, dtype=torch.float64)
-    exact = torch.log1p(v.exp()).log()
-    assert torch.allclose(perm_losses._log_log1p_exp(v), exact, rtol=1e-14)
+def test_losses_are_seamless_where_a_formula_changes():
+    """Cross-entropy of two classes against the plain formula, around the margins -30 to 30."""
+    u = torch.cat([torch.linspace(c - 1, c + 1, 41, dtype=torch.float64) for c in (-30, -20, 20, 30)])
+    loss, risk = LOSSES["cross-entropy"], torch.log1p((-u).exp())
+    torch.testing.assert_close(loss.log_psi(u[:, None]), risk.log(), rtol=1e-14, atol=0)
+    torch.testing.assert_close(loss.log_weights(u[:, None])[:, 0], -u - risk, rtol=1e-14, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", LOSSES)

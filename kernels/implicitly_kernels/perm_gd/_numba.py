@@ -4,7 +4,6 @@ Scores lie as [class][sample], samples padded to whole vectors; a padded sample 
 """
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from numba import types
 from numba.extending import intrinsic
 
-from implicitly_kernels import _memory
+from implicitly_kernels import _memory, _threads
 from implicitly_kernels.perm_gd.reference import LOSSES
 
 PAD = 8
@@ -290,19 +289,13 @@ def descend(w, x, y, steps, loss, rate, normalized, log_time):
     time[:] = log_time.numpy()
     rates = rate.contiguous().numpy()
     kind = LOSSES.index(loss)
-    workers = max(1, min(torch.get_num_threads(), problems))
-    edges = [problems * i // workers for i in range(workers + 1)]
 
-    def part(i):
-        some = slice(edges[i], edges[i + 1])
+    def part(first, last):
+        some = slice(first, last)
         _descend(out[some], xt[some], labels[some], samples, kind, steps, rates[some], normalized,
                  time[some], risk[some])
 
-    if workers == 1:
-        part(0)
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(part, range(workers)))
+    _threads.share(part, problems)
     spent = torch.from_numpy(time)
     if not normalized and steps:
         spent = torch.logaddexp(spent, torch.log(rate * steps))

@@ -8,13 +8,11 @@ A run at the edge of stability amplifies the last bit, so bits must not hang on 
 order, whatever the width of a vector; and no sum has two products, of which either could be fused.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numba
 import numpy as np
 import torch
 
-from implicitly_kernels import _memory
+from implicitly_kernels import _memory, _threads
 
 # Samples and neurons are padded to whole vectors of so many bytes: what remains would run one by one.
 VECTOR = 64
@@ -140,12 +138,6 @@ def descend(w1, b1, w2, b2, x, y, step_size, steps):
     def part(first, last):
         _descend(*state, *data, n, steps, loss, first, last)
 
-    threads = max(1, min(torch.get_num_threads(), nets))
-    if threads == 1:
-        part(0, nets)
-    else:
-        edges = [nets * t // threads for t in range(threads + 1)]
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(part, edges[:-1], edges[1:]))
+    _threads.share(part, nets)
     w1, b1, w2, b2 = (torch.from_numpy(t) for t in state)
     return (*(t[:, :k].contiguous() for t in (w1, b1, w2)), b2, torch.from_numpy(loss))
