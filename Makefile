@@ -60,7 +60,6 @@ lint: .venv/.all ## lints of code and chapters
 	@$(BIN)/ruff check . && $(BIN)/python book/_tools/lint.py
 
 lock: .venv/.all ## pin today's versions (UPGRADE=1 takes the newest)
-	@$(PIP) --quiet uv
 	@$(BIN)/python book/_tools/lock.py $(if $(UPGRADE),--upgrade)
 
 new: .venv/.all ## start a chapter: make new CHAPTER=slug

@@ -162,8 +162,8 @@ def read_notebook(path: Path):
     if not text.strip():
         return None
     try:
-        notebook = nbformat.reads(text, as_version=4)
-        nbformat.validate(notebook)
+        notebook = nbformat.reader.reads(text)  # in the format that it has, and not validated twice
+        nbformat.validate(notebook, version=4)
         return notebook
     except Exception as error:  # not JSON, not a notebook, or of a later format: nbformat has no common base class
         raise Edited("it cannot be read as a notebook") from error
