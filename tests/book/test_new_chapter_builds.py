@@ -10,7 +10,7 @@ import execute
 import new_chapter
 import paths
 
-NEEDED = ("_config.yml", "_toc.yml", "book", "chapters", "lib/implicitly/explorer", "kernels")
+NEEDED = ("_config.yml", "_toc.yml", "book", "chapters", "lib/implicitly", "kernels")
 
 
 def test_a_new_chapter_builds_without_a_warning(tmp_path):

@@ -70,7 +70,7 @@ def test_a_page_works_where_nothing_may_be_kept(forgetful, sites, scheme):
 
 # What a page paints by grounds and borders, not by text: dots, icons, gauges, tracks, buttons, panels.
 FORCED = """scheme => {
-    const clear = c => c === "transparent" || /, 0\\)$/.test(c);
+    const clear = c => /^rgba.*, 0\\)$/.test(c);
     const paints = (element, pseudo) => {
         const style = getComputedStyle(element, pseudo), canvas = getComputedStyle(document.body).backgroundColor;
         if (style.backgroundImage !== "none") return true;
