@@ -94,7 +94,7 @@ def modules() -> tuple[str, ...]:
     package = PACKAGES["implicitly"]
     if not (package / "__init__.py").is_file():
         return ()
-    names = [p.stem for p in package.glob("*.py")] + [p.name for p in package.iterdir() if (p / "__init__.py").is_file()]
+    names = {path.stem for path in package.glob("*.py")} | {path.parent.name for path in package.glob("*/__init__.py")}
     ours = [f"implicitly.{name}" for name in sorted(names) if not name.startswith("_")]
     return tuple(name for name in [*ours, "implicitly_kernels"] if file_of(name) and public(name))
 
@@ -114,9 +114,9 @@ def resolve(module: str, name: str) -> tuple[str, str] | None:
                 if (alias.asname or alias.name) == name:
                     base = node.module or ""
                     if node.level:
-                        parts = module.split(".") + ([] if file.name == "__init__.py" else [""])
-                        up = parts[: len(parts) - node.level + 1] if file.name == "__init__.py" else parts[: -node.level]
-                        base = ".".join([*filter(None, up), *filter(None, [node.module])])
+                        parts = module.split(".")
+                        up = parts[: len(parts) - node.level + (file.name == "__init__.py")]
+                        base = ".".join([*up, *filter(None, [node.module])])
                     return resolve(base, alias.name)
         elif name in named(node) or (isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name):
             return module, name
@@ -217,9 +217,7 @@ def uses(notebook: dict) -> set[tuple[str, str]]:
         """What `owner.name` is: a module of ours, or a name of one."""
         if owner is None or owner[1]:
             return None
-        full = f"{owner[0]}.{name}"
-        lazy = assigned(tree(file_of(owner[0])), "_PUBLIC") or {}
-        if name not in lazy and file_of(full):
+        if name not in public(owner[0]) and file_of(full := f"{owner[0]}.{name}"):
             return full, ""
         return resolve(owner[0], name)
 
@@ -254,10 +252,8 @@ def uses(notebook: dict) -> set[tuple[str, str]]:
 
 
 def modules_used(notebook: dict) -> list[str]:
-    """Files of the library that a notebook calls, by module, in the order of names."""
-    packages = {module if module.split(".")[0] == "implicitly" else ".".join(module.split(".")[:2])
-                for module, _ in uses(notebook)}  # fmt: skip
-    return sorted({".".join(module.split(".")[:2]) for module in packages})
+    """Names of the modules that a notebook calls: `implicitly.explorer` for all that is in it."""
+    return sorted({".".join(module.split(".")[:2]) for module, _ in uses(notebook)})
 
 
 def source_link(app, file: Path, line: int = 0) -> str:
@@ -292,9 +288,9 @@ def arguments(lines: list[str]) -> str:
             items[-1][1] += " " + line.strip()
         elif line.strip():
             return f"<p>{inline(' '.join(lines))}</p>"
-    return '<dl class="im-api-args">' + "".join(
-        f"<div><dt><code>{html.escape(name.strip('` '))}</code></dt><dd>{inline(text)}</dd></div>" for name, text in items
-    ) + "</dl>"  # fmt: skip
+    rows = (f"<div><dt><code>{html.escape(name.strip('` '))}</code></dt><dd>{inline(text)}</dd></div>"
+            for name, text in items)  # fmt: skip
+    return f'<dl class="im-api-args">{"".join(rows)}</dl>'
 
 
 def code(lines: list[str]) -> str:
@@ -311,8 +307,12 @@ def described(doc: str) -> str:
         head = lines[0].strip().removesuffix(":")
         if head in HEADS and lines[0].strip().endswith(":"):
             body = lines[1:]
-            shown = code(body) if head.startswith("Example") else arguments(body) if head in ("Args", "Raises", "Attributes") \
-                else f"<p>{inline(' '.join(body))}</p>"  # fmt: skip
+            if head.startswith("Example"):
+                shown = code(body)
+            elif head in ("Args", "Raises", "Attributes"):
+                shown = arguments(body)
+            else:
+                shown = f"<p>{inline(' '.join(body))}</p>"
             out.append(f'<p class="im-api-head">{head}</p>{shown}')
         elif lines[0].lstrip().startswith(">>>") or all(line.startswith("    ") for line in lines):
             out.append(code(lines))

@@ -261,15 +261,16 @@ def plain(docname: str, notebook: dict, references: References, number: str = ""
                 question = f"\n\n*{header['question']}*" if header.get("question") else ""
                 chapter = f"Chapter {number}" if number else "A chapter"
                 note = (f"{chapter} of [Implicitly]({references.address}), in plain Markdown. "
-                        f"[Its page]({references.page(docname)}) has the theorem boxes, the notes in the margin and the "
-                        f"explorers as they are meant.{question}")  # fmt: skip
+                        f"[Its page]({references.page(docname)}) has the theorem boxes, the notes in the margin and "
+                        f"the explorers as they are meant.{question}")  # fmt: skip
                 text = re.sub(r"^(# .+)$", lambda m: f"{m[1]}\n\n{note}", text, count=1, flags=re.M)  # noqa: B023
             cell["source"] = text
         elif caption := figure_of(cell).get("caption"):
             name = figure_of(cell).get("name")
             words = f"**{references.labels[name][0]}.** " if name else ""
             digest = hashlib.sha256(f"caption\0{name}\0{caption}".encode()).hexdigest()[:12]
-            cells.append({"cell_type": "markdown", "id": digest, "metadata": {}, "source": words + writer.line(caption)})
+            text = words + writer.line(caption)
+            cells.append({"cell_type": "markdown", "id": digest, "metadata": {}, "source": text})
     return twin
 
 

@@ -12,6 +12,8 @@ import json
 import re
 from pathlib import Path
 
+from sphinx.search.en import SearchEnglish
+
 FILE = "search-text.js"
 SYMBOLS = "book/notation"
 # said twice or not meant to be read: MathML beside the drawn formula, scripts, drawings, signs beside headings
@@ -21,8 +23,8 @@ DROP = re.compile(
     re.S,
 )
 TOKEN = re.compile(r"<(/?)([a-z][a-z0-9]*)\b([^>]*)>|([^<]+)")
-BLOCK = {"p", "li", "dd", "dt", "div", "section", "td", "th", "tr", "pre", "h1", "h2", "h3", "h4", "figcaption", "summary",
-         "details", "aside", "ul", "ol", "dl", "table", "br", "label"}  # fmt: skip
+BLOCK = {"p", "li", "dd", "dt", "div", "section", "td", "th", "tr", "pre", "h1", "h2", "h3", "h4", "figcaption",
+         "summary", "details", "aside", "ul", "ol", "dl", "table", "br", "label"}  # fmt: skip
 IDENTIFIER = re.compile(r'\bid="([^"]+)"')
 ROW = re.compile(r"<tr\b[^>]*>\s*<td\b[^>]*>(.*?)</td>\s*<td\b[^>]*>(.*?)</td>", re.S)
 
@@ -71,10 +73,17 @@ def symbols(page: str) -> list[list[str]]:
             continue
         title = words(re.sub(r"<[^>]+>", "", heading[1]))
         for symbol, meaning in ROW.findall(part):
-            as_text = [words(re.sub(r"<[^>]+>", "", DROP.sub("", cell).replace("\u200b", " "))) for cell in (symbol, meaning)]
+            parted = [DROP.sub("", cell).replace("\u200b", " ") for cell in (symbol, meaning)]
+            as_text = [words(re.sub(r"<[^>]+>", "", cell)) for cell in parted]
             as_html = [re.sub(r"</?p\b[^>]*>", "", cell).strip() for cell in (symbol, meaning)]
             found.append([identifier[1], title, as_html[0], as_text[0], as_html[1], as_text[1]])
     return found
+
+
+def language() -> str:
+    """Sphinx's stemmer and its words too common to search for, as JavaScript."""
+    english = SearchEnglish({})
+    return f"{english.js_stemmer_code}\nconst stopwords = {json.dumps(sorted(english.stopwords))};\n"
 
 
 def write(app, error) -> None:
@@ -90,7 +99,7 @@ def write(app, error) -> None:
             pages.append({"page": docname, "title": app.env.titles[docname].astext(), "sections": sections(page)})
             if docname == SYMBOLS:
                 pages[-1]["symbols"] = symbols(page)
-    text = f"const SEARCH_TEXT = {json.dumps(pages, ensure_ascii=False, separators=(',', ':'))};\n"
+    text = language() + f"const SEARCH_TEXT = {json.dumps(pages, ensure_ascii=False, separators=(',', ':'))};\n"
     target = out / "_static" / FILE
     if not target.is_file() or target.read_text(encoding="utf-8") != text:
         target.write_text(text, encoding="utf-8")

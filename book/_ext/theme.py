@@ -349,7 +349,7 @@ def finish(app, error) -> None:
     css_purge.purge_site(out)
     static = out / "_static"
     for unused in ("scripts/fontawesome.js", "scripts/bootstrap.js", "vendor/fontawesome",
-                   "sphinx-thebe.js", "sphinx-thebe.css", "searchtools.js"):
+                   "sphinx-thebe.js", "sphinx-thebe.css", "searchtools.js", "language_data.js"):
         css_purge.remove(static / unused)
     for leftover in [*static.glob("*webpack-macros.html"), *static.glob("scripts/*.map"), *static.glob("styles/*.map"),
                      *static.glob("scripts/*.LICENSE.txt")]:

@@ -1,5 +1,5 @@
-// The search page. search-text.js holds the text of every page by section; the stemmer and the words too common to
-// search for are Sphinx's (language_data.js). A symbol is found as one sees it (γ), as TeX (\gamma) or by name (gamma).
+// The search page. search-text.js holds the text of every page by section, Sphinx's stemmer, and the words too common to
+// search for. A symbol is found as one sees it (γ), as TeX (\gamma) or by name (gamma).
 const Finder = (() => {
   const NAMES = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega".split(" ");
   const GREEK = new Map(NAMES.map((name, i) => [name, String.fromCharCode(0x3b1 + i + (i > 16 ? 1 : 0))]));
@@ -7,11 +7,13 @@ const Finder = (() => {
   const NAME = new Map([...GREEK].reverse().map(([name, letter]) => [letter, name]));
   const ALIKE = { "ϵ": "ε", "ϕ": "φ", "ϑ": "θ", "ϱ": "ρ", "ς": "σ", "∥": "‖", "−": "-", "∣": "|" };
   const alike = text => text.replace(/[ϵϕϑϱς∥−∣]/g, letter => ALIKE[letter]);
+  const TEX = { star: "⋆", infty: "∞", nabla: "∇", lVert: "‖", rVert: "‖", Vert: "‖", cdot: "⋅" };
   const escape = text => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
   // A term of the query: how to find it, whether it is a symbol, and the word to mark on the page it leads to.
   function term(typed) {
-    const bare = alike(typed.replace(/[$\\{}]/g, "").replace(/\|\|/g, "‖"));
+    const seen = typed.replace(/\\([a-zA-Z]+)/g, (_, name) => TEX[name] ?? name).replace(/·/g, "⋅");
+    const bare = alike(seen.replace(/[$\\{}]/g, "").replace(/\|\|/g, "‖"));
     const lower = bare.toLowerCase();
     const letter = GREEK.get(lower) ?? (NAME.has(lower) ? lower : null);
     if (letter) {
@@ -20,12 +22,12 @@ const Finder = (() => {
       return { pattern: new RegExp(`${capital}|(?<![\\p{L}\\p{N}])${name}(?![\\p{L}])`, "gu"), symbol: true };
     }
     if (/^\p{L}{1,2}$/u.test(bare)) return { pattern: new RegExp(`(?<![\\p{L}\\p{N}])${bare}(?!\\p{L})`, "gu"), symbol: true };
-    const joined = escape(bare.replace(/[_^](?=\w)/g, ""));
+    const joined = escape(bare.replace(/[_^](?=\S)/g, ""));
     if (/[^\p{L}\p{N}_.\-]/u.test(bare)) return { pattern: new RegExp(joined, "giu"), symbol: true };
     const stem = /^[a-z]+$/.test(lower) ? new Stemmer().stemWord(lower) : lower;
     const start = escape(lower.startsWith(stem) ? stem : lower.slice(0, -1));
     const either = bare.length < 5 && joined !== escape(lower) ? `|${joined}` : "";  // x_1 as one sees it: x1
-    return { pattern: new RegExp(`(?<![\\p{L}\\p{N}])(?:${start}${either})`, "giu"), symbol: Boolean(either), word: lower };
+    return { pattern: new RegExp(`(?<![\\p{L}\\p{N}])(?:${start}${either})[\\p{L}]*`, "giu"), symbol: Boolean(either), word: lower };
   }
 
   function parse(query) {

@@ -88,7 +88,8 @@ def notebook() -> dict:
         {"cell_type": "markdown", "id": "a", "metadata": {}, "source": TEXT},
         cell("plot(1)", [picture], tags=["hide-input", "wide"], mystnb=figure),
         cell("claim()", [check]),
-        cell("from implicitly import flows\nprint(flows.KINDS[0])", [{"output_type": "stream", "name": "stdout", "text": "x\n"}]),
+        cell("from implicitly import flows\nprint(flows.KINDS[0])",
+             [{"output_type": "stream", "name": "stdout", "text": "training\n"}]),
     ]
     metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
@@ -151,6 +152,8 @@ def test_opener_says_number_part_question_and_facts(chapter):
     assert 'href="https://arxiv.org/abs/2506.19031"' in chapter
     assert "1 stated, 1 holds" in opener
     assert "under 30 s on two cores" in opener and "none yet" in opener
+    source = "https://github.com/implicitly-book/implicitly/blob/main/lib/implicitly/flows.py"
+    assert f'<dt>Library</dt><dd><a href="{source}"><code>flows</code></a></dd>' in chapter
 
 
 def test_numbers_come_from_the_plan_not_from_what_has_landed(chapter):
@@ -269,6 +272,7 @@ def test_landing_links_what_is_there_and_names_what_is_planned(site):
     assert text.count('class="im-planned"') == 14
     assert "1 claim. 1 check that can fail. None of them does today." in words(text).replace(" .", ".")
     assert (site / "index.html").is_file()
+    assert '<a href="https://github.com/implicitly-book/implicitly">Source on GitHub</a>' in text
 
 
 def test_the_plan_and_the_chapters_agree():
