@@ -19,7 +19,8 @@ SYMBOLS = "book/notation"
 # said twice or not meant to be read: MathML beside the drawn formula, scripts, drawings, signs beside headings
 DROP = re.compile(
     r'<math\b.*?</math>|<script\b.*?</script>|<style\b.*?</style>|<svg\b.*?</svg>|<button\b.*?</button>'
-    r'|<a class="headerlink".*?</a>|<noscript\b.*?</noscript>|<!--.*?-->',
+    r'|<a class="(?:headerlink|im-api-source)".*?</a>|<span class="section-number">.*?</span>'
+    r'|<noscript\b.*?</noscript>|<!--.*?-->',
     re.S,
 )
 TOKEN = re.compile(r"<(/?)([a-z][a-z0-9]*)\b([^>]*)>|([^<]+)")
