@@ -17,7 +17,9 @@ NOTATION = f"""<nav>gamma</nav><article class="bd-article">
 <tr><td><p>{FORMULA.format("W, w<span>k</span>")}</p></td><td><p>weights of a classifier</p></td></tr>
 <tr><td><p>{FORMULA.format("∥⋅∥")}</p></td><td><p>Euclidean norm</p></td></tr>
 </table></section></section></article><script>gamma</script>"""
-CHAPTER = f"""<article class="bd-article"><section id="a"><h1><span class="section-number">4. </span>A chapter</h1><p>It opens with neural networks.</p>
+CHAPTER = f"""<article class="bd-article">
+<section id="a"><h1><span class="section-number">4. </span>A chapter</h1>
+<p>It opens with neural networks.</p>
 <section id="b"><h2>Rates &amp; more<a class="headerlink">#</a></h2>
 <p>The rate is {FORMULA.format("ϵκ")}, with {FORMULA.format("∥W∥")},
  by <code><span class="pre">score_flow_exact</span></code>; metadata and beta.</p>
