@@ -5,13 +5,12 @@ inside ``with joblib.parallel_config("dask"):``. The sweep is the same.
 """
 
 import functools
-import hashlib
-import inspect
 import itertools
 import json
 import math
 import os
 import statistics
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
@@ -19,9 +18,13 @@ from pathlib import Path
 import joblib
 from tqdm.auto import tqdm
 
+from ._fingerprint import fingerprint
+from ._validate import flag, whole
+
 __all__ = ["SweepError", "Table", "sweep"]
 
-_FORMAT = 1
+_FORMAT = 2
+_START = json.dumps({"sweep": _FORMAT})[:-1]  # how each line of a results file begins
 
 
 class SweepError(RuntimeError):
@@ -64,6 +67,7 @@ def sweep(
     *,
     seeds: Iterable[int] = (0,),
     results: str | os.PathLike | None = None,
+    version: str | int | None = None,
     n_jobs: int | None = None,
     progress: bool = True,
 ) -> Table:
@@ -75,8 +79,13 @@ def sweep(
         grid: name of each parameter and its values: strings, booleans, None, finite numbers.
         seeds: whole numbers, passed as ``seed``.
         results: a file to keep finished points in. Each is written, and on the disk, before the next is
-            waited for; a sweep that is run again with the same file computes only what is missing, on a larger
-            grid only what is new. The file belongs to one version of one function.
+            waited for; a sweep that is run again with the same file computes only what is missing, on a
+            larger grid only what is new. A row says which function it is of, by a digest of its code, defaults
+            and closure, of the globals that its code names, and of the functions that it calls; packages that
+            are installed count by their version. Another function, or this one changed, is computed anew, and
+            the rows of both stay in the file. Several processes may write to one file on a local disk.
+        version: what stands for the function in `results` in place of that digest; you then say when it has
+            changed. Needed where the function refers to something that has no value to compare (a lock, a client).
         n_jobs: as in `joblib.Parallel`; left out, what the active `joblib.parallel_config` says, or one.
         progress: whether to show a bar.
 
@@ -86,8 +95,10 @@ def sweep(
 
     Raises:
         SweepError: `function` raised; what had finished is kept in `results`.
-        ValueError, TypeError: an argument is not what is described above, or `results` belongs to
-            another function or to an earlier version of this one.
+        ValueError, TypeError: an argument is not what is described above, or `results` is another kind of file.
+
+    Warns:
+        UserWarning: `results` holds rows of a function of this name, and they are of another version of it.
 
     Example:
         >>> table = sweep(lambda x, seed: {"square": x * x}, {"x": [1, 2, 3]}, progress=False)
@@ -97,19 +108,27 @@ def sweep(
     if not callable(function):
         raise TypeError(f"function must be callable, found {type(function).__name__}")
     points = _points(grid, seeds)
-    done = {} if results is None else _read(Path(results), _signature(function))
+    flag("progress", progress)
+    if version is not None and (isinstance(version, bool) or not isinstance(version, str | Integral)):
+        raise TypeError(f"version must be a string or a whole number, found {type(version).__name__}")
+    workers = None if n_jobs is None else whole("n_jobs", n_jobs)
+    if workers == 0:
+        raise ValueError("n_jobs must be a number of processes, or below 0 to count from all processors, found 0")
+    done, out = {}, None
+    if results is not None:
+        mark = {"sweep": _FORMAT, "function": _name(function), "version": _version(function, version)}
+        path = _path(results)
+        done = _read(path, mark)
+        out = _open(path)
     missing = [point for point in points if _key(point) not in done]
     bar = tqdm(total=len(points), initial=len(points) - len(missing), disable=not progress)
-    out = None if results is None else open(results, "a", encoding="utf-8")  # noqa: SIM115
     try:
         # Unordered: a finished point is safe on the disk at once, however long its neighbours take.
-        parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
+        parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
         for point, values in parallel(joblib.delayed(_call)(function, point) for point in missing):
             done[_key(point)] = values
             if out is not None:
-                out.write(json.dumps({"point": point, "values": values}) + "\n")
-                out.flush()
-                os.fsync(out.fileno())
+                _write(out, {**mark, "point": point, "values": values})
             bar.update()
     finally:
         bar.close()
@@ -128,14 +147,10 @@ def _points(grid, seeds) -> list[dict]:
         raise ValueError("grid must not name 'seed'; give seeds=")
     axes = {}
     for name, values in grid.items():
-        if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
-            raise TypeError(f"grid[{name!r}] must be a list of values, found {type(values).__name__}")
-        axes[name] = [_scalar(f"grid[{name!r}]", value) for value in values]
-    axes["seed"] = list(seeds)
-    for seed in axes["seed"]:
-        if isinstance(seed, bool) or not isinstance(seed, Integral):
-            raise TypeError(f"seeds must be whole numbers, found {seed!r}")
-    axes["seed"] = [int(seed) for seed in axes["seed"]]
+        if not isinstance(name, str):
+            raise TypeError(f"grid must map names to values, found the key {name!r}")
+        axes[name] = [_scalar(f"grid[{name!r}]", value) for value in _several(f"grid[{name!r}]", values)]
+    axes["seed"] = [whole(f"seeds[{i}]", seed) for i, seed in enumerate(_several("seeds", seeds))]
     for name, values in axes.items():
         if not values:
             raise ValueError(f"{'seeds' if name == 'seed' else f'grid[{name!r}]'} must not be empty")
@@ -144,6 +159,14 @@ def _points(grid, seeds) -> list[dict]:
         if any(isinstance(value, float) and not math.isfinite(value) for value in values):
             raise ValueError(f"grid[{name!r}] must hold finite numbers, found {values}")
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+def _several(name: str, values) -> list:
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a list of values, found {type(values).__name__}")
+    if getattr(values, "ndim", 1) != 1:
+        raise ValueError(f"{name} must be a list of values, found shape {tuple(values.shape)}")
+    return list(values)
 
 
 def _key(point: Mapping) -> str:
@@ -188,39 +211,76 @@ def _name(function) -> str:
     return getattr(inner, "__qualname__", type(inner).__qualname__)
 
 
-def _signature(function) -> dict:
-    """What a results file remembers of the function: its name, and a digest of its source and fixed arguments."""
-    inner = function.func if isinstance(function, functools.partial) else function
+def _version(function, version) -> str:
+    """What a results file remembers of the function besides its name."""
+    if version is not None:
+        return f"version {version}"
     try:
-        source = inspect.getsource(inner)
-    except (OSError, TypeError):
-        source = ""
-    if isinstance(function, functools.partial):
-        source += repr((function.args, sorted(function.keywords.items())))
-    return {"sweep": _FORMAT, "function": _name(function), "source": hashlib.sha256(source.encode()).hexdigest()[:16]}
+        return fingerprint(function)
+    except TypeError as error:
+        raise TypeError(
+            f"function must be one whose changes show, for results= to tell its rows from those of another: {error}. "
+            "Say with version= which version of it this is, or keep nothing with results=None"
+        ) from None
 
 
-def _read(path: Path, signature: dict) -> dict[str, dict]:
-    """Finished points of a results file, which is started if it is not there.
+def _path(results) -> Path:
+    if not isinstance(results, str | os.PathLike):
+        raise TypeError(f"results must be the path of a file, found {type(results).__name__}")
+    path = Path(results)
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"results must be a file in a folder that exists, found {str(results)!r}")
+    return path
 
-    A last line without its end, left by a killed process, is cut off; any other damage is an error.
+
+def _read(path: Path, mark: dict) -> dict[str, dict]:
+    """Finished points of the marked function in a results file.
+
+    Nothing in the file is changed. A line that a killed process left without its end is passed over; a line
+    that no sweep writes is an error. Of two rows for one point the first counts.
     """
-    if not path.exists() or path.stat().st_size == 0:
-        path.write_text(json.dumps(signature) + "\n", encoding="utf-8")
+    if not path.exists():
         return {}
-    text = path.read_bytes()
-    whole = text[: text.rfind(b"\n") + 1]
-    lines = whole.decode("utf-8").splitlines()
-    try:
-        header, *rows = [json.loads(line) for line in lines]
-        done = {_key(row["point"]): row["values"] for row in rows}
-        found = {key: header[key] for key in signature}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"results: {path} is not a file of this sweep ({error})") from error
-    if found != signature:
-        same = found["function"] == signature["function"] and found["sweep"] == signature["sweep"]
-        why = "an earlier version of it" if same else found["function"]
-        raise ValueError(f"results: {path} belongs to {why}, not to {signature['function']}; use another file")
-    if len(whole) != len(text):
-        os.truncate(path, len(whole))
+    done, others = {}, 0
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+        line = line.strip(b"\0 ")  # zeros are what a power cut may leave of a line
+        start = line[: len(_START)].decode("utf-8", "replace")
+        try:
+            row = json.loads(line) if line else {}
+            is_ours = row.get("sweep") == _FORMAT and {*row} == {*mark, "point", "values"}
+        except (ValueError, AttributeError):  # no JSON, or no object
+            row, is_ours = {}, None
+        if is_ours:
+            same = row["version"] == mark["version"] and row["function"] == mark["function"]
+            if same:
+                done.setdefault(_key(row["point"]), row["values"])
+            others += not same and row["function"] == mark["function"]
+        elif is_ours is None and _START.startswith(start):
+            continue  # torn
+        elif line:
+            raise ValueError(f"results must be a file of sweeps; line {number} of {str(path)!r} is not of one, or is of an earlier release")
+    if others and not done:
+        warnings.warn(
+            f"{str(path)!r} holds {others} rows of another version of {mark['function']}; they stay there, and the sweep "
+            "is computed anew",
+            stacklevel=3,
+        )
     return done
+
+
+def _open(path: Path):
+    """The results file, to append to: unbuffered, so that a row is one write, and rows of processes do not mix."""
+    out = open(path, "ab", buffering=0)  # noqa: SIM115
+    if out.tell():
+        with open(path, "rb") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # a killed process left its last line unfinished
+                out.write(b"\n")
+    return out
+
+
+def _write(out, row: dict) -> None:
+    line = (json.dumps(row) + "\n").encode()
+    if out.write(line) != len(line):
+        raise OSError(f"results: {out.name!r} could not be written to the end; is the disk full?")
+    os.fsync(out.fileno())
