@@ -178,9 +178,9 @@ class _Walk:
             for name, member in vars(value).items():
                 plain = isinstance(member, _MEMBERS)
                 slot = isinstance(member, types.MemberDescriptorType | types.GetSetDescriptorType)
-                if plain or not (name.startswith("__") or name == "_abc_impl" or slot):
-                    if not mine or _is_constant(member):
-                        parts.append(_digest(name, self(member, f"{trail} -> {value.__name__}.{name}")))
+                counts = plain or not (name.startswith("__") or name == "_abc_impl" or slot)
+                if counts and (not mine or _is_constant(member)):
+                    parts.append(_digest(name, self(member, f"{trail} -> {value.__name__}.{name}")))
         return _digest(*parts)
 
     def _package(self, module: str) -> bytes:

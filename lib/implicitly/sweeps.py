@@ -244,25 +244,25 @@ def _read(path: Path, mark: dict) -> dict[str, dict]:
     done, others = {}, 0
     for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
         line = line.strip(b"\0 ")  # zeros are what a power cut may leave of a line
-        start = line[: len(_START)].decode("utf-8", "replace")
         try:
-            row = json.loads(line) if line else {}
-            is_ours = row.get("sweep") == _FORMAT and {*row} == {*mark, "point", "values"}
-        except (ValueError, AttributeError):  # no JSON, or no object
-            row, is_ours = {}, None
-        if is_ours:
-            same = row["version"] == mark["version"] and row["function"] == mark["function"]
-            if same:
+            row = json.loads(line)
+        except ValueError:
+            if line[: len(_START)] in (b"", _START[: len(line)].encode()):  # empty, or torn
+                continue
+            row = None
+        if not isinstance(row, dict) or row.get("sweep") != _FORMAT or {*row} != {*mark, "point", "values"}:
+            raise ValueError(
+                f"results must be a file of sweeps; line {number} of {str(path)!r} is not of one, or of an earlier release"
+            )
+        if row["function"] == mark["function"]:
+            if row["version"] == mark["version"]:
                 done.setdefault(_key(row["point"]), row["values"])
-            others += not same and row["function"] == mark["function"]
-        elif is_ours is None and _START.startswith(start):
-            continue  # torn
-        elif line:
-            raise ValueError(f"results must be a file of sweeps; line {number} of {str(path)!r} is not of one, or is of an earlier release")
+            else:
+                others += 1
     if others and not done:
         warnings.warn(
-            f"{str(path)!r} holds {others} rows of another version of {mark['function']}; they stay there, and the sweep "
-            "is computed anew",
+            f"{str(path)!r} holds {others} rows of another version of {mark['function']}; "
+            "they stay there, and the sweep is computed anew",
             stacklevel=3,
         )
     return done
