@@ -251,9 +251,8 @@ def _read(path: Path, mark: dict) -> dict[str, dict]:
                 continue
             row = None
         if not isinstance(row, dict) or row.get("sweep") != _FORMAT or {*row} != {*mark, "point", "values"}:
-            raise ValueError(
-                f"results must be a file of sweeps; line {number} of {str(path)!r} is not of one, or of an earlier release"
-            )
+            where = f"line {number} of {str(path)!r}"
+            raise ValueError(f"results must be a file of sweeps; {where} is not of one, or of an earlier release")
         if row["function"] == mark["function"]:
             if row["version"] == mark["version"]:
                 done.setdefault(_key(row["point"]), row["values"])
