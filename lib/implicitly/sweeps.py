@@ -36,29 +36,40 @@ class Table(list):
 
     def where(self, **values) -> "Table":
         """The rows in which each named column has the given value."""
-        self._known(values)
+        for name in values:
+            self._known("values", name)
         return Table(row for row in self if all(row[key] == value for key, value in values.items()))
 
     def column(self, name: str) -> list:
         """One column, in the order of the rows."""
-        self._known([name])
+        self._known("name", name)
         return [row[name] for row in self]
 
     def mean(self, name: str) -> float:
-        """Mean of a column."""
-        return statistics.fmean(self.column(name))
+        """Mean of a column of numbers."""
+        return statistics.fmean(self._numbers(name))
 
     def spread(self, name: str) -> float:
-        """Standard deviation of a column (divisor n - 1); 0 for a single row."""
-        values = self.column(name)
+        """Standard deviation of a column of numbers (divisor n - 1); 0 for a single row, NaN if one is not finite."""
+        values = self._numbers(name)
+        if not all(map(math.isfinite, values)):
+            return math.nan
         return statistics.stdev(values) if len(values) > 1 else 0.0
 
-    def _known(self, names: Iterable[str]) -> None:
+    def _numbers(self, name: str) -> list:
+        values = self.column(name)
+        for value in values:
+            if not isinstance(value, Real):
+                raise TypeError(f"name must be of a column of numbers, found {value!r} in {name!r}")
+        return values
+
+    def _known(self, argument: str, name: str) -> None:
         if not self:
             raise ValueError("the table has no rows")
-        unknown = [name for name in names if name not in self[0]]
-        if unknown:
-            raise ValueError(f"no column {unknown[0]!r}; there are {', '.join(self[0])}")
+        if not isinstance(name, str):
+            raise TypeError(f"{argument} must name a column, found {type(name).__name__}")
+        if name not in self[0]:
+            raise ValueError(f"{argument} must name a column ({', '.join(self[0])}), found {name!r}")
 
 
 def sweep(
@@ -152,12 +163,13 @@ def _points(grid, seeds) -> list[dict]:
         axes[name] = [_scalar(f"grid[{name!r}]", value) for value in _several(f"grid[{name!r}]", values)]
     axes["seed"] = [whole(f"seeds[{i}]", seed) for i, seed in enumerate(_several("seeds", seeds))]
     for name, values in axes.items():
+        where = "seeds" if name == "seed" else f"grid[{name!r}]"
         if not values:
-            raise ValueError(f"{'seeds' if name == 'seed' else f'grid[{name!r}]'} must not be empty")
+            raise ValueError(f"{where} must hold at least one value, found none")
         if len({json.dumps(value) for value in values}) != len(values):
-            raise ValueError(f"{'seeds' if name == 'seed' else f'grid[{name!r}]'} holds a value twice")
+            raise ValueError(f"{where} must hold each value once, found {values}")
         if any(isinstance(value, float) and not math.isfinite(value) for value in values):
-            raise ValueError(f"grid[{name!r}] must hold finite numbers, found {values}")
+            raise ValueError(f"{where} must hold finite numbers, found {values}")
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 

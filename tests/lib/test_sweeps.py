@@ -63,8 +63,10 @@ def test_table():
     assert table.where(a=2, b="y").spread("value") == pytest.approx(10)
     assert table.where(a=2, b="y", seed=1).spread("value") == 0
     for bad in (lambda: table.where(c=1), lambda: table.column("c")):
-        with pytest.raises(ValueError, match="no column 'c'; there are a, b, seed, value, label"):
+        with pytest.raises(ValueError, match=r"name a column \(a, b, seed, value, label\), found 'c'"):
             bad()
+    with pytest.raises(TypeError, match="name must be of a column of numbers, found 'x' in 'b'"):
+        table.mean("b")
     with pytest.raises(ValueError, match="no rows"):
         table.where(a=99).mean("value")
 
@@ -270,8 +272,8 @@ for first in ("implicitly.sweeps", "implicitly.chance", "implicitly"):
         (dict(grid=[1]), TypeError, "grid must map names to values, found list"),
         (dict(grid={"a": 1}), TypeError, r"grid\['a'\] must be a list of values, found int"),
         (dict(grid={"a": "xy"}), TypeError, "must be a list of values, found str"),
-        (dict(grid={"a": []}), ValueError, r"grid\['a'\] must not be empty"),
-        (dict(grid={"a": [1, 1]}), ValueError, "holds a value twice"),
+        (dict(grid={"a": []}), ValueError, r"grid\['a'\] must hold at least one value, found none"),
+        (dict(grid={"a": [1, 1]}), ValueError, r"must hold each value once, found \[1, 1\]"),
         (dict(grid={"a": [float("nan")]}), ValueError, "must hold finite numbers"),
         (dict(grid={"a": [object()]}), TypeError, "must hold scalars, found object"),
         (dict(grid={"a": [1], "seed": [1]}), ValueError, "give seeds="),
@@ -287,7 +289,7 @@ for first in ("implicitly.sweeps", "implicitly.chance", "implicitly"):
         (dict(results="."), ValueError, "results must be a file in a folder that exists"),
         (dict(results="no/such/file"), ValueError, "results must be a file in a folder that exists"),
         (dict(version=1.5), TypeError, "version must be a string or a whole number, found float"),
-        (dict(seeds=[]), ValueError, "seeds must not be empty"),
+        (dict(seeds=[]), ValueError, "seeds must hold at least one value, found none"),
         (dict(function=lambda a, seed: 3), SweepError, "must return a dict of scalars, found int"),
         (dict(function=lambda a, seed: {"a": 3}), SweepError, "'a', which is also a parameter"),
         (dict(function=lambda a, seed: {"v": [1, 2]}), SweepError, "the result 'v' must hold scalars, found list"),
