@@ -208,7 +208,8 @@ def public() -> set[str]:
     found = set()
     for package in (implicitly, implicitly_kernels):
         for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            if any(part.startswith("_") for part in info.name.split(".")):
+            # A module figures_<chapter> draws one picture each for that chapter's cells, which run.
+            if any(part.startswith(("_", "figures_")) for part in info.name.split(".")):
                 continue
             module = importlib.import_module(info.name)
             for name in getattr(module, "__all__", ()):
