@@ -107,10 +107,10 @@ def test_fitted_slope():
     ("call", "words"),
     [
         (lambda x, y: lf.expected_interpolation_tv(x, 1.0), "equally spaced"),
-        (lambda x, y: lf.tangent_kernel(2 * x, x, 5), "must lie in"),
+        (lambda x, y: lf.tangent_kernel(2 * x, x, 5), "x must be at least -1 and at most 1, found"),
         (lambda x, y: lf.kernel_fit(x, y, x, 5, ridge=-1), "ridge must be"),
         (lambda x, y: lf.fitted_slope([1, 2], torch.ones(3, 2)), "errors must have shape"),
-        (lambda x, y: lf.fitted_slope([1, 2], -torch.ones(2, 2)), "positive"),
+        (lambda x, y: lf.fitted_slope([1, 2], -torch.ones(2, 2)), "errors must be above 0"),
         (lambda x, y: lf.spline_net(x, y[:, 1:]), "y must have shape"),
     ],
 )

@@ -104,12 +104,27 @@ def test_path_interpolates_in_log_time(problem):
     assert torch.allclose(path.at(clock[3:6], problem=0), path.W[3:6, 0], rtol=1e-12)
     middle = path.at([(clock[7] + clock[8]).item() / 2])[0, 0]
     assert torch.allclose(middle, (path.W[7, 0] + path.W[8, 0]) / 2, rtol=1e-9)
-    assert torch.equal(path.at([-50.0], problem=0)[0], path.W[1, 0])
     with pytest.raises(ValueError, match="log_times must lie between"):
         path.at([clock[-1].item() + 1])
     assert path.steps_around([(clock[7] + clock[8]).item() / 2]) == list(range(70, 81))
     with pytest.raises(ValueError, match="log_times must lie between"):
         path.steps_around([clock[-1].item() + 1])
+
+
+def test_path_before_the_first_step_is_linear_in_time(problem):
+    """Step 0 has ln(time) = -inf: a quarter of a step is W = 0 and a quarter of the way, not the whole step."""
+    path = descend(*problem, "cross-entropy", at=[0, 1], step_size=0.02)
+    quarter = descend(*problem, "cross-entropy", at=[1], step_size=0.005)
+    assert torch.allclose(path.at([math.log(0.005)]), quarter.W, rtol=1e-12)
+    assert path.at([-700.0]).abs().max() < 1e-250 and torch.equal(path.at(path.log_time[1]), path.W[1:])
+
+
+def test_path_of_one_record(problem):
+    path = descend(*problem, "cross-entropy", at=[7], step_size=0.02)
+    assert torch.equal(path.at(path.log_time[0], problem=0)[0], path.W[0, 0])
+    assert path.steps_around(path.log_time[0]) == [7]
+    with pytest.raises(ValueError, match="problem must be at least 0, found -1"):
+        path.at(path.log_time[0], problem=-1)
 
 
 @pytest.mark.parametrize("name", TAILED)
@@ -138,7 +153,7 @@ def test_data_are_what_they_say():
     [
         ({"step_size": 1.0, "normalized": 1.0}, "exactly one"),
         ({}, "exactly one"),
-        ({"step_size": -1.0}, "step_size must be finite and above 0"),
+        ({"step_size": -1.0}, "step_size must be above 0, found -1"),
         ({"step_size": 1.0, "at": [3, 2]}, "at must be increasing"),
         ({"step_size": 1.0, "at": []}, "at must be increasing"),
         ({"step_size": 1.0, "loss": "hinge"}, "loss must be a PermLoss or one of"),
@@ -153,7 +168,7 @@ def test_descend_refuses(change, message, problem):
 
 def test_wrong_data_are_refused(problem):
     X, y = problem
-    with pytest.raises(TypeError, match="X must be a float64 tensor"):
+    with pytest.raises(TypeError, match="X must be float64, found float32"):
         descend(X.float(), y, "pairlog", at=[1], step_size=0.1)
     with pytest.raises(ValueError, match="X must be finite"):
         descend(X.clone().fill_(math.nan), y, "pairlog", at=[1], step_size=0.1)
