@@ -227,7 +227,7 @@ class Ledger:
     budget: Tensor
 
     def __post_init__(self):
-        tensor("times", self.times, shape=("T",), dtype=torch.int64)
+        tensor("times", self.times, shape=("T",), dtype=torch.int64, at_least=0)
         if self.times.numel() < 1 or bool((self.times.diff() <= 0).any()):
             raise ValueError(f"times must increase, at least one of them, found {self.times[:5].tolist()}")
         T = len(self.times)

@@ -7,6 +7,7 @@ Arrays are float64 torch tensors and finite, samples are rows of X ``(N, d)``, a
 ``(N,)`` are int64. Bad arguments raise TypeError or ValueError.
 """
 
+import contextlib
 import itertools
 import math
 from collections.abc import Sequence
@@ -33,14 +34,14 @@ def _data(X, y, K: int | None = None) -> tuple[int, int, int]:
     return N, d, labels("y", y, N, K)
 
 
-def _of(svm, X: Tensor, y: Tensor | None = None) -> None:
-    """Check the samples of an SVM, and their labels."""
+def _of(svm, X, *y) -> None:
+    """Check the samples of an SVM, and their labels if given."""
     instance("svm", svm, MaxMargin)
     N, K, d = len(svm.alpha), *svm.W.shape
     if tuple(_samples("X", X, (2,)).shape) != (N, d):
         raise ValueError(f"X must have shape {(N, d)}, that of svm, found {tuple(X.shape)}")
-    if y is not None:
-        labels("y", y, N, K)
+    for given in y:
+        labels("y", given, N, K)
 
 
 def _one_problem(path, svm) -> None:
@@ -149,14 +150,14 @@ def hard_margin_svm(X: Tensor, y: Tensor, K: int | None = None) -> MaxMargin:
     from scipy import sparse
 
     N, d, K = _data(X, y, K)
-    scale = float(X.norm(dim=1).max())
+    scale = float(X.contiguous().norm(dim=1).max())
     if scale == 0:
         raise ValueError("X, y must be separable, found every point is 0")
     Z = (constraints(X, y, K) / scale).numpy()
     w = cp.Variable(K * d)
     tight = sparse.csr_array(Z) @ w >= 1
     problem = cp.Problem(cp.Minimize(cp.sum_squares(w) / 2), [tight])
-    problem.solve(solver=cp.CLARABEL)
+    _solve(problem)
     if problem.status in ("infeasible", "infeasible_inaccurate"):
         raise ValueError("X, y must be separable, found no W with positive relative margins")
     if problem.status != "optimal":
@@ -181,6 +182,14 @@ def hard_margin_svm(X: Tensor, y: Tensor, K: int | None = None) -> MaxMargin:
         independent=rank == int(support.sum()),
         rate=float(min(max(slowest, 0.0), slack[~support].min(initial=np.inf))),
     )
+
+
+def _solve(problem) -> None:
+    """Run Clarabel. Where it gives up, the program has no value and its status says why."""
+    import cvxpy as cp
+
+    with contextlib.suppress(cp.SolverError):
+        problem.solve(solver=cp.CLARABEL)
 
 
 def _polished(Z, alpha):
@@ -230,9 +239,10 @@ def polynomial_limit(X: Tensor, y: Tensor, K: int | None = None) -> Tensor:
     Z = (constraints(X, y, K) / root**3).numpy()
     v = cp.Variable(K * d)
     problem = cp.Problem(cp.Minimize(cp.sum(cp.inv_pos(Z @ v)) + cp.sum_squares(v) / 2))
-    problem.solve(solver=cp.CLARABEL)
+    _solve(problem)
     if v.value is None:
-        raise ValueError("X, y must be separable, found no W with positive relative margins")
+        hard_margin_svm(X, y, K)  # raises if the data are not separable
+        raise RuntimeError(f"the convex solver stopped with status {problem.status!r}")
     V = v.value
     for _ in range(3):
         m = Z @ V

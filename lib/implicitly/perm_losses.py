@@ -546,7 +546,7 @@ def teacher_classes(N: int, d: int, K: int, *, seed: int, gap: float = 0.3) -> t
         ``X (N, d)`` float64, ``y (N,)`` int64. Separable by construction.
 
     Raises:
-        ValueError: also when none of 100 000 points in a row has that gap.
+        ValueError: also when none of 20 000 points in a row has that gap.
     """
     N, d, K = whole("N", N, at_least=1), whole("d", d, at_least=1), whole("K", K, at_least=2)
     gap = number("gap", gap, at_least=0.0)
@@ -558,8 +558,8 @@ def teacher_classes(N: int, d: int, K: int, *, seed: int, gap: float = 0.3) -> t
         if scores[-1] - scores[-2] > gap:
             found.append(point)
             missed = 0
-        elif (missed := missed + 1) == 100_000:
-            raise ValueError(f"gap must be one that the teacher's scores have, found {gap:.6g}, missed 100000 times")
+        elif (missed := missed + 1) == 20_000:
+            raise ValueError(f"gap must be one that the teacher's scores have, found {gap:.6g}, missed 20000 times")
     X = np.array(found)
     return torch.tensor(X), torch.tensor((X @ teacher.T).argmax(1))
 
@@ -604,8 +604,8 @@ def digit_classes(N: int, *, seed: int) -> tuple[Tensor, Tensor]:
     """
     from sklearn.datasets import load_digits
 
+    N, seed = whole("N", N, at_least=1, at_most=1797), checked_seed("seed", seed)
     data = load_digits()
-    N, seed = whole("N", N, at_least=1, at_most=len(data.target)), checked_seed("seed", seed)
     order = torch.randperm(len(data.target), generator=torch.Generator().manual_seed(seed))[:N]
     pixels = torch.tensor(data.data, dtype=torch.float64)[order] / 16
     constant = torch.full((N, 1), 0.5, dtype=torch.float64)

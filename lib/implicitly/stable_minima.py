@@ -68,7 +68,8 @@ def _labels(y, x: Tensor, batch: int | None = None) -> Tensor:
     fits = rows.ndim == 2 and rows.shape[1] == x.numel()
     if not fits or (rows.shape[0] < 1 if batch is None else rows.shape[0] not in (1, batch)):
         wanted = "B" if batch is None else batch
-        raise ValueError(f"y must have shape ({wanted}, {x.numel()}) or ({x.numel()},), found {tuple(y.shape)}")
+        n = x.numel()
+        raise ValueError(f"y must have shape ({wanted}, {n}) or ({n},) for {n} points x, found {tuple(y.shape)}")
     return rows.expand(rows.shape[0] if batch is None else batch, -1)
 
 
