@@ -174,7 +174,10 @@ def kernel_fit(x, y, z, width: int, *, ridge: float = 0.0) -> Tensor:
     y, ridge = _labels(y, x), number("ridge", ridge, at_least=0.0)
     z = tensor("z", z, shape=("m",), convert=F64, at_least=-1.0, at_most=1.0)
     K = tangent_kernel(x, x, width) / x.numel()
-    weights = torch.linalg.solve(K + ridge * torch.eye(x.numel(), dtype=F64), y.T)
+    K = K + ridge * torch.eye(x.numel(), dtype=F64)
+    if not torch.linalg.cond(K, 1) <= 1e12:
+        raise ValueError(f"x must lie farther apart for ridge {ridge:.6g}, found {float(x.diff().min()):.3g} apart")
+    weights = torch.linalg.solve(K, y.T)
     return (tangent_kernel(z, x, width) @ weights).T / x.numel()
 
 

@@ -265,6 +265,11 @@ def direction_error(W: Tensor, target: Tensor) -> Tensor:
 
     Both have one floating dtype, and none is 0. Either may lack first axes of the other.
     """
+    W, target = _units(W, target)
+    return (W - target).norm(dim=(-2, -1))
+
+
+def _units(W, target) -> tuple[Tensor, Tensor]:
     for name, M in (("W", W), ("target", target)):
         if tensor(name, M).ndim < 2:
             raise ValueError(f"{name} must have shape (..., K, d), found {tuple(M.shape)}")
@@ -272,12 +277,14 @@ def direction_error(W: Tensor, target: Tensor) -> Tensor:
     if W.dtype != target.dtype or few != many[len(many) - len(few) :]:
         found = [f"{M.dtype} {tuple(M.shape)}".removeprefix("torch.") for M in (W, target)]
         raise ValueError(f"W and target must agree in dtype and shape, found {' and '.join(found)}")
-    return (W / _norms("W", W) - target / _norms("target", target)).norm(dim=(-2, -1))
+    return W / _norms("W", W), target / _norms("target", target)
 
 
 def angle(W: Tensor, target: Tensor) -> Tensor:
     """Angle between two matrices in degrees: ``(..., K, d) -> (...)``. Arguments as for `direction_error`."""
-    return 2 * torch.rad2deg(torch.asin((direction_error(W, target) / 2).clamp(max=1.0)))
+    W, target = _units(W, target)
+    size = lambda M: M.norm(dim=(-2, -1))  # noqa: E731
+    return 2 * torch.rad2deg(torch.atan2(size(W - target), size(W + target)))  # right to the last digits up to 180
 
 
 def relative_margin(W: Tensor, X: Tensor, y: Tensor, svm: MaxMargin) -> Tensor:
@@ -298,7 +305,7 @@ def log_time_flow(Z: Tensor, loss: str | PermLoss, log_times: Sequence[float] | 
     Args:
         Z: ``(N (K-1), K d)``, the constraints in the order of `constraints`.
         loss: a `PermLoss` or the name of one.
-        log_times: increasing values of ln(time) at which to return W, from -12 to 1e6.
+        log_times: increasing values of ln(time) at which to return W, above -12 and at most 1e6.
         classes: K, at least 2.
 
     Returns:
@@ -313,7 +320,7 @@ def log_time_flow(Z: Tensor, loss: str | PermLoss, log_times: Sequence[float] | 
     tensor("Z", Z, shape=("N (K-1)", "K d"), dtype=torch.float64)
     if Z.numel() < 1 or len(Z) % (classes - 1):
         raise ValueError(f"Z must have {classes - 1} rows a sample for {classes} classes, found shape {tuple(Z.shape)}")
-    log_times = numbers("log_times", log_times, at_least=first, at_most=1e6)
+    log_times = numbers("log_times", log_times, above=first, at_most=1e6)
     if any(b <= a for a, b in itertools.pairwise(log_times)):
         raise ValueError(f"log_times must increase, found {log_times[:5]}")
     template = _loss(loss)

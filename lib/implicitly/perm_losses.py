@@ -516,13 +516,12 @@ def descend(
             W, log_time, risk = _generic(W, X, y, t - done, template, rule["step_size"], rule["normalized"], log_time)
         else:
             W, log_time, risk = _compiled(W, X, y, t - done, name, rule, log_time)
+        if not bool(W.isfinite().all() and risk.isfinite().all() and (log_time < math.inf).all()):
+            cure = "step_size" if normalized is None else "normalized, or take fewer steps"
+            raise RuntimeError(f"gradient descent left the finite numbers: lower {cure}")
         rows.append((W, log_time, risk))
         done = t
-    W, log_time, risk = (torch.stack(column) for column in zip(*rows, strict=True))
-    if not bool(W.isfinite().all() and risk.isfinite().all() and (log_time < math.inf).all()):
-        cure = "step_size" if normalized is None else "normalized, or take fewer steps"
-        raise RuntimeError(f"gradient descent left the finite numbers: lower {cure}")
-    return Path(at, W, log_time, risk)
+    return Path(at, *(torch.stack(column) for column in zip(*rows, strict=True)))
 
 
 def _compiled(W, X, y, steps, name, rule, log_time):
