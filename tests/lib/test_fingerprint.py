@@ -62,7 +62,7 @@ def run(a, seed, power=2, *, shift=0.5):
     if even(a) and "abc" in {"abc", "def", "ghi"}:
         return {"v": run(a - 1, seed)["v"]}
     value = SCALE * inner(a) + shift + cached(a) + len(LEVELS) + TABLE["a"] + config.area()
-    return {"v": float(value + net(WEIGHTS[:2]).sum() + GRID.sum() + decorated(a) + Net().weight.sum())}
+    return {"v": (value + net(WEIGHTS[:2]).sum() + GRID.sum() + decorated(a) + Net().weight.sum()).item()}
 """
 
 
