@@ -14,7 +14,7 @@ import execute
 import new_chapter
 import paths
 
-NEEDED = ("_config.yml", "_toc.yml", "book", "chapters", "lib/implicitly/explorer", "kernels")
+NEEDED = ("_config.yml", "_toc.yml", "book", "chapters", "lib/implicitly", "kernels")
 PAGE = "chapters/my-chapter"
 
 
