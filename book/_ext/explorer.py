@@ -23,6 +23,9 @@ _WHOLE = re.compile(
     r'<script type="application/json">(?P<data>[^<]*)</script></div>',
     re.DOTALL,
 )
+_STILL = re.compile(
+    r'<img src="data:image/png;base64,(?P<data>[^"]*)" alt="(?P<alt>[^"]*)" width="(?P<width>\d+)" height="(?P<height>\d+)"'
+)
 logger = logging.getLogger(__name__)
 
 
@@ -45,13 +48,14 @@ def expand(text: str, place_image) -> tuple[str, list[str]]:
 
     def one(match):
         payload = json.loads(match["data"])
-        chrome, still = payload.pop("chrome"), payload.pop("still")
-        picture = base64.b64decode(still["data"])
+        still = _STILL.search(match[0])
+        if still is None:
+            raise ValueError(f"explorer {match['id']!r} holds no picture: run its chapter again (make execute)")
+        chrome, picture = payload.pop("chrome"), base64.b64decode(still["data"])
         name = f"explorer-{match['id']}-{hashlib.sha256(picture).hexdigest()[:10]}.png"
         image = (
-            f'<img class="im-ex-still" src="{html.escape(place_image(name, picture))}" '
-            f'alt="{html.escape(payload["alt"])}" width="{still["width"]}" '
-            f'height="{still["height"]}" loading="lazy">'
+            f'<img class="im-ex-still" src="{html.escape(place_image(name, picture))}" alt="{still["alt"]}" '
+            f'width="{still["width"]}" height="{still["height"]}" loading="lazy">'
         )
         stage = '<div class="im-ex-stage">'
         if stage not in chrome:

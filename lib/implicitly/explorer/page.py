@@ -2,7 +2,7 @@
 
 from html import escape
 
-from .text import format_value, label_html
+from .text import format_value, label_html, label_text
 
 #: Dashes of the data palette in SVG, in its order.
 DASHES = ("", "9 4", "2 3", "11 4 2 4", "16 5", "5 3 2 3 2 3")
@@ -58,11 +58,14 @@ def _slider(ident, c, plays):
         else ""
     )
     text = escape(c.text(c.default))
+    width = max(len(c.text(v)) for v in c.values) + 1  # between grid values a number takes a digit more
+    typed = ' inputmode="decimal"' if c.values[0] >= 0 else ""
     share = 100 * c.index / (len(c.values) - 1)
     return (
         f'<div class="im-ex-slider" role="group" data-im-control="{c.name}">'
         f'<label for="{ident}-{c.name}">{label_html(c.label)}</label>'
-        f'<output for="{ident}-{c.name}" data-im-value>{text}</output>{play}'
+        f'<input data-im-value autocomplete="off"{typed} aria-label="{escape(label_text(c.label))}, value" '
+        f'value="{text}" style="width:{width}ch">{play}'
         f'<input type="range" autocomplete="off" id="{ident}-{c.name}" min="0" '
         f'max="{len(c.values) - 1}" step="any" value="{c.index}" aria-valuetext="{text}" '
         f'style="--im-share:{share:.4g}%"></div>'
