@@ -119,17 +119,17 @@ def _entry(label, color, mark, hollow):
 
 
 def _ramp(explorer, layer):
-    low, high = (escape(format_value(v)) for v in explorer.color_limits(layer))
+    low, high = (escape(format_value(v)) for v in explorer._color_limits(layer))
     name = f"{label_html(layer.label)} " if layer.label else ""
     return f'<span class="im-ex-key">{name}{low}<span class="im-ex-ramp im-ex-{layer.colors}"></span>{high}</span>'
 
 
 def _side(explorer, k, bars):
     title = f'<p class="im-ex-side-title">{label_html(bars.title)}</p>' if bars.title else ""
-    low, high = explorer.bar_limits(bars)
+    low, high = explorer._bar_limits(bars)
     rows = []
     for i, (label, color) in enumerate(zip(bars.labels, bars.colors, strict=False)):
-        value = explorer.value_at(bars.values, i, bars)
+        value = explorer._value_at(bars.values, i, bars)
         share = 100 * min(max((value - low) / (high - low), 0), 1) if value == value else 0
         rows.append(
             f'<div class="im-ex-bar" data-im-bar="{k}:{i}"><span>{label_html(label)}</span>'

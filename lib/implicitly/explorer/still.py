@@ -173,7 +173,7 @@ def _heatmap(explorer, layer, ax):
         ax.pcolormesh(*edges, values, cmap=colors, vmin=-0.5, vmax=top, alpha=0.35, rasterized=True)
         return
     stops = plotting.SEQUENTIAL if layer.colors == "sequential" else plotting.DIVERGING
-    norm = (LogNorm if layer.scale == "log" else Normalize)(*explorer.color_limits(layer))
+    norm = (LogNorm if layer.scale == "log" else Normalize)(*explorer._color_limits(layer))
     ax.pcolormesh(*edges, values, cmap=LinearSegmentedColormap.from_list("im", stops), norm=norm)
 
 

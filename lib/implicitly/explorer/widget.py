@@ -12,6 +12,7 @@ from .page import chrome
 from .text import fields, format_value, label_html, label_text
 from .views import Bars, Heatmap, Panel, _Layer
 
+
 class Explorer:
     """A picture the reader turns: live in Jupyter, from a table on the static page.
 
@@ -335,12 +336,12 @@ class Explorer:
             u, v = (self._columns[f"{layer.vectors}.{a}"] for a in "xy")
             spec["longest"] = float(f"{np.nanmax(np.hypot(u, v)) or 1.0:.3g}")
         if kind == "heatmap" and not layer.tints:
-            spec["limits"] = self.color_limits(layer)
+            spec["limits"] = self._color_limits(layer)
         if kind == "bars" and panel is None:
-            spec["limits"] = self.bar_limits(layer)
+            spec["limits"] = self._bar_limits(layer)
         return spec
 
-    def color_limits(self, layer) -> list[float]:
+    def _color_limits(self, layer) -> list[float]:
         """Values at the two ends of a heatmap's colours."""
         if layer.limits is not None:
             return [float(v) for v in layer.limits]
@@ -350,14 +351,14 @@ class Explorer:
             low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))
         return [float(f"{low:.3g}"), float(f"{high if high > low else low + 1:.3g}")]
 
-    def bar_limits(self, bars) -> list[float]:
+    def _bar_limits(self, bars) -> list[float]:
         """Values at the two ends of a side bar."""
         if bars.limits is not None:
             return [float(v) for v in bars.limits]
         values = self._columns[bars.values]
         return [min(0.0, float(f"{np.nanmin(values):.3g}")), float(f"{np.nanmax(values):.3g}") or 1.0]
 
-    def value_at(self, name, index=None, bars=None):
+    def _value_at(self, name, index=None, bars=None):
         """A number of the default state, at the default frame where the array has frames."""
         array = self.default[name]
         if bars is not None and bars.over and array.ndim == 2:
@@ -378,7 +379,7 @@ class Explorer:
             (name, index, spec) = fields(match[0])[0]
             if name in self.by_name:
                 return self.by_name[name].text(self.by_name[name].default)
-            return format_value(self.value_at(name, index), spec)
+            return format_value(self._value_at(name, index), spec)
 
         text += " " + re.sub(r"\{[^{}]*\}", write, self.summary)
         return text[0].upper() + text[1:]
