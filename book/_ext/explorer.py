@@ -24,7 +24,8 @@ _WHOLE = re.compile(
     re.DOTALL,
 )
 _STILL = re.compile(
-    r'<img src="data:image/png;base64,(?P<data>[^"]*)" alt="(?P<alt>[^"]*)" width="(?P<width>\d+)" height="(?P<height>\d+)"'
+    r'<img src="data:image/png;base64,(?P<data>[^"]*)" alt="(?P<alt>[^"]*)" '
+    r'width="(?P<width>\d+)" height="(?P<height>\d+)"'
 )
 logger = logging.getLogger(__name__)
 

@@ -1,10 +1,13 @@
 """The Python side of the explorer: what it refuses, what it stores, what it answers."""
 
 import base64
+import copy
 import doctest
 import importlib
 import io
 import json
+import pickle
+import pydoc
 import re
 import subprocess
 import sys
@@ -18,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import implicitly
 from implicitly.explorer import (
     Bars,
     Choice,
@@ -60,7 +64,7 @@ def all_samples():
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
-        (lambda: Slider("a", [1, 2, 3], default=2.5), ValueError, "default 2.5 is not on the grid"),
+        (lambda: Slider("a", [1, 2, 3], default=2.5), ValueError, "default must be one of the values .* found 2.5"),
         (lambda: Slider("a b", [1, 2]), ValueError, "Python identifier"),
         (lambda: Slider("a", [1]), ValueError, "at least two"),
         (lambda: Slider("a", [2, 1]), ValueError, "must increase"),
@@ -70,7 +74,7 @@ def all_samples():
         (lambda: Slider("a", [0, 1], format="{:.2f}"), ValueError, "format must look like"),
         (lambda: Slider("a", [0, 1], label=r"$\frac12$"), ValueError, r"\\frac"),
         (lambda: Choice("a", ["x"]), ValueError, "at least two"),
-        (lambda: Choice("a", ["x", "y"], default="z"), ValueError, "'z' is not one of"),
+        (lambda: Choice("a", ["x", "y"], default="z"), ValueError, "default must be one of .* found 'z'"),
         (lambda: Choice("a", ["x", "x"]), ValueError, "the same"),
         (lambda: lines(compute=3), TypeError, "compute must be a function"),
         (lambda: lines(controls=[]), ValueError, "controls"),
@@ -146,6 +150,39 @@ def all_samples():
             ValueError,
             r"shape \(P, T, 2\)",
         ),
+        (lambda: Slider("a", [1, 2], default=True), TypeError, "default must be a number, found True"),
+        (lambda: Slider("a", [1, 2], enabled_when=["b"]), TypeError, "enabled_when must be a dict"),
+        (lambda: Slider("a", [0, 1], format=".99f"), ValueError, "at most 20 digits"),
+        (lambda: Choice("a", [1, 2], default=True), ValueError, "found True"),
+        (lambda: Choice("a", [1.0, float("nan")]), ValueError, "options that are no strings must be finite"),
+        (lambda: Choice("a", [1, True]), ValueError, "the same"),
+        (lambda: lines(title=3), TypeError, "title must be a string, found 3"),
+        (lambda: lines(caption=None), TypeError, "caption must be a string, found None"),
+        (lambda: lines(summary=b"x"), TypeError, "summary must be a string"),
+        (lambda: lines(summary="{t"), ValueError, "summary: expected '}'"),
+        (lambda: lines(id=3), TypeError, "id must be a string"),
+        (lambda: lines(columns=True), TypeError, "columns must be a whole number, found True"),
+        (lambda: lines(seconds="6"), TypeError, "seconds must be a number, found '6'"),
+        (lambda: lines(seconds=float("nan")), ValueError, "seconds must be finite"),
+        (lambda: lines(side=3), TypeError, "side must be a sequence of Bars"),
+        (lambda: lines(lambda a: {"t": T, "y": T, 3: T}, view=Lines("t", "z")), ValueError, r"lacks \['z'\]"),
+        (lambda: lines().at(3), TypeError, "params must be a dict, found 3"),
+        (lambda: lines().at({"a": 1.0, 3: 1}), ValueError, "params must be"),
+        (lambda: Points("p", 1, colors=(0,)), ValueError, "colors must reach class 1"),
+        (lambda: Points("p", "k", colors=(0,), labels=("A", "B")), ValueError, "at most one per colour"),
+        (lambda: Points("p", "k", colors=(True,)), TypeError, "colors: palette numbers must be a whole number"),
+        (lambda: Lines("t", ""), ValueError, "y must be a Python identifier"),
+        (lambda: Heatmap("z", (0, 1), (0, 1), labels=("A",)), ValueError, "labels name classes"),
+        (lambda: Heatmap("z", None, (0, 1)), TypeError, "xlim must be"),
+        (lambda: Bars("b", labels=("A", "A")), ValueError, "labels must differ"),
+        (lambda: Rule(float("inf")), ValueError, "at must be finite"),
+        (lambda: Panel(Bars("b", labels="AB"), Lines("t", "y")), TypeError, "labels must be a sequence"),
+        (lambda: Panel(Bars("b", labels=("A", "B")), Lines("t", "y")), ValueError, "must be Rules of y"),
+        (lambda: Panel(Bars("b", edges=(0, 1)), yscale="log"), ValueError, "yscale: Bars need a linear y axis"),
+        (lambda: Panel(Rule(0.0), yscale="log"), ValueError, "at must be positive on a log axis"),
+        (lambda: Panel(Heatmap("z", (0, 1), (1, 2)), xscale="log"), ValueError, "xlim must be positive on a log axis"),
+        (lambda: Panel(Lines("t", "y"), aspect=0), ValueError, "aspect must be finite and at least 0.3"),
+        (lambda: Panel(Lines("t", "y"), xgrid=[0], xscale="log"), ValueError, "xgrid"),
         (
             lambda: lines(controls=[Slider("a", [1, 2], enabled_when={"b": "x"})]),
             ValueError,
@@ -161,6 +198,69 @@ def all_samples():
 def test_bad_input_says_what_is_wrong(make, error, says):
     with pytest.raises(error, match=says):
         make()
+
+
+def test_numbers_of_numpy_are_as_good_as_python_s():
+    """Also 0-d tensors; and what is made of them is what Python's own numbers make."""
+
+    def compute(a, k):
+        return {"t": T, "y": a * T, "at": a, "z": np.ones((2, 2))}
+
+    def make(number, whole, flag):
+        return Explorer(
+            compute,
+            [
+                Slider("a", [number(1), number(2)], default=number(2), frames=flag(0)),
+                Choice("k", [whole(1), whole(2)], default=whole(2)),
+            ],
+            [
+                Panel(
+                    Lines("t", "y", colors=[whole(3)]), Rule(number(1)), xlim=[number(0), number(2)],
+                    ygrid=[number(1)], aspect=number(2), equal=flag(0),
+                ),
+                Panel(Heatmap("z", (number(0), number(1)), (number(0), number(1)), limits=(number(0), number(1)))),
+            ],
+            title="A", alt="B", columns=whole(2), seconds=number(3),
+        ).widget.spec  # fmt: skip
+
+    plain = make(float, int, bool)
+    assert make(np.float64, np.int64, np.bool_) == plain == make(torch.tensor(0.0).new_tensor, torch.tensor, np.bool_)
+
+
+def square(a):
+    """A function that pickles."""
+    return {"t": T, "y": a * T**2}
+
+
+def test_an_explorer_pickles_and_copies():
+    explorer = lines(square)
+    before = explorer.widget.spec
+    for again in (pickle.loads(pickle.dumps(explorer)), copy.deepcopy(explorer), copy.copy(explorer)):
+        assert again.widget.spec == before
+        assert again.widget is not explorer.widget, "a browser talks to one of them"
+        assert np.array_equal(again.at({"a": 3.0})["y"], 3 * T**2)
+    assert again._repr_html_() == explorer._repr_html_()
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(lines())
+
+
+def test_what_is_given_is_left_alone_and_may_be_given_again():
+    """One panel, layer, control for two explorers; lists may change afterwards."""
+    labels, when = ["a line"], {"kind": ["x"]}
+    panel = Panel(Lines("t", "y", labels=labels), ygrid=(grid := [1.0]))
+    controls = [Choice("kind", ["x", "y"]), Slider("a", [1.0, 2.0], enabled_when=when)]
+    before = copy.deepcopy([vars(v) for v in (panel, *panel.layers, *controls)])
+    makes = [lambda kind, a: {"t": T, "y": a * T}, lambda kind, a: {"t": 9 * T, "y": 100 * a * T}]
+    first = lines(makes[0], controls, panel)
+    html = first._repr_html_()
+    second = lines(makes[1], controls, panel)
+    assert [p["x"]["lim"] for e in (first, second) for p in bundle(e)[1]["panels"]] == [[0.0, 1.0], [0.0, 9.0]]
+    labels.append("more"), when.clear(), grid.clear()
+    assert first._repr_html_() == html
+    after = [vars(v) for v in (panel, *panel.layers, *controls)]
+    assert [{k: v for k, v in d.items() if k != "layers"} for d in after] == [
+        {k: v for k, v in d.items() if k != "layers"} for d in before
+    ]
 
 
 def test_an_exception_of_compute_names_the_setting_and_keeps_its_cause():
@@ -333,6 +433,52 @@ def test_the_still_picture_is_a_small_png(all_samples):
         assert drawn > 500, f"{name}: hardly a pixel in the book's colours"
 
 
+def test_the_still_picture_does_not_hang_on_the_notebook_s_settings(all_samples):
+    """Each trajectory had another dash after `plotting.use()`."""
+    import matplotlib
+
+    from implicitly import plotting
+
+    explorer = all_samples["field"]  # arrows and trajectories
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        first = explorer._repr_html_()
+        plotting.use()
+        matplotlib.rcParams.update({"lines.linestyle": ":", "axes.grid": True})
+        settings = dict(matplotlib.rcParams)
+        assert explorer._repr_html_() == first
+        assert dict(matplotlib.rcParams) == settings
+
+
+def test_paths_are_drawn_in_one_dash():
+    explorer = lines(
+        lambda a: {"p": np.stack(np.broadcast_arrays(T[None], np.arange(4.0)[:, None]), -1)},
+        view=Panel(Trajectories("p", alpha=1.0, width=3)),
+    )
+    _, image, _ = still_of(explorer)
+    pixels = np.array(image)
+    ink = (np.abs(pixels[..., :3].astype(int) - [0xB5, 0x45, 0x0B]).max(2) < 60) & (pixels[..., 3] > 128)
+    longest = np.sort(ink.sum(1))[-4:]
+    assert longest.min() > 0.7 * image.width, "four whole lines"
+
+
+@pytest.mark.parametrize("exporter", ["html", "markdown"])
+def test_elsewhere_a_notebook_shows_the_picture(all_samples, exporter):
+    """GitHub, Colab, VS Code and nbconvert take HTML before PNG and run no script: the picture stands in the HTML."""
+    import nbconvert
+    import nbformat
+
+    data, _ = bundle(all_samples["clock"])
+    data.pop("application/vnd.jupyter.widget-view+json")  # not stored
+    output = nbformat.v4.new_output("execute_result", data)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("Explorer(...)", outputs=[output])])
+    page, _ = nbconvert.get_exporter(exporter)().from_notebook_node(notebook)
+    (image,) = re.findall(r"<img [^>]*>", page)
+    shown = dict(re.findall(r'(\w+)="([^"]*)"', image))
+    assert base64.b64decode(shown["src"].partition("base64,")[2]) == still_of(all_samples["clock"])[0]
+    assert shown["alt"] == all_samples["clock"].alt
+
+
 def test_a_map_on_log_axes_has_cells_equally_wide():
     explorer = lines(
         lambda a: {"z": a * np.arange(6.0).reshape(2, 3) + 1},
@@ -471,6 +617,29 @@ def test_a_failure_is_sent_to_the_widget_and_raised(asked, params, says):
     caught.match(says)
 
 
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), SystemExit(3), MemoryError()])
+def test_whatever_ends_a_computation_the_view_that_asked_gets_an_answer(fault):
+    """An interrupt is no Exception: the explorer stayed busy for ever."""
+    faults = []
+
+    def compute(a):
+        if faults:
+            raise faults.pop()
+        return {"t": T, "y": a * T}
+
+    explorer = lines(compute)
+    answers = explorer.widget.send = Answers()
+    faults.append(fault)
+    ask = {"kind": "compute", "view": "v-1", "number": 1, "params": {"a": 3.0}}
+    with pytest.raises((type(fault), RuntimeError)):
+        explorer.widget._answer(None, ask, [])
+    content, _ = answers[0]
+    assert (content["kind"], content["view"], content["number"]) == ("error", "v-1", 1)
+    assert content["message"].strip(), "a message of some words"
+    explorer.widget._answer(None, {**ask, "number": 2}, [])
+    assert answers[1][0] == {"kind": "result", "view": "v-1", "number": 2, "names": ["t", "y"]}
+
+
 def test_a_default_may_be_off_by_rounding():
     assert Slider("a", np.linspace(0, 1, 11), default=0.3).index == 3
 
@@ -488,10 +657,26 @@ def test_the_example_in_the_docstring_runs():
     assert found.attempted == 4 and found.failed == 0
 
 
+def test_help_is_about_the_explorer():
+    """And not about the hundreds of names of a Jupyter widget."""
+    text = pydoc.plain(pydoc.render_doc(implicitly.Explorer))
+    assert "A picture the reader turns" in text[:400]
+    assert len(text.splitlines()) < 120 and "traitlets" not in text
+    public = {name for name in dir(implicitly.Explorer) if not name.startswith("_")}
+    assert public == {"at", "sentence", "widget"}
+
+
+def test_the_public_names_come_from_the_library_itself():
+    names = importlib.import_module("implicitly.explorer").__all__
+    code = f"from implicitly import claim, {', '.join(names)}\nimport sys; print(Slider('a', [1, 2]).name, end=' ')"
+    code += "\nprint([m for m in ('torch', 'anywidget', 'matplotlib') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "a []"
+    assert set(names) <= set(implicitly.__all__) and implicitly.Slider is Slider
+
+
 def test_importing_is_light():
-    code = (
-        "import sys, implicitly.explorer as e; print([m for m in ('torch', 'matplotlib', 'PIL') if m in sys.modules])"
-    )
+    code = "import sys, implicitly.explorer as e; print([m for m in ('torch', 'matplotlib', 'PIL', 'anywidget') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
 

@@ -134,7 +134,7 @@ def limits(name, value, *, log=False) -> tuple | None:
 def labels(name, value, length=None) -> tuple | None:
     if value is None:
         return None
-    kept = items(name, value, "strings", length=length)
+    kept = items(name, value, "strings", least=1, length=length)
     return tuple(label(f"{name}[{k}]", text) for k, text in enumerate(kept))
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from . import checks
 from .text import format_value, label_text
 
+__all__ = ["Choice", "Slider"]
+
 
 def _enabled_when(where, given) -> dict:
     """`given` with a tuple of options for each name."""
@@ -71,7 +73,7 @@ class Slider:
             default = checks.number(f"{where}: default", self.default)
         near = [v for v in values if math.isclose(v, default, rel_tol=1e-9, abs_tol=1e-12)]
         if not near:
-            raise ValueError(f"{where}: default {default!r} is not on the grid {values}")
+            raise ValueError(f"{where}: default must be one of the values {values}, found {default!r}")
         checks.spec(f"{where}: format", self.format)
         checks.string(f"{where}: unit", self.unit)
         self.values = values
@@ -90,7 +92,8 @@ class Slider:
         return self.values.index(self.default)
 
     def text(self, value) -> str:
-        return format_value(value, self.format) + self.unit
+        """`value` as the page writes it."""
+        return format_value(checks.number("value", value), self.format) + self.unit
 
     def check(self, value):
         """`value` as `compute` gets it live; raises ValueError outside the range."""
@@ -154,7 +157,7 @@ class Choice:
         if self.default is None:
             self.default = values[0]
         elif self.position(self.default) is None:
-            raise ValueError(f"{where}: default {self.default!r} is not one of {values}")
+            raise ValueError(f"{where}: default must be one of {values}, {checks.found(self.default)}")
         else:
             self.default = values[self.position(self.default)]
         if self.label is not None:
@@ -174,7 +177,8 @@ class Choice:
         return self.position(self.default)
 
     def text(self, value) -> str:
-        return label_text(self.labels[self.position(value)])
+        """The label of an option, in plain characters."""
+        return label_text(self.labels[self.position(self.check(value))])
 
     def check(self, value):
         """The option called `value` (the page sends its position)."""

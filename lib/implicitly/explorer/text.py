@@ -80,7 +80,9 @@ def check_spec(spec) -> tuple[int | None, str]:
     """Digits and kind of a format; raises ValueError for what the page cannot write."""
     match = _SPEC.fullmatch(spec) if isinstance(spec, str) else None
     if not match or int(match[1] or 0) > 20:
-        raise ValueError(f"format must look like '.2f', '.1e', '.3g', '.0%', 'd' or '' (at most 20 digits), found {spec!r}")
+        raise ValueError(
+            f"format must look like '.2f', '.1e', '.3g', '.0%', 'd' or '' (at most 20 digits), found {spec!r}"
+        )
     return (int(match[1]) if match[1] else None), match[2]
 
 

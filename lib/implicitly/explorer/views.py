@@ -11,6 +11,8 @@ from typing import NamedTuple
 from . import checks
 from .text import label_html, label_text
 
+__all__ = ["Bars", "Field", "Heatmap", "Lines", "Panel", "Points", "Rule", "Trajectories"]
+
 #: Names of the data palette's markers, in its order (see the book's design notes).
 MARKERS = ("square", "circle", "triangle", "diamond", "plus", "times")
 
@@ -335,9 +337,10 @@ class Bars(_Layer):
     def __post_init__(self):
         self._keys("values")
         if (self.labels is None) == (self.edges is None):
-            raise ValueError("Bars: give labels (one per bar) or edges (one more than bars)")
+            found = "neither" if self.labels is None else "both"
+            raise ValueError(f"Bars: give labels (one per bar) or edges (one more than bars), found {found}")
         if self.edges is None:
-            self.labels = checks.labels("Bars: labels", checks.items("Bars: labels", self.labels, "strings", least=1))
+            self.labels = checks.labels("Bars: labels", self.labels)
             if len(set(self.labels)) < len(self.labels):
                 raise ValueError(f"Bars: labels must differ, found {self.labels}")
             n = len(self.labels)
@@ -438,7 +441,8 @@ class Panel:
         )
         self.log = {"x": xscale == "log", "y": yscale == "log", "z": False}
         self.lim = {
-            axis: checks.limits(f"Panel: {axis}lim", lim, log=self.log[axis]) for axis, lim in (("x", xlim), ("y", ylim))
+            axis: checks.limits(f"Panel: {axis}lim", lim, log=self.log[axis])
+            for axis, lim in (("x", xlim), ("y", ylim))
         }
         self.grid = {
             axis: list(checks.numbers(f"Panel: {axis}grid", at, **({"above": 0} if self.log[axis] else {})))

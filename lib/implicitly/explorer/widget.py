@@ -12,6 +12,8 @@ from .page import chrome
 from .text import fields, format_value, label_html, label_text
 from .views import Bars, Heatmap, Panel, _Layer
 
+__all__ = ["Explorer"]
+
 
 class Explorer:
     """A picture the reader turns: live in Jupyter, from a table on the static page.
