@@ -1,4 +1,4 @@
-"""The explorer's live side in a real Chromium: its script on a stand-in for the widget's model, the kernel in Python."""
+"""The explorer's live side in a real Chromium: its script on a stand-in for the widget's model, compute in Python."""
 
 import base64
 

@@ -177,6 +177,7 @@ export async function mount(root, spec, host) {
   const settle = () => {
     if (typing?.getAttribute("aria-invalid")) show();
     typing?.removeAttribute("aria-invalid");
+    typing?.setCustomValidity("");
     typing = null;
     refresh();
   };
@@ -210,9 +211,12 @@ export async function mount(root, spec, host) {
     const c = controls[k];
     const position = positionOf(c, String(parseValue(fields[k].value, c.format, c.unit)));
     if (position !== null) return set(k, stepped(c) ? Math.round(position) : position);
-    fields[k].setAttribute("aria-invalid", "true");
     const [low, high] = [c.values[0], c.values[c.values.length - 1]].map((v) => exactly(c, v));
-    show(`${c.label}: a number from ${low} to ${high} is needed.`, false);
+    const text = `${c.label}: a number from ${low} to ${high} is needed.`;
+    show(text, false);
+    fields[k].setAttribute("aria-invalid", "true");
+    fields[k].setCustomValidity(text);
+    if (fields[k].matches(":focus")) fields[k].reportValidity(); // beside the field: the message may be out of sight
   };
 
   controls.forEach((c, k) => {
@@ -249,6 +253,7 @@ export async function mount(root, spec, host) {
     field.addEventListener("input", () => {
       stop();
       typing = field;
+      typing.setCustomValidity("");
     });
     field.addEventListener("change", () => enter(k));
     field.addEventListener("keydown", (event) => event.key === "Escape" && (settle(), field.select()));
