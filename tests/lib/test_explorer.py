@@ -508,6 +508,29 @@ def test_labels_cannot_break_the_page():
         assert "<img src=x" not in html
 
 
+def test_the_page_has_the_picture_beside_it_and_not_in_it(all_samples):
+    placed = {}
+    for explorer in all_samples.values():
+        page, (ident,) = samples.extension().expand(
+            explorer._repr_html_(), lambda name, content: placed.setdefault(name, content) and name
+        )
+        assert "base64" not in page and page.count("<img ") == 1
+        name = re.search(r'<img class="im-ex-still" src="([^"]+)"', page)[1]
+        assert ident in name and placed[name] == still_of(explorer)[0]
+    assert len(placed) == len(all_samples)
+
+
+def test_a_legend_shows_paths_as_they_are_drawn():
+    """On the canvas and in the still no path has a dash."""
+    page = bundle(
+        lines(
+            lambda a: {"p": np.ones((3, 4, 2)), "k": np.array([0, 1, 2]), "t": T, "y": a * T},
+            view=[Panel(Trajectories("p", "k", labels=("A", "B", "C"))), Panel(Lines("t", "y", ["D"], [1]))],
+        )
+    )[1]["chrome"]
+    assert page.count("stroke-dasharray") == 1
+
+
 def test_the_alt_text_is_read_as_words():
     explorer = lines(alt=r"At $\sigma_0 \le 1$ a line rises.")
     page, _ = samples.extension().expand(explorer._repr_html_(), lambda name, content: name)

@@ -25,14 +25,15 @@ def _enabled_when(where, given) -> dict:
 
 @dataclass
 class Slider:
-    """A number the reader slides.
+    """A number the reader slides, or types beside the slider.
 
     Args:
         name: the parameter of `compute` (for a `frames` slider, the name the views refer to).
         values: the static grid, at least two increasing numbers; all ints make an integer slider.
         default: one of `values`; the middle one if left out.
         label: words, with ``$…$`` for symbols.
-        format: how a value is written, for example ``".2f"`` or ``".0%"``; `unit` is put after it.
+        format: how a value is written, for example ``".2f"`` or ``".0%"``; `unit` is put after it. Between
+            two grid values it gets the digits more that it takes to tell it.
         scale: ``"linear"`` or ``"log"``: how values between two grid values are spaced.
         lookup: on the static page, ``"linear"`` interpolates the table between grid values and
             ``"nearest"`` steps from one to the next; integers step unless told otherwise. Use

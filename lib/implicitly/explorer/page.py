@@ -104,8 +104,8 @@ _SHAPES = {
 def _entry(label, color, mark, hollow):
     """One legend entry: the mark as drawn (line, area or a marker), and its name in ink."""
     stroke = f'stroke="var(--x-c{color})"'
-    if mark == "line":
-        dash = f' stroke-dasharray="{DASHES[color]}"' if DASHES[color] else ""
+    if mark in ("line", "path"):  # paths are many, and none has a dash
+        dash = f' stroke-dasharray="{DASHES[color]}"' if mark == "line" and DASHES[color] else ""
         drawing = f'<path d="M1 6H27" fill="none" stroke-width="1.8" {stroke}{dash}/>'
     elif mark == "area":
         drawing = f'<path d="M4 1H24V11H4Z" fill="var(--x-c{color})" fill-opacity=".35"/>'

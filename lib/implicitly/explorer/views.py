@@ -49,7 +49,7 @@ class _Layer:
         return shapes + tuple("F" + s for s in shapes) if self.over else shapes
 
     def legend(self):
-        """Entries (label HTML, palette number, "line", "area" or a marker's name, hollow)."""
+        """Entries (label HTML, palette number, "line", "path", "area" or a marker's name, hollow)."""
         return []
 
     def spec(self):
@@ -186,7 +186,7 @@ class Trajectories(_Layer):
         return needs
 
     def legend(self):
-        return _class_legend(self, "line")
+        return _class_legend(self, "path")
 
 
 def _check_classes(layer):
