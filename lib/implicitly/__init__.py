@@ -19,6 +19,7 @@ _PUBLIC = {
         ),
         "implicitly.explorer",
     ),
+    "sweep": "implicitly.sweeps",
 }  # fmt: skip
 _MODULES = tuple(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
 

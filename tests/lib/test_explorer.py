@@ -444,7 +444,7 @@ def test_the_still_picture_does_not_hang_on_the_notebook_s_settings(all_samples)
         matplotlib.rcdefaults()
         first = explorer._repr_html_()
         plotting.use()
-        matplotlib.rcParams.update({"lines.linestyle": ":", "axes.grid": True})
+        matplotlib.rcParams.update({"lines.linestyle": ":", "xtick.direction": "in"})
         settings = dict(matplotlib.rcParams)
         assert explorer._repr_html_() == first
         assert dict(matplotlib.rcParams) == settings
