@@ -88,11 +88,13 @@ class Units:
         object.__setattr__(self, "levels", levels)
         settings = math.prod(map(len, levels))
         if self.row.numel() != settings:
-            raise ValueError(f"row must hold one entry a setting of levels, {settings}, found {self.row.numel()}")
+            raise ValueError(f"row must have an entry for each of {settings} settings, found {self.row.numel()}")
+        if 0 in self.values.shape:
+            raise ValueError(f"values must have at least one row and one point, found {tuple(self.values.shape)}")
         used = torch.unique(self.row)
-        if 0 in self.values.shape or not torch.equal(used, torch.arange(len(self.values))):
-            found = f"{used[0]} to {used[-1]} of {len(self.values)}"
-            raise ValueError(f"row must name every row of values, which has some and has points, found {found}")
+        if not torch.equal(used, torch.arange(len(self.values))):
+            found = f"{len(used)} numbers from {used[0]} to {used[-1]}"
+            raise ValueError(f"row must name each of the {len(self.values)} rows of values, found {found}")
 
     @property
     def settings(self) -> int:

@@ -58,7 +58,7 @@ def same(a, b, tolerance=0.0) -> bool:
         if not isinstance(b, kinds) or getattr(a, "dtype", None) != getattr(b, "dtype", None):
             return False
         # a plain float as it is, never by way of the default dtype, float32
-        a, b = (torch.as_tensor(v, dtype=torch.float64 if isinstance(v, float) else None) for v in (a, b))
+        a, b = (torch.as_tensor(v, dtype=torch.float64 if isinstance(v, float | int) else None) for v in (a, b))
         if a.is_meta or b.is_meta:
             return a.is_meta and b.is_meta and a.shape == b.shape
         if not a.is_floating_point():
