@@ -109,7 +109,7 @@ def arbitrary_noise_bound(eps: Numbers) -> Tensor:
 
     eps in [0, 1], any shape.
     """
-    return 1 - torch.exp2(-binary_entropy(_share("eps", eps)))
+    return bits_to_error(binary_entropy(_share("eps", eps)))
 
 
 def bits_to_error(bits: Numbers) -> Tensor:
@@ -117,7 +117,7 @@ def bits_to_error(bits: Numbers) -> Tensor:
 
     bits: 0 or more, also infinite (which gives 1); any shape.
     """
-    return 1 - torch.exp2(-tensor("bits", bits, convert=F64, finite=False, at_least=0.0))
+    return -torch.expm1(-math.log(2) * tensor("bits", bits, convert=F64, finite=False, at_least=0.0))
 
 
 def clean_error_range(bits: float, eps: float) -> tuple[float, float]:
@@ -402,7 +402,7 @@ def price_of_iid_samples(law: Tensor, labels: int, N: int) -> Price:
 
     Noise that depends on the point alone (arbitrary noise, without conflicts): `labels` are the noisy labels
     as a word. L is over the whole domain. A sample enters through the set of points it hits, whose
-    probability is a surjection number.
+    probability is a surjection number. Meant for P = 8 points or fewer: 4**P cases.
 
     Args:
         law: dense law, float64 (2**P,), of the random rule. labels: below 2**P. N: at least 1.
@@ -516,6 +516,6 @@ def teacher_and_memorizer(tables: Tensor, target: Tensor, samples: Tensor, flips
 
 
 def repeat_probability(points: int, N: int) -> float:
-    """Probability that N uniform draws from `points` points, with repetition, hit some point twice."""
+    """Probability that N uniform draws from `points` points, with repetition, hit some point twice. N additions."""
     points, N = whole("points", points, at_least=1), whole("N", N, at_least=0)
     return 1.0 if points < N else -math.expm1(sum(math.log1p(-i / points) for i in range(N)))

@@ -179,12 +179,15 @@ def learning_curve(law: FunctionLaw, label: Tensor, sizes: Sequence[int]) -> Lea
 
 @lru_cache(maxsize=4096)
 def _distinct_law(points: int, draws: int) -> np.ndarray:
-    """Law of the number of distinct points among `draws` uniform ones, (points + 1,)."""
+    """Law of the number of distinct points among `draws` uniform ones, (points + 1,); below 1e-300 it is 0."""
     law = np.zeros(points + 1)
     law[0] = 1.0
     k = np.arange(points + 1)
     for _ in range(draws):
         law = law * k / points + np.concatenate([[0.0], (law * (points - k) / points)[:-1]])
+        law[law < 1e-300] = 0.0  # the smallest numbers would round to themselves and never fade
+        if not law[:-1].any():
+            break
     return law
 
 

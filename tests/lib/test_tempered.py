@@ -298,6 +298,13 @@ def test_python_numbers_keep_their_digits():
     assert float(te.expected_over_flips([[0.1, 0.7]], 0.3)) == pytest.approx(0.7 * 0.1 + 0.3 * 0.7, rel=1e-14)
 
 
+def test_curves_keep_their_order_at_the_smallest_noise():
+    """1 - 2**-H was 0 there, below 2 eps (1 - eps)."""
+    eps = [1e-300, 1e-18, 1e-9]
+    assert (te.arbitrary_noise_bound(eps) > te.independent_noise_error(eps)).all()
+    assert float(te.bits_to_error(1e-18)) == pytest.approx(1e-18 * math.log(2), rel=1e-14)
+
+
 def test_curves_at_their_ends():
     assert float(te.bits_to_error(0.0)) == 0.0 and float(te.bits_to_error(math.inf)) == 1.0
     for eps in (0.0, 1.0):

@@ -50,6 +50,12 @@ def test_bounds_that_underflow():
     assert typical_nets.information_use((0, 1), torch.tensor([math.inf, 1.0]).double(), torch.ones(2).double()) == 1.0
 
 
+def test_so_many_examples_that_every_point_is_there():
+    prior = law([0, 7, 1], [1, 1, 2])
+    curve = typical_nets.learning_curve(prior, prior.tables[0], (10**9,))
+    assert curve.error.tolist() == [0.0] and curve.bits.tolist() == pytest.approx([2.0])
+
+
 def test_copies_where_a_layer_has_one_neuron_or_is_full():
     assert typical_nets.copy_bits(1, [1], [1], levels=2) == 3  # weight, bias, outgoing weight: a bit each
     assert typical_nets.copy_bits(1, [2], [2], levels=2, scale_levels=2, either=True) == 2 * 3 + 2
