@@ -2,12 +2,17 @@
 # A reader on Linux without a GPU can save gigabytes: make test TORCH_INDEX="--index-url https://download.pytorch.org/whl/cpu"
 
 SHELL       := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON      ?= python3
 PORT        ?= 8000
 TORCH_INDEX ?=
 BIN         := .venv/bin
-PIP         := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP         := $(BIN)/python -m pip install --disable-pip-version-check
 HTML        := _build/html
+NOTEBOOKS   ?= notebooks
+# pip says much, and with --quiet nothing for minutes: one line for every 20 packages, and one before the last step.
+COUNT       := awk '/^Collecting / && ++n % 20 == 0 { print "  " n " packages" } \
+                    /^Installing collected/ { print "  unpacking" } { fflush() }'
 
 .DEFAULT_GOAL := help
 .PHONY: help book serve lab execute lint lock new test test-python test-kernels test-notebooks test-browser \
@@ -17,48 +22,48 @@ help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*##/ { printf "%-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 11) <= v <= (3, 13) and \
+		f"Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}; say which: make PYTHON=python3.13 ...")'
 	@$(PYTHON) -m venv .venv
 
 # What builds the book: no torch, no library.
 .venv/.book: requirements-book.lock | .venv/bin/python
-	@echo "installing what builds the book into .venv"
-	@$(PIP) --no-deps --require-hashes -r requirements-book.lock
+	@echo "installing what builds the book into .venv: $$(grep -c '==' requirements-book.lock) packages, 240 MB on disk, about a minute"
+	@$(PIP) --no-deps --require-hashes -r requirements-book.lock | $(COUNT)
 	@touch $@
 
 # Everything. Torch comes last and alone, because it is the one package without hashes.
 .venv/.all: requirements.lock pyproject.toml .venv/.book
-	@echo "installing the library, JupyterLab and the test tools into .venv"
+	@echo "installing the library, JupyterLab and the test tools into .venv: $$(grep -c '==' requirements.lock) packages, 1.8 GB on disk, a few minutes"
 	@grep -v '^torch==' requirements.lock > .venv/hashed.txt
-	@$(PIP) --no-deps --require-hashes -r .venv/hashed.txt
+	@$(PIP) --no-deps --require-hashes -r .venv/hashed.txt | $(COUNT)
+	@echo "installing torch: $(if $(TORCH_INDEX),the CPU build has 0.7 GB,with CUDA some GB; README says how to get the small CPU build)"
 	@$(PIP) $(TORCH_INDEX) "$$(grep -o '^torch==[0-9.]*' requirements.lock)"
-	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(PIP) --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 book: .venv/.book ## build the static book from the stored outputs
-	@start=$$(date +%s); \
-	$(BIN)/jupyter-book build . -W -n --keep-going --quiet > _build.log 2>&1 || { cat _build.log; rm -f _build.log; exit 1; }; \
-	rm -f _build.log; \
-	echo "$(CURDIR)/$(HTML)/index.html, built in $$(( $$(date +%s) - start )) s"
+	@$(BIN)/python book/_tools/build.py
 
 serve: book ## serve the book on localhost
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
 
-lab: .venv/.all ## open JupyterLab on the chapters (LABFLAGS=--no-browser and the like)
-	@$(BIN)/jupyter lab --notebook-dir chapters $(LABFLAGS)
+# One thread, as everywhere else: tensors here are small, and threads that wait for a busy core stall them.
+lab: .venv/.all ## open JupyterLab on copies of the chapters (LABFLAGS=--no-browser and the like)
+	@$(BIN)/python book/_tools/lab.py $(NOTEBOOKS)
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/jupyter lab --notebook-dir $(NOTEBOOKS) $(LABFLAGS)
 
-execute: .venv/.all ## run the chapters whose notebooks are stale (CHAPTER=slug runs that one)
-	@$(BIN)/python book/_tools/execute.py $(CHAPTER)
+execute: .venv/.all ## run the chapters whose notebooks are stale (CHAPTER=slug runs that one; FORCE=1 replaces edits)
+	@$(BIN)/python book/_tools/execute.py $(CHAPTER) $(if $(FORCE),--force)
 
 lint: .venv/.all ## lints of code and chapters
 	@$(BIN)/ruff check . && $(BIN)/python book/_tools/lint.py
 
 lock: .venv/.all ## pin today's versions (UPGRADE=1 takes the newest)
-	@$(PIP) uv
 	@$(BIN)/python book/_tools/lock.py $(if $(UPGRADE),--upgrade)
 
 new: .venv/.all ## start a chapter: make new CHAPTER=slug
-	@$(BIN)/python book/_tools/new_chapter.py $(CHAPTER)
+	@$(BIN)/python book/_tools/new_chapter.py "$(CHAPTER)"
 
 bench: .venv/.all ## benchmark the kernels on this CPU (minutes; writes result files)
 	@$(BIN)/python kernels/benchmarks/run.py

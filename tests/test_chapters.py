@@ -2,7 +2,9 @@
 
 import copy
 import json
+import os
 import shutil
+import subprocess
 
 import nbformat
 import pytest
@@ -124,6 +126,134 @@ def test_a_notebook_changed_after_its_run_is_stale(built, notebook, fault):
     assert not execute.is_stale(slug, root / "chapters", root)
 
 
+def edited_source(notebook):
+    plain_cell(notebook)["source"] += "\nprint(worst)"
+
+
+def added_cell(notebook):
+    notebook["cells"].append({"cell_type": "markdown", "id": "mine", "metadata": {}, "source": "my notes"})
+
+
+def removed_cell(notebook):
+    del notebook["cells"][-1]
+
+
+def moved_cell(notebook):
+    notebook["cells"].append(notebook["cells"].pop(0))
+
+
+def cell_of_another_type(notebook):
+    cell = plain_cell(notebook)
+    cell["cell_type"] = "raw"
+    del cell["outputs"], cell["execution_count"]
+
+
+@pytest.fixture
+def sandbox(built, tmp_path, monkeypatch):
+    """A copy of the template's repository in which `make execute` would work; running a chapter is not done."""
+    slug, root = built
+    shutil.copytree(root, tmp_path / "root")
+    monkeypatch.setattr(execute, "run", lambda notebook, folder: 0.0)
+    return slug, tmp_path / "root"
+
+
+@pytest.mark.parametrize("newer_source", [False, True])
+@pytest.mark.parametrize("edit", [edited_source, added_cell, removed_cell, moved_cell, cell_of_another_type])
+def test_an_edited_notebook_is_not_replaced(sandbox, notebook, edit, newer_source):
+    slug, root = sandbox
+    path = root / f"chapters/{slug}.ipynb"
+    edit(notebook)
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    mine = path.read_bytes()
+    if newer_source:
+        with path.with_suffix(".md").open("a") as file:
+            file.write("\nOne more sentence.\n")
+    with pytest.raises(execute.Edited, match=r"its cells differ from those of chapters/a-start\.md"):
+        execute.execute(slug, root / "chapters", root)
+    assert path.read_bytes() == mine
+    execute.execute(slug, root / "chapters", root, force=True)
+    assert path.read_bytes() != mine
+
+
+def folded(notebook):
+    plain_cell(notebook)["metadata"]["jupyter"] = {"source_hidden": True}
+
+
+@pytest.mark.parametrize("newer_source", [False, True])
+@pytest.mark.parametrize("fault", [without_outputs, another_output, folded])
+def test_what_jupyterlab_saves_by_itself_is_replaced(sandbox, notebook, fault, newer_source):
+    slug, root = sandbox
+    path = root / f"chapters/{slug}.ipynb"
+    fault(notebook)
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    if newer_source:
+        with path.with_suffix(".md").open("a") as file:
+            file.write("\nOne more sentence.\n")
+    execute.execute(slug, root / "chapters", root)
+    assert not execute.is_stale(slug, root / "chapters", root)
+
+
+def test_the_text_of_the_md_is_nobodys_edit(sandbox, notebook):
+    """Someone carries an edit over to the `.md`, word for word: then the notebook may go."""
+    slug, root = sandbox
+    path = root / f"chapters/{slug}.ipynb"
+    cell = plain_cell(notebook)
+    source = path.with_suffix(".md")
+    old = cell["source"]
+    cell["source"] = "worst = 0.0"
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    with pytest.raises(execute.Edited):
+        execute.execute(slug, root / "chapters", root)
+    source.write_text(source.read_text().replace(old, "worst = 0.0"))
+    execute.execute(slug, root / "chapters", root)
+
+
+def test_an_edit_made_during_the_run_is_kept(sandbox, notebook, monkeypatch):
+    slug, root = sandbox
+    path = root / f"chapters/{slug}.ipynb"
+    added_cell(notebook)
+    monkeypatch.setattr(execute, "run", lambda *_: path.write_text(json.dumps(notebook), encoding="utf-8"))
+    with pytest.raises(execute.Edited):
+        execute.execute(slug, root / "chapters", root)
+    assert "my notes" in path.read_text()
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "<<<<<<< mine"])
+def test_what_is_no_notebook_is_not_replaced(sandbox, text):
+    slug, root = sandbox
+    path = root / f"chapters/{slug}.ipynb"
+    path.write_text(text)
+    with pytest.raises(execute.Edited, match="cannot be read as a notebook"):
+        execute.execute(slug, root / "chapters", root)
+    assert path.read_text() == text
+    path.write_text("")  # nothing to lose
+    execute.execute(slug, root / "chapters", root)
+
+
+def test_make_execute_says_what_it_left_and_what_to_do(sandbox, notebook, monkeypatch, capsys):
+    slug, root = sandbox
+    path = root / f"chapters/{slug}.ipynb"
+    added_cell(notebook)
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["execute.py"])
+    assert execute.main(root) == 1
+    said = capsys.readouterr().err
+    assert "chapters/a-start.ipynb was edited" in said and "make execute CHAPTER=a-start FORCE=1" in said
+    assert "my notes" in path.read_text()
+    monkeypatch.setattr("sys.argv", ["execute.py", "a-start", "--force"])
+    assert execute.main(root) == 0
+    assert "my notes" not in path.read_text()
+
+
+def test_an_interrupted_write_leaves_the_old_notebook(tmp_path, monkeypatch):
+    path = tmp_path / "t.ipynb"
+    path.write_text("old")
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        execute.replace(path, "new")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("text", ["", "{", "{}"])
 def test_a_notebook_that_cannot_be_read_is_stale(built, text):
     slug, root = built
@@ -159,11 +289,17 @@ def test_margin_notes_get_the_class_that_gives_them_height_in_jupyterlab(tmp_pat
 
 @pytest.mark.parametrize(("options", "status"), [((), 0), (("--strict",), 1)])
 def test_a_chapter_over_its_time_fails_only_where_asked(monkeypatch, capsys, options, status):
-    monkeypatch.setattr(execute, "slugs", lambda: ["slow"])
-    monkeypatch.setattr(execute, "execute", lambda slug: execute.SECONDS_PER_CHAPTER + 1)
+    monkeypatch.setattr(execute, "slugs", lambda _: ["slow"])
+    monkeypatch.setattr(execute, "execute", lambda *_: execute.SECONDS_PER_CHAPTER + 1)
     monkeypatch.setattr("sys.argv", ["execute.py", "slow", *options])
     assert execute.main() == status
     assert "over the budget of 30 s: slow" in capsys.readouterr().err
+
+
+def test_make_hands_a_slug_over_whole():
+    command = ["make", "-n", "-o", ".venv/.all", "new", "CHAPTER=two words"]
+    said = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout
+    assert '"two words"' in said, said
 
 
 @pytest.mark.parametrize("slug", ["", "Upper", "two words", "-x", "a_b", "../x"])

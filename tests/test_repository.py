@@ -307,13 +307,20 @@ def test_the_pip_part_is_installable(tmp_path):
     assert "Would install" not in done.stdout, done.stdout[-3000:]
 
 
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-book.lock"])
 def test_the_lock_is_closed(name):
-    """Whatever a pinned package needs is pinned too, at a version that it accepts."""
+    """Whatever a pinned package needs is pinned too, at a version that it accepts; but for torch's CUDA packages."""
     pinned = applying(lock(name))
+    left_out = set(project()["tool"]["uv"]["exclude-dependencies"])
     missing = []
     for package, pin in pinned.items():
         for need in map(Requirement, distribution(package).requires or []):
+            if package == "torch" and need.name in left_out:
+                continue
             if need.marker and not any(need.marker.evaluate({"extra": e}) for e in pin.extras or {""}):
                 continue
             got = pinned.get(canonicalize_name(need.name))
@@ -322,17 +329,60 @@ def test_the_lock_is_closed(name):
     assert not missing, "\n".join(missing)
 
 
+def test_no_cuda_package_is_in_the_lock():
+    """A reader without a GPU would get gigabytes; a new one belongs into pyproject's exclude-dependencies."""
+    assert not [r.name for r in lock() if r.name.startswith(("nvidia", "cuda"))]
+
+
+def contradiction(requirements: list[str], folder: Path) -> str:
+    """What is wrong with a list of requirements on any platform, from what the packages themselves say they need.
+
+    Empty where nothing is.  Skips the test where no package index answers.
+    """
+    asked = folder / "asked.txt"
+    asked.write_text("\n".join(requirements) + "\n")
+    command = [sys.executable, "-m", "uv", "pip", "compile", "--no-config", "--universal", "--python-version=3.11"]
+    try:
+        done = subprocess.run([*command, asked], cwd=folder, capture_output=True, text=True, timeout=180)
+    except subprocess.TimeoutExpired:
+        pytest.skip("the package index did not answer in three minutes")
+    if done.returncode and "No solution found" not in done.stderr:
+        pytest.skip(f"the package index could not be read: {done.stderr.strip()[-300:]}")
+    return done.stderr if done.returncode else ""
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "environment.yml"])
+def test_pip_can_install_the_lock_with_what_torch_needs(name, tmp_path):
+    """No pin contradicts another package's needs, those of torch's CUDA build included, which is not installed here."""
+    found = contradiction(pip_part() if name == "environment.yml" else [str(r) for r in lock()], tmp_path)
+    assert not found, found
+
+
+def test_a_pin_that_torch_refuses_is_seen(tmp_path):
+    assert "triton" in contradiction(["torch==2.13.0", "triton==3.9.0 ; sys_platform == 'linux'"], tmp_path)
+
+
+def test_each_python_that_is_declared_is_tried_every_week():
+    declared = project()["project"]
+    versions = [name.rsplit(" ", 1)[1] for name in declared["classifiers"] if ":: Python :: 3." in name]
+    jobs = yaml.safe_load((ROOT / ".github/workflows/weekly.yml").read_text())["jobs"]
+    assert sorted(versions) == sorted(jobs["pythons"]["strategy"]["matrix"]["python"])
+    first, last = (tuple(map(int, v.split("."))) for v in (versions[0], versions[-1]))
+    assert declared["requires-python"] == f">=3.{first[1]},<3.{last[1] + 1}"
+    assert f"{first} <= v <= {last}" in (ROOT / "Makefile").read_text()
+
+
 def test_the_lock_covers_the_project():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = project()["project"]
     pinned = applying(lock())
     # The peers of the benchmarks are run by who measures, and no test needs them.
-    extras = [asked for extra, asked in project["optional-dependencies"].items() if extra != "bench"]
-    asked = project["dependencies"] + [*chain(*extras)]
+    extras = [asked for extra, asked in declared["optional-dependencies"].items() if extra != "bench"]
+    asked = declared["dependencies"] + [*chain(*extras)]
     needs = [Requirement(line) for line in asked]
     wrong = [
         f"pyproject asks for {need}, the lock has {pinned.get(canonicalize_name(need.name))}"
         for need in needs
-        if need.name != project["name"]
+        if need.name != declared["name"]
         and (need.marker is None or need.marker.evaluate())
         and not accepts(need, pinned.get(canonicalize_name(need.name)))
     ]
@@ -368,7 +418,7 @@ def test_every_file_named_exists(name):
     links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
     paths = re.findall(r"`((?:[\w.\-]+/)+[\w.\-]*)`", text)
     # Names that stand for any chapter, or for what a command makes.
-    stands_for = re.compile(r"(^|/)(_build|\.venv|slug|my-)|<")
+    stands_for = re.compile(r"(^|/)(_build|\.venv|notebooks|slug|my-)|<")
     missing = [p for p in links + paths if not stands_for.search(p) and not (ROOT / p).exists()]
     assert not missing, f"{name} names files that do not exist: {missing}"
 
@@ -404,7 +454,7 @@ def test_issue_form_asks_for_what_we_need():
 
 
 def test_versions_agree():
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    version = project()["project"]["version"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     released = re.findall(r"^## \[(\d[^\]]*)\] - (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     cited = re.search(r"version\s*=\s*\{([^}]*)\}", (ROOT / "README.md").read_text())

@@ -46,7 +46,7 @@ def words(site: Path) -> set[str]:
             found.update(WORD.findall(script))
     for script in site.rglob("*.js"):
         # the explorer's bundle has a style sheet of its own
-        if script.name in ("searchindex.js", "bootstrap.js", "fontawesome.js", "explorer.js"):
+        if script.name in ("search-text.js", "bootstrap.js", "fontawesome.js", "explorer.js"):
             continue
         for text in STRING.findall(script.read_text(encoding="utf-8", errors="replace")):
             found.update(WORD.findall(text))

@@ -10,6 +10,7 @@ holds them together.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import html
 import json
@@ -34,6 +35,8 @@ def _engine():
     from py_mini_racer import MiniRacer
 
     engine = MiniRacer()
+    # Closing joins its thread.  Left to the garbage collector, that waits for ever in a Python 3.13 that is ending.
+    atexit.register(engine.close)
     engine.eval("var self = this; " + SCRIPT.read_text(encoding="utf-8"))
     engine.eval(
         "function render(tex, display, macros) { try { return JSON.stringify({html: "

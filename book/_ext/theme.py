@@ -17,12 +17,15 @@ from sphinx.errors import ExtensionError
 
 import css_purge
 import landing
+import library_page
 from katex_math import render_text
 
 HERE = Path(__file__).parent
 VIGNETTES = HERE.parent / "_static" / "vignettes"
 # `execute.py --strict` fails for a chapter that takes longer, so the page may say it
 RUNS_IN = "under 30 s on two cores"
+# the branch to which the workflow pushes the plain notebooks: Colab opens them from a repository only
+COLAB_BRANCH = "notebooks"
 
 
 def slug_of(docname: str) -> str | None:
@@ -110,6 +113,16 @@ def _paper(app, docname: str, key: str) -> str:
     return f"{title}<br>{html.escape(names)}, {html.escape(fields.get('year', ''))}"
 
 
+def _library(app, docname: str) -> str:
+    """The modules that a chapter's code calls, each linked to its source; their reference after them."""
+    notebook = json.loads(Path(app.env.doc2path(docname)).read_text(encoding="utf-8"))
+    links = [f'<a href="{library_page.source_link(app, library_page.file_of(name))}"><code>'
+             f'{name.removeprefix("implicitly.")}</code></a>' for name in library_page.modules_used(notebook)]
+    if links and library_page.PAGE in app.env.found_docs:
+        links.append(f'all in the <a href="{app.builder.get_relative_uri(docname, library_page.PAGE)}">reference</a>')
+    return ", ".join(links)
+
+
 def _facts(app, doctree, docname: str, meta: dict) -> str:
     slug = slug_of(docname)
     claims = landing.stored_claims(Path(app.env.doc2path(docname)))
@@ -133,6 +146,8 @@ def _facts(app, doctree, docname: str, meta: dict) -> str:
             text = ", ".join(value) if isinstance(value, list) else str(value)
             rows.append((label, render_text(text)))
     cells = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in rows)
+    if library := _library(app, docname):
+        cells += f'<div class="im-facts-library"><dt>Library</dt><dd>{library}</dd></div>'
     return f'<dl class="im-facts">{cells}</dl>'
 
 
@@ -291,6 +306,7 @@ def page_context(app, pagename, templatename, context, doctree):
     options = app.config.html_theme_options
     repository = (options.get("repository_url") or "").rstrip("/")
     branch = options.get("repository_branch") or "main"
+    context["im_repository"] = repository
     context["im_wordmark"] = landing.wordmark()
     buttons = context["im_buttons"] = []
     path = Path(app.env.doc2path(pagename)) if pagename in app.env.found_docs else None
@@ -299,10 +315,10 @@ def page_context(app, pagename, templatename, context, doctree):
     if notebook and colab and "github.com" in repository:
         name = repository.split("github.com/", 1)[1]
         buttons.append({"icon": "play", "label": "Run this chapter in Colab",
-                        "url": f"{colab}/github/{name}/blob/{branch}/{quote(pagename)}.ipynb"})
-    if notebook and context.get("sourcename"):
+                        "url": f"{colab}/github/{name}/blob/{COLAB_BRANCH}/{quote(pagename)}.ipynb"})
+    if notebook:  # the twin that plain_notebooks writes beside the page
         buttons.append({"icon": "download", "label": "Download this notebook", "download": True,
-                        "url": context["pathto"](f"_sources/{context['sourcename']}", 1)})
+                        "url": f"{pagename.rsplit('/', 1)[-1]}.ipynb"})
     if path is not None and repository and options.get("use_edit_page_button"):
         source = f"{pagename}.md"  # the notebook is generated: what people edit is the Markdown
         buttons.append({"icon": "pencil", "label": "Edit this page",
@@ -333,7 +349,7 @@ def finish(app, error) -> None:
     css_purge.purge_site(out)
     static = out / "_static"
     for unused in ("scripts/fontawesome.js", "scripts/bootstrap.js", "vendor/fontawesome",
-                   "sphinx-thebe.js", "sphinx-thebe.css"):
+                   "sphinx-thebe.js", "sphinx-thebe.css", "searchtools.js", "language_data.js"):
         css_purge.remove(static / unused)
     for leftover in [*static.glob("*webpack-macros.html"), *static.glob("scripts/*.map"), *static.glob("styles/*.map"),
                      *static.glob("scripts/*.LICENSE.txt")]:

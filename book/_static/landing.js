@@ -40,7 +40,7 @@ var Cover = (function () {
 if (typeof document !== "undefined") (function () {
   function get(id) { return document.getElementById("im-" + id); }
   var canvas = get("flow"), slider = get("angle"), c = canvas.getContext("2d");
-  var box = Cover.BOX, all, frame;
+  var box = Cover.BOX, all, frame, forced = matchMedia("(forced-colors: active)");
 
   function draw(part) {
     var scale = Math.min(devicePixelRatio || 1, 2), width = canvas.clientWidth;
@@ -48,7 +48,7 @@ if (typeof document !== "undefined") (function () {
     canvas.width = width * scale;
     canvas.height = width * scale * (box[3] - box[2]) / (box[1] - box[0]);
     c.setTransform(k * scale, 0, 0, -k * scale, -box[0] * k * scale, box[3] * k * scale);
-    ["#ff9359", "#9fbeff"].forEach(function (colour, sum) {
+    (forced.matches ? ["CanvasText", "CanvasText"] : ["#ff9359", "#9fbeff"]).forEach(function (colour, sum) {
       c.beginPath();
       c.lineWidth = 0.9 / k;
       c.strokeStyle = c.fillStyle = colour;
@@ -65,7 +65,7 @@ if (typeof document !== "undefined") (function () {
         c.beginPath();
         c.arc(p[0], p[1], 6.5 / k, 0, 7);
         c.lineWidth = 3 / k;
-        if (sum) c.fillStyle = "#1b1a22";
+        if (sum) c.fillStyle = forced.matches ? "Canvas" : "#1b1a22";
         c.fill();
         c.stroke();
       });
@@ -85,7 +85,7 @@ if (typeof document !== "undefined") (function () {
     draw(1);
   }
   slider.oninput = update;
-  onresize = function () { draw(1); };
+  onresize = forced.onchange = function () { draw(1); };
   update();
   if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
     var start;

@@ -4,6 +4,7 @@
     python book/_tools/execute.py SLUG ...   runs these, stale or not
     python book/_tools/execute.py --check    runs nothing; fails if a notebook is stale
     python book/_tools/execute.py --strict   also fails if a chapter takes longer than it may
+    python book/_tools/execute.py --force    replaces a notebook even if someone has edited its cells
 """
 
 import argparse
@@ -13,6 +14,7 @@ import copy
 import hashlib
 import io
 import json
+import os
 import re
 import sys
 import time
@@ -135,65 +137,157 @@ def content(notebook) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def execute(slug: str, chapters: Path = CHAPTERS, root: Path = ROOT) -> float:
-    """Write the executed notebook of one chapter; returns the seconds its cells took."""
+def sources(notebook) -> str:
+    """Hash of what a person writes in a notebook: the type and the source of every cell, in order.
+
+    Outputs are left out, and so is metadata: JupyterLab keeps there what is scrolled and folded.
+    """
+    text = json.dumps([(cell.cell_type, cell.source) for cell in notebook.cells], ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Edited(Exception):
+    """A notebook holds what no run and no `.md` explains, and would be lost if it were replaced."""
+
+
+def read_notebook(path: Path):
+    """The notebook at `path`; None if there is no file or an empty one.
+
+    Raises:
+        Edited: the file holds something, and it is no notebook.
+    """
+    import nbformat
+
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if not text.strip():
+        return None
+    try:
+        notebook = nbformat.reader.reads(text)  # in the format that it has, and not validated twice
+        nbformat.validate(notebook, version=4)
+        return notebook
+    except Exception as error:  # not JSON, not a notebook, or of a later format: nbformat has no common base class
+        raise Edited("it cannot be read as a notebook") from error
+
+
+def protect(slug: str, chapters: Path = CHAPTERS) -> None:
+    """Raise `Edited` if replacing the chapter's notebook would lose what someone wrote in it.
+
+    Nothing is lost when the cells are those that a run has stored, or those of the `.md`: JupyterLab saves by
+    itself, also halfway through a run, and then only outputs differ.
+    """
+    notebook = read_notebook(chapters / f"{slug}.ipynb")
+    if notebook is None:
+        return
+    stored, held = notebook.metadata.get("implicitly", {}), sources(notebook)
+    if held == stored.get("sources") or content(notebook) == stored.get("content"):
+        return
+    if held != sources(read_source(chapters / f"{slug}.md")):
+        raise Edited(f"its cells differ from those of chapters/{slug}.md and from those of its last run")
+
+
+def refusal(slug: str, reason: Edited) -> str:
+    """What to tell someone whose notebook was left as it is."""
+    return (
+        f"chapters/{slug}.ipynb was edited: {reason}.\n"
+        f"  It is left as it is. Save your work under another name, or carry it over to chapters/{slug}.md;\n"
+        f"  then `make execute CHAPTER={slug} FORCE=1` replaces the notebook."
+    )
+
+
+def execute(slug: str, chapters: Path = CHAPTERS, root: Path = ROOT, force: bool = False) -> float:
+    """Write the executed notebook of one chapter; returns the seconds its cells took.
+
+    Raises:
+        Edited: someone has edited the notebook's cells, before or during the run, and `force` is off.
+    """
     import nbformat
 
     source = chapters / f"{slug}.md"
+    if not force:
+        protect(slug, chapters)
     notebook = read_source(source)
     seconds = run(notebook, chapters)
     clean(notebook)
     notebook.metadata.setdefault("implicitly", {})["key"] = key(source, root)
     nbformat.validate(notebook)
+    notebook.metadata["implicitly"]["sources"] = sources(notebook)
     notebook.metadata["implicitly"]["content"] = content(notebook)
     text = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
-    source.with_suffix(".ipynb").write_text(text + "\n", encoding="utf-8")
+    if not force:
+        protect(slug, chapters)
+    replace(source.with_suffix(".ipynb"), text + "\n")
     return seconds
 
 
-def is_stale(slug: str, chapters: Path = CHAPTERS, root: Path = ROOT) -> bool:
-    """Whether the stored notebook was made from something else than what is here now, or changed since.
+def replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all, so that an interrupt leaves the old one."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def why_stale(slug: str, chapters: Path = CHAPTERS, root: Path = ROOT) -> str | None:
+    """Why the stored notebook is not what its chapter would give now; None if it is.
 
     JupyterLab saves a notebook by itself, also halfway through a run, when its outputs are gone.
     """
-    import nbformat
-
     path = chapters / f"{slug}.ipynb"
-    if not path.exists():
-        return True
     try:
-        notebook = nbformat.read(path, as_version=4)
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError):
-        return True
+        notebook = read_notebook(path)
+    except Edited as reason:
+        return str(reason)
+    if notebook is None:
+        return "it was never run"
     stored = notebook.metadata.get("implicitly", {})
-    made_from, held = stored.get("key"), stored.get("content")
-    return made_from != key(chapters / f"{slug}.md", root) or held != content(notebook)
+    if stored.get("content") != content(notebook):
+        return "it was changed after its run"
+    if sources(notebook) != sources(read_source(chapters / f"{slug}.md")):
+        return f"its text is not that of chapters/{slug}.md"
+    if stored.get("key") != key(chapters / f"{slug}.md", root):
+        return "its outputs were made with another library or lock, or another header of its .md"
+    return None
 
 
-def main() -> int:
+def is_stale(slug: str, chapters: Path = CHAPTERS, root: Path = ROOT) -> bool:
+    """Whether the stored notebook was made from something else than what is here now, or changed since."""
+    return why_stale(slug, chapters, root) is not None
+
+
+def main(root: Path = ROOT) -> int:
+    chapters = root / "chapters"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("slugs", nargs="*", metavar="SLUG")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--strict", action="store_true")
+    parser.add_argument("--force", action="store_true")
     options = parser.parse_args()
-    unknown = set(options.slugs) - set(slugs())
+    unknown = set(options.slugs) - set(slugs(chapters))
     if unknown:
-        parser.error(f"no such chapter: {', '.join(sorted(unknown))}; there are {', '.join(slugs())}")
-    todo = options.slugs or [slug for slug in slugs() if is_stale(slug)]
+        parser.error(f"no such chapter: {', '.join(sorted(unknown))}; there are {', '.join(slugs(chapters))}")
+    todo = options.slugs or [slug for slug in slugs(chapters) if is_stale(slug, chapters, root)]
     if options.check:
         for slug in todo:
-            print(f"stale: chapters/{slug}.ipynb (run `make execute`)")
+            print(f"stale: chapters/{slug}.ipynb (run `make execute`): {why_stale(slug, chapters, root)}")
         return bool(todo)
-    slow = []
+    slow, edited = [], []
     for slug in todo:
-        seconds = execute(slug)
+        try:
+            seconds = execute(slug, chapters, root, options.force)
+        except Edited as reason:
+            edited.append(refusal(slug, reason))
+            continue
         print(f"{slug}: {seconds:.1f} s", flush=True)
         if seconds > SECONDS_PER_CHAPTER:
             slow.append(slug)
     for slug in slow:
         print(f"over the budget of {SECONDS_PER_CHAPTER} s: {slug}", file=sys.stderr)
+    for sentence in edited:
+        print(sentence, file=sys.stderr)
     # A busy or small machine is no fault of a chapter.
-    return bool(slow) and options.strict
+    return bool(edited) or (bool(slow) and options.strict)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ What Sphinx checks itself (citations, cross-references, formulas) is left to the
 """
 
 import ast
+import io
 import json
 import re
 import sys
+import tokenize
 from pathlib import Path
 
 from execute import is_claim_call, is_claim_cell, read_source
@@ -19,6 +21,19 @@ SETUP_CELL = (Path(__file__).parent / "setup_cell.py").read_text(encoding="utf-8
 BOX = re.compile(r"^:::+\{prf:(theorem|proposition|lemma|corollary)\}.*\n(?:^:[a-z]+:.*\n)*?^:label: (\S+)$", re.M)
 CLAIM_ID = re.compile(r"[a-z0-9-]+/C\d+")
 IMAGE = re.compile(r"!\[\s*\]\(")
+ENDS = ("plt.show()", "plotting.use()")
+BACKTICKS = re.compile(r"^ *```+(\{[^}\n]*\}.*)$", re.M)
+CODE = re.compile(r"^( *)```+ ?(?:python|py|bash|sh)\n(.*?)^\1```+$", re.M | re.S)
+DECIMAL = re.compile(r"(?<![\w.])\d*\.\d+(?:e[-+]?\d+)?", re.I)
+DIGITS = 7  # of a number in an output; the last ones hang on the machine
+#: What an output must not hold, since it differs from run to run or from machine to machine.
+PASSING = {
+    "a time": re.compile(
+        r"\b\d+(\.\d+)? ?(ns|us|µs|ms|s|secs?|seconds?|min|minutes?)\b|\b\d\d?:\d\d:\d\d\b|\b20\d\d-\d\d-\d\d\b"
+    ),
+    "a path": re.compile(r"(?<![\w.:/)\]])(~|/[A-Za-z][\w.-]*)/[\w./-]+|\b[A-Z]:\\\w+"),
+    "an address": re.compile(r"\b0x([0-9a-f]{6,}|ADDRESS)\b", re.I),
+}
 
 
 def code_cells(notebook):
@@ -31,6 +46,17 @@ def text_of(cell) -> str:
 
 def tags_of(cell) -> list[str]:
     return cell["metadata"].get("tags", [])
+
+
+def last_token(source: str) -> str:
+    """The last token of Python source that is no comment."""
+    passed_over = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.DEDENT, tokenize.ENDMARKER)
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return ([""] + [token.string for token in tokens if token.type not in passed_over])[-1]
+
+
+def is_heading(line: str) -> bool:
+    return line.startswith("#")
 
 
 def claims_of(notebook) -> list[dict]:
@@ -54,7 +80,7 @@ def lint_setup(slug, notebook):
 
 
 def lint_cells(slug, notebook):
-    """Short, narrow cells; no silencing semicolon; a claim stands alone."""
+    """Short, narrow cells; no silencing semicolon; a plot ends with plt.show(); a claim stands alone."""
     for number, cell in code_cells(notebook):
         lines = [line for line in text_of(cell).splitlines() if line.strip()]
         allowed = LINES_WITH_REASON if "long-cell" in tags_of(cell) else LINES
@@ -65,13 +91,16 @@ def lint_cells(slug, notebook):
         for line in lines:
             if len(line) > WIDTH:
                 yield f"cell {number}: a line of {len(line)} characters, allowed {WIDTH}: {line.strip()[:40]}…"
-        if lines and lines[-1].rstrip().endswith(";"):
-            yield f"cell {number}: ends in ';', which nbval ignores; end with plt.show()"
         try:
             body = ast.parse(text_of(cell)).body
         except SyntaxError as error:
             yield f"cell {number}: {error}"
             continue
+        if last_token(text_of(cell)) == ";":
+            yield f"cell {number}: ends in ';', which nbval ignores; end with plt.show()"
+        plots = any(isinstance(node, ast.Name) and node.id == "plt" for node in ast.walk(ast.Module(body, [])))
+        if plots and not isinstance(body[-1], ast.FunctionDef) and ast.unparse(body[-1]) not in ENDS:
+            yield f"cell {number}: uses plt and does not end with plt.show()"
         calls = any(is_claim_call(node) for node in ast.walk(ast.Module(body, [])))
         if calls and not is_claim_cell(text_of(cell)):
             yield f"cell {number}: a claim stands alone in its cell"
@@ -95,11 +124,50 @@ def lint_outputs(slug, notebook):
         yield f"stored outputs of {size} bytes, allowed {OUTPUT_BYTES}"
 
 
+def lint_printed(slug, notebook):
+    """What a cell prints is the same everywhere: no times, paths, addresses, and no digits that rounding decides."""
+    for number, cell in code_cells(notebook):
+        for output in cell["outputs"]:
+            text = output.get("text", output.get("data", {}).get("text/plain", ""))
+            text = text if isinstance(text, str) else "".join(text)
+            if text.startswith("<Figure size"):
+                continue
+            for what, pattern in PASSING.items():
+                if found := pattern.search(text):
+                    yield f"cell {number}: prints {what}: {found.group().strip()}"
+            for found in DECIMAL.finditer(text):
+                digits = re.sub(r"e.*|\.", "", found.group(), flags=re.I).lstrip("0")
+                if len(digits) > DIGITS:
+                    yield f"cell {number}: prints a number of {len(digits)} digits, allowed {DIGITS}: {found.group()}"
+
+
 def lint_text(slug, notebook):
-    """Pictures in the text have alt text too."""
+    """Colon fences, narrow code, and alt text of pictures in the text too."""
     for number, cell in enumerate(notebook["cells"]):
-        if cell["cell_type"] == "markdown" and IMAGE.search(text_of(cell)):
+        if cell["cell_type"] != "markdown":
+            continue
+        if IMAGE.search(text_of(cell)):
             yield f"cell {number}: a picture without alt text"
+        for found in BACKTICKS.finditer(text_of(cell)):
+            yield f"cell {number}: ```{found.group(1)} must be a colon fence, :::{found.group(1)}"
+        for _, code in CODE.findall(text_of(cell)):
+            for line in code.splitlines():
+                if len(line) > WIDTH:
+                    yield f"cell {number}: a line of {len(line)} characters, allowed {WIDTH}: {line.strip()[:40]}…"
+
+
+def lint_prose(slug, notebook):
+    """Prose before each code cell that is shown; what is folded may follow the code that it belongs to."""
+    cells = notebook["cells"]
+    for number, cell in code_cells(notebook):
+        if "remove-cell" in tags_of(cell):
+            continue
+        before = [c for c in cells[:number] if "remove-cell" not in tags_of(c)]
+        if before and before[-1]["cell_type"] == "code":
+            if not {"hide-input", "hide-cell", "remove-input"} & set(tags_of(cell)):
+                yield f"cell {number}: no prose before it, and its code is shown"
+        elif not before or is_heading(text_of(before[-1]).rstrip().rpartition("\n")[2]):
+            yield f"cell {number}: nothing but a heading before it"
 
 
 def lint_claims(slug, notebook):
@@ -121,7 +189,8 @@ def lint_claims(slug, notebook):
         yield f"{check}: two checks with one name; give each its own check="
 
 
-LINTS = [lint_setup, lint_cells, lint_outputs, lint_text, lint_claims]
+LINTS = [lint_setup, lint_cells, lint_outputs, lint_printed, lint_text, lint_prose, lint_claims]
+ON_SOURCE = (lint_setup, lint_cells, lint_text, lint_prose)
 
 
 def lint(slug: str, notebook) -> list[str]:
@@ -130,9 +199,9 @@ def lint(slug: str, notebook) -> list[str]:
 
 
 def lint_source(slug: str, chapters: Path = CHAPTERS) -> list[str]:
-    """Problems that show in the source alone, before anything has run (cells and set-up)."""
+    """Problems that show in the source alone, before anything has run."""
     notebook = read_source(chapters / f"{slug}.md")
-    return [f"{slug}: {problem}" for check in (lint_setup, lint_cells) for problem in check(slug, notebook)]
+    return [f"{slug}: {problem}" for check in ON_SOURCE for problem in check(slug, notebook)]
 
 
 def main() -> int:

@@ -60,7 +60,9 @@ def listed(toc: str, slug: str, plan: list[dict]) -> str:
 
 
 if __name__ == "__main__":
-    slug = sys.argv[1] if len(sys.argv) > 1 else ""
+    slug = " ".join(sys.argv[1:])
+    if not slug:
+        sys.exit("say which chapter: make new CHAPTER=my-chapter")
     try:
         new_chapter(slug)
     except ValueError as error:

@@ -13,6 +13,7 @@ _PUBLIC = {
     "Claim": "implicitly.claims",
     "ClaimError": "implicitly.claims",
     "Explorer": "implicitly.explorer",
+    "sweep": "implicitly.sweeps",
 }
 _MODULES = tuple(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
 

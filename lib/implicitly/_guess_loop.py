@@ -1,11 +1,11 @@
 """The inner loops of guess and check, compiled. `threshold_nets` says what they compute."""
 
-import numba
+from implicitly_kernels._jit import cached_njit
 
 __all__ = ["count_fits", "count_words"]
 
 
-@numba.njit(cache=True, boundscheck=False)
+@cached_njit(boundscheck=False)
 def count_fits(nets, row, values, offset, truths, truth_of, samples, sample_labels, joint, lengths):
     """Add every net to the histogram `joint` and write how many examples it fits to `lengths`.
 
@@ -39,7 +39,7 @@ def count_fits(nets, row, values, offset, truths, truth_of, samples, sample_labe
             lengths[b, r] = n
 
 
-@numba.njit(cache=True, boundscheck=False)
+@cached_njit(boundscheck=False)
 def count_words(nets, row, values, offset, counters):
     """Count the truth tables of `nets` (arguments as above) in `counters`, int64 (2**P,)."""
     points = values.shape[1]

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "choice", "choices", "flag", "function", "generator", "instance", "matrix", "number", "numbers", "seed", "tensor",
-    "whole", "wholes",
+    "choice", "choices", "each", "flag", "function", "generator", "instance", "instances", "matrix", "number",
+    "numbers", "seed", "tensor", "whole", "wholes",
 ]  # fmt: skip
 
 SEEDS = 2**63  # what every generator of ours takes: torch's and numpy's
@@ -140,6 +140,12 @@ def instance(name: str, value, kind: type):
     return value
 
 
+def instances(name: str, value, kind: type, *, length: int | None = None) -> tuple:
+    """`value` as a tuple, after checking that it is a sequence of `kind`, at least one or just `length`."""
+    items = _items(name, value, kind.__name__, 1, length)
+    return tuple(instance(f"{name}[{i}]", item, kind) for i, item in enumerate(items))
+
+
 def _items(name: str, value, what: str, least: int, length: int | None) -> list:
     """`value` as a list of at least `least` items, or of just `length`: a sequence, a 1-d tensor or array."""
     if isinstance(value, Tensor | np.ndarray):
@@ -239,6 +245,14 @@ def tensor(
             inside = inside if limit is None else inside & ok(value, limit)
         raise ValueError(f"{name} must be {wanted}, found {_first(value, ~inside)}")
     return value
+
+
+def each(name: str, value, count: int, **limits) -> Tensor:
+    """`value` as float64 (count,), after checking that it is a finite number in the range for all, or one for each."""
+    value = tensor(name, value, convert=torch.float64, **limits)
+    if value.ndim and value.shape != (count,):
+        raise ValueError(f"{name} must be a number or have shape ({count},), found {tuple(value.shape)}")
+    return value.expand(count).contiguous()
 
 
 def _first(value: Tensor, where: Tensor) -> str:

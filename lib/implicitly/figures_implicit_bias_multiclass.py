@@ -100,9 +100,9 @@ def clocks(plain, fast, target):
     """Angle to the SVM against log time: plain steps as marks, normalized ones as lines. target (B, K, d)."""
     fig, ax = plt.subplots()
     for b in range(len(target)):
-        clock, values = fast.log_time[:, b], angle(fast.W[:, b], target[b])
+        clock = fast.log_time[:, b]
         keep = clock > 0
-        ax.semilogy(clock[keep], values[keep], label=f"seed {b}", **plotting.line(b))
+        ax.semilogy(clock[keep], angle(fast.W[keep, b], target[b]), label=f"seed {b}", **plotting.line(b))
         ax.semilogy(plain.log_time[:, b], angle(plain.W[:, b], target[b]), **plotting.points(b))
     ax.set(xlabel=r"logarithm of time, $\ln\tau$", ylabel="angle to the SVM, degrees", xlim=(0, None))
     ax.set_yticks([0.5, 1, 2, 5, 10, 20, 40], ["0.5", "1", "2", "5", "10", "20", "40"])

@@ -18,6 +18,9 @@ Example:
 
 from __future__ import annotations
 
+import math
+import operator
+from numbers import Real
 from pathlib import Path
 
 __all__ = [
@@ -118,7 +121,11 @@ def settings() -> dict:
 def use() -> None:
     """Apply the book's style to matplotlib: fonts, colour maps, settings, sharp inline pictures.
 
-    May be called again; the second call changes nothing.
+    This is global, as matplotlib's settings are: it holds for every figure drawn from here on in this process, and
+    no other function of the library does such a thing. Settings that :func:`settings` does not name stay as they
+    are. For some figures only, write ``with matplotlib.rc_context(): plotting.use()`` and draw inside (fonts and
+    colour maps, which are only added, stay known); ``matplotlib.rcdefaults()`` takes the style off again. May be called
+    again; the second call changes nothing.
     """
     import matplotlib as mpl
     from matplotlib import font_manager
@@ -162,19 +169,69 @@ def _sharp_inline() -> None:
 
 
 def _style(index: int) -> tuple:
-    if not isinstance(index, int) or not 0 <= index < len(PALETTE):
-        raise ValueError(f"index: expected an integer from 0 to {len(PALETTE) - 1}, found {index!r}")
-    return PALETTE[index], DASHES[index], MARKERS[index]
+    wanted = f"index must be a whole number from 0 to {len(PALETTE) - 1}"
+    try:
+        place = operator.index(index)
+    except TypeError:
+        raise TypeError(f"{wanted}, found {index!r}") from None
+    if isinstance(index, bool) or not 0 <= place < len(PALETTE):
+        raise ValueError(f"{wanted}, found {index!r}")
+    return PALETTE[place], DASHES[place], MARKERS[place]
+
+
+def _check_axes(ax) -> None:
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be axes of matplotlib, found {type(ax).__name__}")
+
+
+def _check_size(size) -> None:
+    if isinstance(size, bool) or not isinstance(size, Real):
+        raise TypeError(f"size must be a number, in points, found {type(size).__name__}")
+    if not 0 < size < math.inf:
+        raise ValueError(f"size must be finite and above 0, in points, found {size!r}")
+
+
+def _array(name: str, value, shape: tuple[int | str, ...] | None = None):
+    """`value` as an array of numbers; `shape` holds sizes, and letters where any will do."""
+    import numpy as np
+
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError, NotImplementedError):  # ragged; a tensor without values
+        array = np.asarray(None)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be real numbers, found {type(value).__name__} of {array.dtype}")
+    fits = shape is None or (
+        array.ndim == len(shape) and all(isinstance(s, str) or s == n for s, n in zip(shape, array.shape, strict=True))
+    )
+    if not fits:
+        raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), found {array.shape}")
+    return array
+
+
+def _dots(ax, x, y, size, color, style, options):
+    from matplotlib.colors import is_color_like
+
+    _check_axes(ax)
+    x, y = _array("x", x), _array("y", y)
+    if x.shape != y.shape:
+        raise ValueError(f"x and y must have one shape, found {x.shape} and {y.shape}")
+    _check_size(size)
+    if not is_color_like(color):
+        raise ValueError(f"color must be a colour of matplotlib, found {color!r}")
+    return ax.plot(x, y, "o", ls="none", ms=size, mec=color, zorder=5, **style, **options)
 
 
 def line(index: int) -> dict:
-    """Keyword arguments of `Axes.plot` for line `index` of the palette: colour and dash."""
+    """Keyword arguments of `Axes.plot` for line `index` of the palette, 0 to 5: colour and dash."""
     colour, dash, _ = _style(index)
     return {"color": colour, "linestyle": dash}
 
 
 def points(index: int) -> dict:
-    """Keyword arguments of `Axes.plot` for measured values: open markers, no line.
+    """Keyword arguments of `Axes.plot` for measured values, colour and marker `index`, 0 to 5: open markers, no line.
 
     Theory is drawn as a line and measurement as open markers on it.
     """
@@ -189,10 +246,17 @@ def theory() -> dict:
 
 
 def disc(ax, x, y, *, size: float = 9.0, color: str = PREFER, **options):
-    """Filled dots on `ax` at `x`, `y`: stable points, data, the preferred thing."""
-    return ax.plot(x, y, "o", ls="none", ms=size, mfc=color, mec=color, zorder=5, **options)
+    """Filled dots on `ax` at `x`, `y`: stable points, data, the preferred thing.
+
+    Args:
+        x, y: numbers or arrays of one shape; where one is NaN there is no dot.
+        size: diameter in points (1/72 inch).
+        color: any colour of matplotlib.
+        options: further ones of `Axes.plot`, whose lines are returned.
+    """
+    return _dots(ax, x, y, size, color, {"mfc": color}, options)
 
 
 def ring(ax, x, y, *, size: float = 9.0, color: str = WITHOUT, **options):
-    """Hollow dots on `ax` at `x`, `y`: unstable points, sums, the other thing."""
-    return ax.plot(x, y, "o", ls="none", ms=size, mfc=PAPER, mec=color, mew=2.0, zorder=5, **options)
+    """Hollow dots on `ax` at `x`, `y`: unstable points, sums, the other thing. Arguments as of :func:`disc`."""
+    return _dots(ax, x, y, size, color, {"mfc": PAPER, "mew": 2.0}, options)

@@ -7,23 +7,23 @@ arXiv 2311.06748), over a dictionary of unit neurons; claim ids refer to the cha
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ._validate import choice, matrix, number, whole
+from ._validate import SEEDS, choice, each, flag, matrix, number, numbers, tensor, whole, wholes
+from ._validate import generator as checked_generator
 
 __all__ = ["ReLUNet", "ball_samples", "minimum_norm_net", "train_denoisers"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReLUNet:
-    """``h(y) = sum_k a_k [w_k . y + b_k]_+ + c + V y``.
+    """``h(y) = sum_k a_k [w_k . y + b_k]_+ + c + V y``; all of one floating dtype and finite.
 
     Attributes:
-        W: input weights, (K, d).
+        W: input weights, (K, d); without neurons, K = 0, h is affine.
         b: biases, (K,).
         A: output weights, (K, d).
         c: constant, (d,).
@@ -36,9 +36,14 @@ class ReLUNet:
     c: Tensor
     V: Tensor
 
+    def __post_init__(self):
+        K, d = tensor("W", self.W, shape=("K", "d")).shape
+        for name, shape in (("b", (K,)), ("A", (K, d)), ("c", (d,)), ("V", (d, d))):
+            tensor(name, getattr(self, name), shape=shape, dtype=self.W.dtype)
+
     def __call__(self, y: Tensor, noise: float | None = None) -> Tensor:
-        """Output (B, d) at `y` (B, d). `noise` is ignored: a network is made for one noise level."""
-        matrix("y", y, columns=self.W.shape[1])
+        """Output (B, d) at `y` (B, d), of the network's dtype. `noise` is ignored: a network is made for one level."""
+        tensor("y", y, shape=("B", self.W.shape[1]), dtype=self.W.dtype)
         return torch.relu(y @ self.W.T + self.b) @ self.A + self.c + y @ self.V.T
 
     def cost(self) -> float:
@@ -46,23 +51,29 @@ class ReLUNet:
         return float((self.W.norm(dim=1) * self.A.norm(dim=1)).sum())
 
 
+def _cloud(points: Tensor) -> int:
+    """The dimension d of `points` (N, d), after checking that there is one point at least."""
+    N, d = matrix("points", points).shape
+    if N < 1 or d < 1:
+        raise ValueError(f"points must have shape (N, d) with N and d at least 1, found {(N, d)}")
+    return d
+
+
 def ball_samples(points: Tensor, rho: float, n: int, *, generator: torch.Generator | None = None) -> Tensor:
     """`n` samples on the sphere of radius `rho` around each point: (N, n, d), or (N, 2, 1) in one dimension.
 
     In one dimension the two ends, whatever `n`; in two dimensions equally spaced from angle 0; in more a `generator`
-    is needed and directions are uniform.
+    is needed and directions are uniform. `points` is (N, d), floating, `rho` in (0, 1e30], `n` at least 1.
     """
-    matrix("points", points)
-    number("rho", rho, above=0.0)
-    whole("n", n, at_least=1)
-    d = points.shape[1]
+    d = _cloud(points)
+    rho, n = number("rho", rho, above=0.0, at_most=1e30), whole("n", n, at_least=1)
+    if generator is not None or d > 2:
+        checked_generator("generator", generator)
     if d == 1:
-        directions = torch.tensor([[1.0], [-1.0]])
+        directions = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
     elif d == 2:
         angle = 2 * math.pi * torch.arange(n, dtype=torch.float64) / n
         directions = torch.stack([angle.cos(), angle.sin()], 1)
-    elif generator is None:
-        raise ValueError(f"generator must be given for points in {d} dimensions, found None")
     else:
         directions = torch.randn(n, d, generator=generator, dtype=torch.float64)
         directions = directions / directions.norm(dim=1, keepdim=True)
@@ -111,12 +122,12 @@ def minimum_norm_net(
     ball.
 
     Args:
-        points: training points, (N, d), d = 1 or 2.
+        points: training points, (N, d), d = 1 or 2, all different. One point has the constant network.
         rho: radius of the balls, which must be disjoint.
-        directions, offsets: size of the regular part of the dictionary.
-        samples: constraints on each sphere; a multiple of 4 puts the axis directions among them.
+        directions, offsets: size of the regular part of the dictionary, at least 0.
+        samples: constraints on each sphere, at least 1; a multiple of 4 puts the axis directions among them.
         linear: whether a linear term is allowed, without cost.
-        solver: name of a cone solver that cvxpy has.
+        solver: name of a second-order cone solver that cvxpy has.
 
     Returns:
         The network, float64; its `cost()` is the optimum.
@@ -126,13 +137,23 @@ def minimum_norm_net(
     """
     import cvxpy as cp
 
-    matrix("points", points)
-    d = points.shape[1]
+    d = _cloud(points)
     if d not in (1, 2):
         raise ValueError(f"points must be in 1 or 2 dimensions, found {d}")
-    gaps = torch.pdist(points.double())
-    number("rho", rho, above=0.0, below=float(gaps.min()) / 2)
+    directions, offsets = whole("directions", directions, at_least=0), whole("offsets", offsets, at_least=0)
+    samples, linear = whole("samples", samples, at_least=1), flag("linear", linear)
+    choice("solver", solver, cp.installed_solvers())
     X = points.double()
+    gaps = torch.pdist(X)
+    if len(X) > 1 and float(gaps.min()) == 0:
+        raise ValueError("points must all be different, found two that are equal")
+    rho = number("rho", rho, above=0.0, below=float(gaps.min()) / 2 if len(X) > 1 else None)
+    if len(X) == 1:
+        none = X.new_zeros(0, d)
+        return ReLUNet(none, none[:, 0], none, X[0], X.new_zeros(d, d))
+    # tolerances are absolute: a power of two, which changes no digit, brings the points to size 1
+    size = 2.0 ** math.frexp(float(gaps.max()))[1]
+    X, rho = X / size, rho / size
     Y = torch.cat([X[:, None], ball_samples(X, rho, samples)], 1)
     targets = X.repeat_interleave(Y.shape[1], 0).numpy()
     Y = Y.reshape(-1, d).numpy()
@@ -146,7 +167,10 @@ def minimum_norm_net(
     values = left[:, :rank].T @ (targets - targets.mean(0)) / scale[:rank, None]
     weights = cp.Variable((features.shape[1], d))
     program = cp.Problem(cp.Minimize(cp.sum(cp.norm(weights[: len(W)], 2, axis=1))), [right[:rank] @ weights == values])
-    program.solve(solver=solver)
+    try:
+        program.solve(solver=solver)
+    except cp.SolverError as error:
+        raise RuntimeError(f"the cone solver {solver} failed: {error}") from error
     if program.status != "optimal":
         raise RuntimeError(f"the cone solver ended with status {program.status!r}")
     A = weights.value
@@ -156,7 +180,8 @@ def minimum_norm_net(
     if miss > 1e-6:
         raise RuntimeError(f"no network of the dictionary denoises the samples: the best misses by {miss:.2g}")
     V = A[len(W) :].T if linear else np.zeros((d, d))
-    return ReLUNet(*(torch.from_numpy(np.ascontiguousarray(a)) for a in (W, b, A[: len(W)], constant, V)))
+    parts = (W, b * size, A[: len(W)], constant * size, V)
+    return ReLUNet(*(torch.from_numpy(np.ascontiguousarray(a)) for a in parts))
 
 
 def train_denoisers(
@@ -177,27 +202,28 @@ def train_denoisers(
     held for 70 % of the steps and then falls to zero along a cosine.
 
     Args:
-        points: training points, (N, d).
-        rho: radius of the balls.
+        points: training points, (N, d), floating.
+        rho: radius of the balls, above 0.
         seeds: one for each network; each draws its initial weights from a generator of its own.
         decay: strength of the weight decay, one number or one for each seed; biases are free.
-        neurons: width K.
+        neurons: width K, at least 1.
         scale: standard deviations of the initial W, b, A.
-        rate: learning rate.
-        steps: number of steps.
+        rate: learning rate, above 0.
+        steps: number of steps, at least 1.
         samples: samples on each sphere, as in :func:`ball_samples`; the points themselves are added.
 
     Returns:
         The networks, in the order of the seeds, float32 inside, float64 as returned.
+
+    Raises:
+        RuntimeError: a run left the finite numbers of float32.
     """
-    matrix("points", points)
-    decays = [decay] * len(seeds) if isinstance(decay, Real) else list(decay)
-    if len(decays) != len(seeds):
-        raise ValueError(f"decay must be one number or {len(seeds)} (one a seed), found {len(decays)}")
-    decays = torch.tensor([number("decay", value, at_least=0.0) for value in decays])
-    whole("steps", steps, at_least=1)
-    choice("len(scale)", len(scale), (3,))
-    d = points.shape[1]
+    d = _cloud(points)
+    seeds = wholes("seeds", seeds, at_least=0, at_most=SEEDS - 1)
+    decays = each("decay", decay, len(seeds), at_least=0.0).float()
+    neurons, steps = whole("neurons", neurons, at_least=1), whole("steps", steps, at_least=1)
+    scale, rate = numbers("scale", scale, length=3, at_least=0.0), number("rate", rate, above=0.0)
+    samples, rho = whole("samples", samples, at_least=1), number("rho", rho, above=0.0)
     balls = ball_samples(points, rho, samples, generator=torch.Generator().manual_seed(0))
     Y = torch.cat([points[:, None], balls], 1)
     targets = points.repeat_interleave(Y.shape[1], 0).float()
@@ -206,7 +232,8 @@ def train_denoisers(
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
         shapes = ((neurons, d), (neurons,), (neurons, d))
-        draws.append([s * torch.randn(*shape, generator=generator) for s, shape in zip(scale, shapes, strict=True)])
+        normal = [torch.randn(*shape, generator=generator, dtype=torch.float32) for shape in shapes]
+        draws.append([s * draw for s, draw in zip(scale, normal, strict=True)])
     W, b, A = (torch.stack(parts).requires_grad_() for parts in zip(*draws, strict=True))
     c = points.mean(0).float().repeat(len(seeds), 1).requires_grad_()
     optimizer = torch.optim.Adam([W, b, A, c], lr=rate)
@@ -223,5 +250,7 @@ def train_denoisers(
         loss.backward()
         optimizer.step()
         schedule.step()
+    if not all(bool(p.isfinite().all()) for p in (W, b, A, c)):
+        raise RuntimeError("training left the finite numbers: lower rate, decay, scale or rho")
     V = torch.zeros(d, d, dtype=torch.float64)
     return [ReLUNet(*(p[i].detach().double() for p in (W, b, A, c)), V) for i in range(len(seeds))]

@@ -5,17 +5,21 @@ L = (1/2n) sum_i (f(x_i) - y_i)**2. A twice differentiable minimum is linearly s
 largest eigenvalue of the Hessian is at most 2/eta. Claim ids refer to the chapter ``stable-minima``; the paper is
 Qiao et al. 2024 (arXiv 2406.06838), the proofs are the chapter's own.
 
-Networks come in batches: parameters have shape (B, k). Everything is float64, and ReLU'(0) = 0.
+Networks come in batches: parameters have shape (B, k). Everything is float64, and ReLU'(0) = 0. Points and labels are
+tensors of any real dtype, arrays, lists or numbers, and are computed with as float64. Points, labels and parameters are
+at most 1e30 in size, so that no square overflows. Bad arguments raise TypeError or ValueError.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ._validate import number, whole
+from ._validate import SEEDS, each, instance, instances, number, tensor, whole, wholes
+from ._validate import seed as checked_seed
 
 __all__ = [
     "LineNet",
@@ -43,16 +47,15 @@ __all__ = [
 
 F64 = torch.float64
 GRID = 2.0**20  # steps a unit of random weights and labels
+_SIZE = {"at_least": -1e30, "at_most": 1e30}  # of points, labels and parameters
+_ON_GRID = 2.0**30  # up to here a normal number times this is exact on the grid
 
 
 def _points(name: str, x) -> Tensor:
     """`x` as float64 (n,), finite and increasing."""
-    x = torch.as_tensor(x)
-    if x.ndim != 1 or x.numel() < 1:
+    x = tensor(name, x, shape=("n",), convert=F64, **_SIZE)
+    if x.numel() < 1:
         raise ValueError(f"{name} must have shape (n,) with n at least 1, found {tuple(x.shape)}")
-    x = x.to(F64)
-    if not torch.isfinite(x).all():
-        raise ValueError(f"{name} must be finite, found NaN or infinity")
     if not bool((x[1:] > x[:-1]).all()):
         raise ValueError(f"{name} must increase strictly, found points out of order or equal")
     return x
@@ -60,13 +63,22 @@ def _points(name: str, x) -> Tensor:
 
 def _labels(y, x: Tensor, batch: int | None = None) -> Tensor:
     """`y` as float64 (B, n); one row is given to every network of the batch."""
-    y = torch.as_tensor(y).to(F64)
-    y = y[None] if y.ndim == 1 else y
-    if y.ndim != 2 or y.shape[1] != x.numel() or (batch and y.shape[0] not in (1, batch)):
-        raise ValueError(f"y must have shape ({batch or 'B'}, {x.numel()}) or ({x.numel()},), found {tuple(y.shape)}")
-    if not torch.isfinite(y).all():
-        raise ValueError("y must be finite, found NaN or infinity")
-    return y.expand(batch or y.shape[0], -1)
+    y = tensor("y", y, convert=F64, **_SIZE)
+    rows = y[None] if y.ndim == 1 else y
+    fits = rows.ndim == 2 and rows.shape[1] == x.numel()
+    if not fits or (rows.shape[0] < 1 if batch is None else rows.shape[0] not in (1, batch)):
+        wanted = "B" if batch is None else batch
+        n = x.numel()
+        raise ValueError(f"y must have shape ({wanted}, {n}) or ({n},) for {n} points x, found {tuple(y.shape)}")
+    return rows.expand(rows.shape[0] if batch is None else batch, -1)
+
+
+def _places(name: str, t) -> Tensor:
+    """`t` as float64 of any shape, without NaN."""
+    t = tensor(name, t, convert=F64, finite=False)
+    if bool(t.isnan().any()):
+        raise ValueError(f"{name} must be numbers or infinite, found NaN")
+    return t
 
 
 def _on_grid(values: Tensor) -> Tensor:
@@ -78,12 +90,12 @@ def _on_grid(values: Tensor) -> Tensor:
     return (values * GRID).round() / GRID
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LineNet:
     """A batch of networks f(x) = sum_j w2_j [w1_j x + b1_j]_+ + b2.
 
     Attributes:
-        w1, b1, w2: (B, k), float64. b2: (B,).
+        w1, b1, w2: (B, k), float64, finite. b2: (B,). Without neurons, k = 0, the networks are constant.
     """
 
     w1: Tensor
@@ -92,26 +104,37 @@ class LineNet:
     b2: Tensor
 
     def __post_init__(self):
-        shape = tuple(self.w1.shape)
-        for name in ("w1", "b1", "w2", "b2"):
-            value, wanted = getattr(self, name), shape[:1] if name == "b2" else shape
-            if len(shape) != 2 or tuple(value.shape) != wanted:
-                raise ValueError(f"{name} must have shape {'(B,)' if name == 'b2' else '(B, k)'}, found "
-                                 f"{tuple(value.shape)}")  # fmt: skip
-            if value.dtype != F64:
-                raise TypeError(f"{name} must be float64, found {value.dtype}")
+        tensor("w1", self.w1, shape=("B", "k"), dtype=F64, **_SIZE)
+        B, k = self.w1.shape
+        for name, shape in (("b1", (B, k)), ("w2", (B, k)), ("b2", (B,))):
+            tensor(name, getattr(self, name), shape=shape, dtype=F64, **_SIZE)
 
     def __len__(self) -> int:
         return self.w1.shape[0]
 
     def __getitem__(self, index) -> "LineNet":
-        """Some networks of the batch (an int gives a batch of one)."""
-        index = slice(index, index + 1 or None) if isinstance(index, int) else index
+        """Some networks of the batch: an int gives a batch of one, -1 the last.
+
+        Args:
+            index: an int, a slice, a sequence or int64 tensor (m,) of ints, or a bool tensor (B,).
+
+        Raises:
+            IndexError: there is no such network.
+        """
+        if isinstance(index, Tensor) and index.dtype == torch.bool:
+            tensor("index", index, shape=(len(self),), dtype=torch.bool)
+        elif not isinstance(index, slice):
+            many = isinstance(index, list | tuple | range) or (isinstance(index, Tensor | np.ndarray) and index.ndim)
+            chosen = wholes("index", index, least=0) if many else (whole("index", index),)
+            if any(not -len(self) <= i < len(self) for i in chosen):
+                raise IndexError(f"index must lie in -{len(self)} to {len(self) - 1}, found {index}")
+            index = torch.tensor(chosen, dtype=torch.int64)
         return LineNet(self.w1[index], self.b1[index], self.w2[index], self.b2[index])
 
     def __call__(self, x) -> Tensor:
         """Values (B, m) at `x` (m,)."""
-        hidden = torch.relu(self.w1[..., None] * torch.as_tensor(x).to(F64) + self.b1[..., None])
+        x = tensor("x", x, shape=("m",), convert=F64, **_SIZE)
+        hidden = torch.relu(self.w1[..., None] * x + self.b1[..., None])
         return torch.einsum("bk,bkm->bm", self.w2, hidden) + self.b2[:, None]
 
     @property
@@ -126,26 +149,31 @@ class LineNet:
 
     @staticmethod
     def join(nets: Sequence["LineNet"]) -> "LineNet":
-        """One batch from several of equal width."""
+        """One batch from several of equal width, at least one."""
+        nets = instances("nets", nets, LineNet)
+        if len({net.w1.shape[1] for net in nets}) > 1:
+            raise ValueError(f"nets must have one width, found {[net.w1.shape[1] for net in nets]}")
         return LineNet(*(torch.cat([getattr(net, p) for net in nets]) for p in ("w1", "b1", "w2", "b2")))
 
 
 def even_points(n: int) -> Tensor:
-    """(n,) equally spaced points on [-1, 1], each the float64 nearest to its fraction: the same bits on every CPU."""
-    whole("n", n, at_least=2)
+    """(n,) equally spaced points on [-1, 1], each the float64 nearest to its fraction: the same bits on every CPU.
+
+    n is at least 2.
+    """
+    n = whole("n", n, at_least=2)
     return torch.arange(1 - n, n, 2, dtype=F64) / (n - 1)
 
 
 def initial_nets(k: int, *, seeds: Sequence[int], scale: float = 1.0) -> LineNet:
     """Random networks, one a seed: w1 standard normal, knots uniform on [-1, 1], w2 normal / sqrt(k), b2 = 0.
 
-    `scale` multiplies w1, b1 and w2. All are rounded to multiples of 2**-20, so that a seed means the same bits on
-    every CPU.
+    `scale`, in (0, 2**30], multiplies w1, b1 and w2. All are rounded to multiples of 2**-20, so that a seed means the
+    same bits on every CPU.
     """
-    whole("k", k, at_least=1)
-    number("scale", scale, above=0.0)
+    k, scale = whole("k", k, at_least=1), number("scale", scale, above=0.0, at_most=_ON_GRID)
     rows = []
-    for seed in seeds:
+    for seed in wholes("seeds", seeds, at_least=0, at_most=SEEDS - 1):
         generator = torch.Generator().manual_seed(seed)
         w1, w2 = torch.randn(2, k, generator=generator, dtype=F64)
         knots = 2 * torch.rand(k, generator=generator, dtype=F64) - 1
@@ -155,9 +183,13 @@ def initial_nets(k: int, *, seeds: Sequence[int], scale: float = 1.0) -> LineNet
 
 
 def moved(net: LineNet, size: float, *, seed: int) -> LineNet:
-    """`net` with normal noise of standard deviation `size` added to every weight; rounded as :func:`initial_nets`."""
-    number("size", size, at_least=0.0)
-    generator = torch.Generator().manual_seed(seed)
+    """`net` with normal noise of standard deviation `size` added to every weight; rounded as :func:`initial_nets`.
+
+    `size` is in [0, 2**30].
+    """
+    instance("net", net, LineNet)
+    size = number("size", size, at_least=0.0, at_most=_ON_GRID)
+    generator = torch.Generator().manual_seed(checked_seed("seed", seed))
     parts = (net.w1, net.b1, net.w2, net.b2)
     return LineNet(*(_on_grid(p + size * torch.randn(p.shape, generator=generator, dtype=F64)) for p in parts))
 
@@ -165,10 +197,11 @@ def moved(net: LineNet, size: float, *, seed: int) -> LineNet:
 def noisy_labels(clean, sigma: float, *, seeds: Sequence[int]) -> Tensor:
     """Labels (B, n): the values `clean` (n,) plus normal noise of standard deviation `sigma`, one row a seed.
 
-    Rounded to multiples of 2**-20, as :func:`initial_nets`.
+    Rounded to multiples of 2**-20, as :func:`initial_nets`. `sigma` is in [0, 2**30].
     """
-    clean = torch.as_tensor(clean).to(F64)
-    number("sigma", sigma, at_least=0.0)
+    clean = tensor("clean", clean, shape=("n",), convert=F64, **_SIZE)
+    sigma = number("sigma", sigma, at_least=0.0, at_most=_ON_GRID)
+    seeds = wholes("seeds", seeds, at_least=0, at_most=SEEDS - 1)
     # another stream than `initial_nets` with the same seed
     generators = (torch.Generator().manual_seed(10**6 + seed) for seed in seeds)
     return _on_grid(torch.stack([clean + sigma * torch.randn(clean.shape, generator=g, dtype=F64) for g in generators]))
@@ -180,25 +213,25 @@ def gradient_descent(net: LineNet, x, y, eta, steps: int) -> LineNet:
     Runs `implicitly_kernels.relu_gd`, about 8 k n operations a step and network; the batch shares the cores.
 
     Args:
-        net: where to start, B networks; not changed.
-        x: (n,), increasing. y: (B, n) or (n,).
-        eta: step size, a number or (B,).
-        steps: number of steps.
+        net: where to start, B networks of at least one neuron; not changed.
+        x: (n,), increasing. y: (B, n), or (n,) or (1, n) for all.
+        eta: step size above 0, a number or (B,).
+        steps: number of steps, at least 0.
 
     Raises:
         RuntimeError: a run left the finite numbers; the step size is too large for this start.
     """
     from implicitly_kernels import relu_gd
 
+    instance("net", net, LineNet)
+    if net.w1.shape[1] < 1:
+        raise ValueError("net must have at least one neuron, found none")
     x = _points("x", x)
     y = _labels(y, x, len(net)).contiguous()
-    whole("steps", steps, at_least=0)
-    etas = torch.as_tensor(eta, dtype=F64).expand(len(net)).contiguous()
-    if not bool((torch.isfinite(etas) & (etas > 0)).all()):
-        raise ValueError(f"eta must be finite and above 0, found {eta}")
+    steps, etas = whole("steps", steps, at_least=0), each("eta", eta, len(net), above=0.0)
     start = (p.contiguous() for p in (net.w1, net.b1, net.w2, net.b2))
     *end, loss = relu_gd(*start, x.expand(len(net), -1).contiguous(), y, etas, steps)
-    if not torch.isfinite(loss).all():
+    if not (torch.isfinite(loss).all() and all(bool((p.abs() <= _SIZE["at_most"]).all()) for p in end)):
         raise RuntimeError("gradient descent diverged: lower eta, or start closer")
     return LineNet(*end)
 
@@ -207,7 +240,8 @@ def gradient_descent(net: LineNet, x, y, eta, steps: int) -> LineNet:
 
 
 def residuals(net: LineNet, x, y) -> Tensor:
-    """r_i = f(x_i) - y_i, (B, n)."""
+    """r_i = f(x_i) - y_i, (B, n), at points x (n,) that increase; y: (B, n), or (n,) or (1, n) for all networks."""
+    instance("net", net, LineNet)
     x = _points("x", x)
     return net(x) - _labels(y, x, len(net))
 
@@ -221,19 +255,19 @@ def _features(net: LineNet, x: Tensor) -> Tensor:
 
 
 def gradient_norm(net: LineNet, x, y) -> Tensor:
-    """Euclidean norm of the gradient of the loss, (B,)."""
-    x = _points("x", x)
-    return torch.einsum("bn,bnp->bp", residuals(net, x, y), _features(net, x)).norm(dim=1) / x.numel()
+    """Euclidean norm of the gradient of the loss, (B,); x and y as for :func:`residuals`."""
+    r = residuals(net, x, y)
+    return torch.einsum("bn,bnp->bp", r, _features(net, _points("x", x))).norm(dim=1) / r.shape[1]
 
 
 def hessian_parts(net: LineNet, x, y) -> tuple[Tensor, Tensor]:
     """(GN, R), each (B, 3k + 1, 3k + 1), with Hessian = GN + R. Order of parameters: w1, b1, w2, b2.
 
     GN = (1/n) sum_i grad f(x_i) grad f(x_i)^T is the Gauss-Newton part. R = (1/n) sum_i r_i Hess f(x_i) couples the
-    w2 of a neuron with its own w1 and b1, and nothing else.
+    w2 of a neuron with its own w1 and b1, and nothing else. x and y as for :func:`residuals`.
     """
-    x = _points("x", x)
     r = residuals(net, x, y)
+    x = _points("x", x)
     J, k, n = _features(net, x), net.w1.shape[1], x.numel()
     on = (net.w1[:, None] * x[:, None] + net.b1[:, None] > 0).to(F64)
     R = torch.zeros(len(net), 3 * k + 1, 3 * k + 1, dtype=F64)
@@ -245,9 +279,13 @@ def hessian_parts(net: LineNet, x, y) -> tuple[Tensor, Tensor]:
 
 
 def sharpness(net: LineNet, x, y) -> Tensor:
-    """Largest eigenvalue of the Hessian of the loss, (B,): by Lanczos above 100 parameters, to rounding."""
+    """Largest eigenvalue of the Hessian of the loss, (B,): by Lanczos above 100 parameters, to rounding.
+
+    x and y as for :func:`residuals`.
+    """
     from scipy.sparse.linalg import eigsh
 
+    instance("net", net, LineNet)
     x = _points("x", x)
     y, tops = _labels(y, x, len(net)), []
     for i in range(len(net)):
@@ -262,7 +300,8 @@ def sharpness(net: LineNet, x, y) -> Tensor:
 
 
 def gauss_newton_top(net: LineNet, x) -> Tensor:
-    """Largest eigenvalue of the Gauss-Newton part, (B,), from the n x n Gram matrix of the gradients."""
+    """Largest eigenvalue of the Gauss-Newton part, (B,), from the n x n Gram matrix of the gradients at x (n,)."""
+    instance("net", net, LineNet)
     x = _points("x", x)
     J = _features(net, x)
     return torch.linalg.eigvalsh(J @ J.transpose(1, 2) / x.numel())[:, -1]
@@ -278,9 +317,9 @@ def g_weight(t, x) -> Tensor:
     and g- is its mirror image. Zero where one side is empty. Exact by prefix sums, O((n + m) log n).
 
     Args:
-        t: any shape; not finite gives 0. x: (n,), increasing.
+        t: any shape; infinite gives 0. x: (n,), increasing.
     """
-    x, t = _points("x", x), torch.as_tensor(t).to(F64)
+    x, t = _points("x", x), _places("t", t)
     n, finite = x.numel(), torch.isfinite(t)
     at = torch.where(finite, t, 0.0)
     sums = torch.cat([torch.zeros(1, dtype=F64), x.cumsum(0)])
@@ -294,13 +333,17 @@ def g_weight(t, x) -> Tensor:
 
 
 def uniform_weight(t) -> Tensor:
-    """The limit of :func:`g_weight` for the uniform law on [-1, 1]: ((1-|t|)/2)**3 sqrt(1 + ((1+|t|)/2)**2)."""
-    s = torch.as_tensor(t).to(F64).abs().clamp_max(1.0)
+    """The limit of :func:`g_weight` for the uniform law on [-1, 1]: ((1-|t|)/2)**3 sqrt(1 + ((1+|t|)/2)**2).
+
+    `t` has any shape; outside [-1, 1], infinity included, the weight is 0.
+    """
+    s = _places("t", t).abs().clamp_max(1.0)
     return ((1 - s) / 2) ** 3 * (1 + ((1 + s) / 2) ** 2).sqrt()
 
 
 def path_tv(net: LineNet, x) -> Tensor:
-    """sum_j |w1_j w2_j| g(t_j), (B,): an upper bound of :func:`tv`, knot by knot."""
+    """sum_j |w1_j w2_j| g(t_j), (B,): an upper bound of :func:`tv`, knot by knot. x: (n,), increasing."""
+    instance("net", net, LineNet)
     return (net.jumps.abs() * g_weight(net.knots, x)).sum(1)
 
 
@@ -308,7 +351,9 @@ def _merged(net: LineNet) -> tuple[Tensor, Tensor]:
     """Knots in order and jumps of f, (B, k) each: jumps at one place are summed at its first entry, the others 0."""
     knots, order = net.knots.sort(1)
     jumps = net.jumps.gather(1, order)
-    group = torch.cat([torch.zeros(len(net), 1, dtype=torch.int64), (knots[:, 1:] != knots[:, :-1]).cumsum(1)], 1)
+    later = torch.ones_like(knots, dtype=torch.bool)
+    later[:, 1:], later[:, :1] = knots[:, 1:] != knots[:, :-1], False
+    group = later.cumsum(1)
     total = torch.zeros_like(jumps).scatter_add_(1, group, jumps)
     place = torch.full_like(knots, math.inf).scatter_reduce(1, group, knots, "amin", include_self=True)
     return place, total
@@ -317,8 +362,9 @@ def _merged(net: LineNet) -> tuple[Tensor, Tensor]:
 def tv(net: LineNet, x=None) -> Tensor:
     """Weighted first-order total variation int |f''| g, (B,): jumps at one knot are added before the absolute value.
 
-    Without `x`, the plain one on (-1, 1): the same with weight 1 inside and 0 outside.
+    x: (n,), increasing. Without `x`, the plain one on (-1, 1): the same with weight 1 inside and 0 outside.
     """
+    instance("net", net, LineNet)
     knots, jumps = _merged(net)
     weight = (knots.abs() < 1).to(F64) if x is None else g_weight(knots, x)
     return (jumps.abs() * weight).sum(1)
@@ -326,9 +372,9 @@ def tv(net: LineNet, x=None) -> Tensor:
 
 def count_knots(net: LineNet, x, *, least: float = 0.1) -> Tensor:
     """Kinks of f that the data can see, (B,): gaps between neighbouring points in which the slope changes by more
-    than `least`. Knots in one gap are added up, knots outside the data do not count."""
-    x = _points("x", x)
-    number("least", least, at_least=0.0)
+    than `least`, at least 0. Knots in one gap are added up, knots outside the data do not count. x: (n,)."""
+    instance("net", net, LineNet)
+    x, least = _points("x", x), number("least", least, at_least=0.0)
     gap = torch.searchsorted(x, net.knots.contiguous())  # knot in (x[gap - 1], x[gap]]
     total = torch.zeros(len(net), x.numel() + 1, dtype=F64).scatter_add_(1, gap, net.jumps)
     return (total[:, 1:-1].abs() > least).sum(1)
@@ -337,34 +383,57 @@ def count_knots(net: LineNet, x, *, least: float = 0.1) -> Tensor:
 def certificate(top, residual, x) -> Tensor:
     """(top - 1)/2 + (1/2) sqrt(1 + x_max**2) mean |r|, (B,): a bound of :func:`path_tv` at any parameters, C2.
 
-    With top = 2/eta the bound of C3. `top`: number or (B,); `residual`: (B, n).
+    With top = 2/eta the bound of C3. `top`: number or (B,); `residual`: (B, n); `x`: (n,), increasing.
     """
-    reach = math.sqrt(1 + float(_points("x", x).abs().max()) ** 2)
-    return (torch.as_tensor(top, dtype=F64) - 1) / 2 + reach / 2 * residual.abs().mean(1)
+    x = _points("x", x)
+    residual = tensor("residual", residual, shape=("B", x.numel()), convert=F64)
+    top = each("top", top, len(residual))
+    reach = math.sqrt(1 + float(x.abs().max()) ** 2)
+    return (top - 1) / 2 + reach / 2 * residual.abs().mean(1)
 
 
 def flatness_use(net: LineNet, x) -> Tensor:
-    """sum_j |w1_j w2_j| g(t_j) over (largest eigenvalue of GN - 1)/2, (B,): at most 1 by C1; 0 where nothing bends."""
+    """sum_j |w1_j w2_j| g(t_j) over (largest eigenvalue of GN - 1)/2, (B,): at most 1 by C1; 0 where nothing bends.
+
+    x: (n,), increasing.
+    """
     bends = path_tv(net, x)
-    return torch.where(bends > 0, 2 * bends / (gauss_newton_top(net, x) - 1), 0.0)
+    return torch.where(bends > 0, 2 * bends / _excess(net, _points("x", x)), 0.0)
+
+
+def _excess(net: LineNet, x: Tensor) -> Tensor:
+    """Largest eigenvalue of GN minus 1, (B,): its digits stay right when the weights are small and it is near 0.
+
+    GN has the eigenvalues of the n x n matrix A + 11'/n, with A of the gradients in all parameters but b2. At its unit
+    top vector v, v'(A + 11'/n)v - 1 = v'Av - |v - mean v|**2; at the even vector it is n mean A.
+    """
+    J = _features(net, x)[..., :-1]
+    A = J @ J.transpose(1, 2) / x.numel()
+    v = torch.linalg.eigh(A + 1 / x.numel()).eigenvectors[..., -1]
+    found = torch.einsum("bi,bij,bj->b", v, A, v) - (v - v.mean(1, keepdim=True)).square().sum(1)
+    return torch.maximum(found, x.numel() * A.mean((1, 2)))
 
 
 def residual_use(net: LineNet, x, y) -> Tensor:
-    """(norm of the residual part of the Hessian) / (sqrt(1 + x_max**2) mean |r|), (B,): at most 1 by C2."""
-    reach = math.sqrt(1 + float(_points("x", x).abs().max()) ** 2)
+    """(norm of the residual part of the Hessian) / (sqrt(1 + x_max**2) mean |r|), (B,): at most 1 by C2; 0 where r = 0.
+
+    x and y as for :func:`residuals`.
+    """
+    allowed = residuals(net, x, y).abs().mean(1) * math.sqrt(1 + float(_points("x", x).abs().max()) ** 2)
     values = torch.linalg.eigvalsh(hessian_parts(net, x, y)[1])
-    return values.abs().amax(1) / (reach * residuals(net, x, y).abs().mean(1))
+    return torch.where(allowed > 0, values.abs().amax(1) / allowed, 0.0)
 
 
 def flattest_pairs(t, size) -> tuple[LineNet, Tensor]:
     """A network that attains C1, and its two points -1 and 1: mirror pairs of neurons, knots at +-t, balanced.
 
     Args:
-        t: (m,), knots in [0, 1). size: (m,), the products |w1 w2| > 0; the signs of w2 do not matter here.
+        t: (m,), knots in [0, 1), m at least 1. size: (m,), the products |w1 w2| > 0; the signs of w2 do not matter.
     """
-    t, size = torch.as_tensor(t).to(F64), torch.as_tensor(size).to(F64)
-    if t.shape != size.shape or t.ndim != 1 or not bool(((t >= 0) & (t < 1) & (size > 0)).all()):
-        raise ValueError("t and size must be (m,), with t in [0, 1) and size above 0")
+    t = tensor("t", t, shape=("m",), convert=F64, at_least=0.0, below=1.0)
+    size = tensor("size", size, shape=("m",), convert=F64, above=0.0, at_most=1e30)
+    if t.shape != size.shape or t.numel() < 1:
+        raise ValueError(f"t and size must be as many, at least one, found {t.numel()} and {size.numel()}")
     # balanced on the one active point: w2**2 (1 + 1) = (w1 (1 - t))**2
     w1 = (size * math.sqrt(2) / (1 - t)).sqrt()
     rows = torch.cat([w1, -w1]), torch.cat([-w1 * t, -w1 * t]), torch.cat([size / w1, size / w1])
@@ -375,11 +444,12 @@ def with_end_spike(net: LineNet, x, points: int, height: float) -> LineNet:
     """`net` and one more neuron, zero up to x_{n - points} and rising to `height` at x_n; C8.
 
     Its knot lies half-way between x_{n - points} and the next point, and it is balanced: sqrt(2) |w2| = |w1| (x_n - t).
+    x: (n,), increasing. `points` is from 1 to n - 1, `height` at most 1e30 in size.
     """
+    instance("net", net, LineNet)
     x = _points("x", x)
-    if not 1 <= whole("points", points, at_least=1) < x.numel():
-        raise ValueError(f"points must be below {x.numel()}, found {points}")
-    number("height", height)
+    points = whole("points", points, at_least=1, at_most=x.numel() - 1)
+    height = number("height", height, **_SIZE)
     knot = float(x[-points - 1] + x[-points]) / 2
     reach = float(x[-1]) - knot
     w1 = math.sqrt(abs(height) * math.sqrt(2)) / reach

@@ -88,7 +88,8 @@ def notebook() -> dict:
         {"cell_type": "markdown", "id": "a", "metadata": {}, "source": TEXT},
         cell("plot(1)", [picture], tags=["hide-input", "wide"], mystnb=figure),
         cell("claim()", [check]),
-        cell("print('x')", [{"output_type": "stream", "name": "stdout", "text": "x\n"}]),
+        cell("from implicitly import flows\nprint(flows.KINDS[0])",
+             [{"output_type": "stream", "name": "stdout", "text": "training\n"}]),
     ]
     metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
@@ -102,8 +103,7 @@ def make(folder: Path, *, purge: bool = True) -> Path:
     """Build the book with one small chapter; the folder of its pages."""
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
     shutil.copytree(ROOT / "book", folder / "book", ignore=ignore)
-    (folder / "lib/implicitly").mkdir(parents=True)
-    shutil.copytree(ROOT / "lib/implicitly/explorer", folder / "lib/implicitly/explorer", ignore=ignore)
+    shutil.copytree(ROOT / "lib/implicitly", folder / "lib/implicitly", ignore=ignore)
     shutil.copytree(ROOT / "kernels", folder / "kernels", ignore=ignore)
     (folder / "chapters").mkdir()
     (folder / "chapters/score-flow.ipynb").write_text(json.dumps(notebook()))
@@ -152,6 +152,8 @@ def test_opener_says_number_part_question_and_facts(chapter):
     assert 'href="https://arxiv.org/abs/2506.19031"' in chapter
     assert "1 stated, 1 holds" in opener
     assert "under 30 s on two cores" in opener and "none yet" in opener
+    source = "https://github.com/implicitly-book/implicitly/blob/main/lib/implicitly/flows.py"
+    assert f'<dt>Library</dt><dd><a href="{source}"><code>flows</code></a></dd>' in chapter
 
 
 def test_numbers_come_from_the_plan_not_from_what_has_landed(chapter):
@@ -192,13 +194,17 @@ def test_maths_is_html_with_punctuation_held_to_it(chapter):
 
 def test_buttons(chapter):
     base = "implicitly-book/implicitly"
-    assert f'href="https://colab.research.google.com/github/{base}/blob/main/chapters/score-flow.ipynb"' in chapter
+    assert f'href="https://colab.research.google.com/github/{base}/blob/notebooks/chapters/score-flow.ipynb"' in chapter
     assert f'href="https://github.com/{base}/edit/main/chapters/score-flow.md"' in chapter
-    assert 'href="../_sources/chapters/score-flow.ipynb"' in chapter
+    assert 'href="score-flow.ipynb" title="Download this notebook"' in chapter
 
 
-def test_stored_notebook_can_be_downloaded(site):
-    assert json.loads((site / "_sources/chapters/score-flow.ipynb").read_text())["nbformat"] == 4
+def test_colab_opens_what_the_workflow_pushes():
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    sys.path.insert(0, str(ROOT / "book/_ext"))
+    from theme import COLAB_BRANCH
+
+    assert f"git push --force origin {COLAB_BRANCH}\n" in workflow and "'./chapters/*.ipynb'" in workflow
 
 
 # --- nothing from elsewhere, little of anything --------------------------------------------------
@@ -266,6 +272,7 @@ def test_landing_links_what_is_there_and_names_what_is_planned(site):
     assert text.count('class="im-planned"') == 14
     assert "1 claim. 1 check that can fail. None of them does today." in words(text).replace(" .", ".")
     assert (site / "index.html").is_file()
+    assert '<a href="https://github.com/implicitly-book/implicitly">Source on GitHub</a>' in text
 
 
 def test_the_plan_and_the_chapters_agree():

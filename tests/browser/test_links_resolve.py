@@ -1,10 +1,15 @@
 """Every link of the built book leads somewhere: file, anchor, image, style, script, font."""
 
+import html
+import json
 import re
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+import yaml
+from conftest import CHAPTERS, ROOT
 
 LOADED = {("img", "src"), ("script", "src"), ("source", "src"), ("iframe", "src"), ("video", "src"), ("embed", "src")}
 # Links that a browser follows by itself. The others (canonical, edit, licence) wait for a click.
@@ -113,6 +118,27 @@ def test_anchors_are_unique(book):
 def test_links_to_the_outside_use_https(book):
     plain = {a for p in html_files(book) for a in read(p).links if a.startswith(("http:", "//"))}
     assert not plain
+
+
+def test_downloaded_notebooks_lead_back_to_the_pages(book):
+    """Their links are those of the published book, and what they call Theorem 1.2 is that on its page."""
+    base = yaml.safe_load((ROOT / "_config.yml").read_text())["html"]["baseurl"]
+    found, numbered = [], 0
+    for name in CHAPTERS:
+        twin = json.loads((book / name).with_suffix(".ipynb").read_text(encoding="utf-8"))
+        text = "\n".join("".join(cell["source"]) for cell in twin["cells"] if cell["cell_type"] == "markdown")
+        for words, address in set(re.findall(rf"\[([^][]*)\]\({re.escape(base)}([^)\s]*)\)", text)):
+            fault = broken(book / "index.html", address or "index.html")
+            number = re.fullmatch(r"\([\d.]+\)|(?:Theorem|Lemma|Proposition|Exercise|Fig\.) [\d.]+", words)
+            if number and not fault:
+                page, anchor = address.split("#")
+                rest = (book / page).read_text(encoding="utf-8").split(f'id="{html.escape(anchor)}"', 1)[1]
+                called = re.search(r'(?:caption-number">|im-eqno">)([^<]+)', rest)[1].strip()
+                fault, numbered = None if called == words else f"the page calls it {called}", numbered + 1
+            if fault:
+                found.append(f"{name}: [{words}]({address}): {fault}")
+    assert not found, "\n".join(found)
+    assert numbered > 50
 
 
 def test_the_crawl_sees_faults(tmp_path):

@@ -29,12 +29,35 @@ def test_search_finds_a_word_of_a_chapter(context, sites, scheme):
         page.wait_for_url(re.compile(r"search\.html"))
         result = page.locator(f'#search-results a[href*="{name}"]').first
         expect(result).to_be_visible(timeout=15_000)
-        if scheme == "http":  # from the disk a page may not read another one to show a passage of it
-            expect(page.locator("#search-results")).to_contain_text(word, ignore_case=True, timeout=15_000)
+        expect(page.locator("#search-results mark").first).to_contain_text(word, ignore_case=True)
         assert not visit.failures
-        result.click()  # ends what the page of results still reads
+        result.click()
         page.wait_for_url(re.compile(re.escape(name)))
+        expect(page.locator("main .highlighted").first).to_be_attached()
+        # what was searched for is marked there, and on no page after it
+        page.go_back()
+        expect(page.locator("#search-results a").first).to_be_visible()
+        for other in [CHAPTERS[1], name]:
+            page.goto(sites[scheme] + other)
+            page.wait_for_timeout(300)
+            assert not page.locator(".highlighted").count(), f"{other} marks what was searched for before"
         assert not visit.elsewhere(sites[scheme]) and not visit.errors
+
+
+@pytest.mark.parametrize("scheme", ["file", "http"])
+def test_search_finds_a_symbol_and_a_function(context, sites, scheme):
+    page = context.new_page()
+    first = page.locator("#search-results li").first
+    for query, leads_to, says in [
+        ("γ", "book/notation.html#margins", "largest margin"),
+        ("gamma", "book/notation.html#margins", "largest margin"),
+        ("eta", "book/notation.html#everywhere", "step size"),
+        ("score_flow_exact", "book/library.html?highlight=score_flow_exact#implicitly.flows.score_flow_exact", "ramp"),
+    ]:
+        page.goto(f"{sites[scheme]}search.html?q={query}")
+        expect(first.locator("a").first).to_have_attribute("href", leads_to)
+        expect(first).to_contain_text(says)
+    page.close()
 
 
 def brightness(color: str) -> float:

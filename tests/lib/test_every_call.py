@@ -32,6 +32,9 @@ for _module in pkgutil.iter_modules(calls.__path__):
 EXEMPT = {
     "implicitly.claims.Claim": "made by claim(), which is checked",
     "implicitly.claims.ClaimError": "an exception",
+    "implicitly.plotting.use": "no arguments, and it sets matplotlib's settings: that is what it is for",
+    "implicitly.sweeps.SweepError": "an exception",
+    "implicitly.sweeps.Table": "a list, made by sweep()",
 }
 
 
@@ -208,7 +211,8 @@ def public() -> set[str]:
     found = set()
     for package in (implicitly, implicitly_kernels):
         for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            if any(part.startswith("_") for part in info.name.split(".")):
+            # A module figures_<chapter> draws one picture each for that chapter's cells, which run.
+            if any(part.startswith(("_", "figures_")) for part in info.name.split(".")):
                 continue
             module = importlib.import_module(info.name)
             for name in getattr(module, "__all__", ()):

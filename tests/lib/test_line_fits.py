@@ -107,13 +107,78 @@ def test_fitted_slope():
     ("call", "words"),
     [
         (lambda x, y: lf.expected_interpolation_tv(x, 1.0), "equally spaced"),
-        (lambda x, y: lf.tangent_kernel(2 * x, x, 5), "must lie in"),
+        (lambda x, y: lf.tangent_kernel(2 * x, x, 5), "x must be at least -1 and at most 1, found"),
         (lambda x, y: lf.kernel_fit(x, y, x, 5, ridge=-1), "ridge must be"),
         (lambda x, y: lf.fitted_slope([1, 2], torch.ones(3, 2)), "errors must have shape"),
-        (lambda x, y: lf.fitted_slope([1, 2], -torch.ones(2, 2)), "positive"),
+        (lambda x, y: lf.fitted_slope([1, 2], -torch.ones(2, 2)), "errors must be above 0"),
         (lambda x, y: lf.spline_net(x, y[:, 1:]), "y must have shape"),
     ],
 )
 def test_bad_input(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(*case(0))
+
+
+# --- the edges --------------------------------------------------------------------------------------------------------
+
+
+def test_lists_are_float64():
+    x, y = [-0.7, -0.1, 0.3, 0.9], [0.1, 0.2, -0.7, 0.4]
+    exact = torch.tensor(x, dtype=F64), torch.tensor(y, dtype=F64)
+    assert lf.spline_net(x, y).w1.equal(lf.spline_net(*exact).w1)
+    assert lf.spline_tv(x, y).equal(lf.spline_tv(*exact))
+    assert lf.tangent_kernel(x, y, 5).equal(lf.tangent_kernel(*exact, 5))
+    assert lf.kernel_fit(x, y, y, 5).equal(lf.kernel_fit(*exact, exact[1], 5))
+    assert lf.smallest_interpolation_tv(x, y) == lf.smallest_interpolation_tv(*exact)
+    errors = [[0.1, 0.2], [0.05, 0.3]]
+    assert lf.fitted_slope([10, 20], errors) == lf.fitted_slope([10, 20], torch.tensor(errors, dtype=F64))
+
+
+def test_one_point_and_two():
+    """A constant and a line: nothing bends, and no noise makes an interpolant of them bend."""
+    net = lf.spline_net([0.3], [[2.0], [-1.0]])
+    assert net.w1.shape == (2, 0) and net([-5.0, 5.0]).tolist() == [[2, 2], [-1, -1]]
+    torch.testing.assert_close(lf.spline_net([0, 1], [2, 3])([0.0, 5.0]), torch.tensor([[2.0, 7.0]], dtype=F64))
+    for x, y in (([0.3], [2.0]), ([0.0, 1.0], [2.0, 3.0])):
+        assert lf.spline_tv(x, y).tolist() == [0] and lf.smallest_interpolation_tv(x, y) == 0
+        assert lf.expected_interpolation_tv(x, 1.0) == 0 == lf.interpolation_allowance(x, 1.0, 5)
+    assert float(lf.kernel_fit([0.3], [2.0], [0.3], 9)) == pytest.approx(2.0)
+    assert lf.smallest_interpolation_tv([0, 1, 2], [0, 0, 0]) == 0
+
+
+@pytest.mark.parametrize("labels, points", [(1e-12, 1.0), (1e20, 1.0), (1.0, 1e-9), (1.0, 1e-20)])
+def test_least_interpolant_of_any_size(labels, points):
+    """A solver's absolute tolerances must not decide: small labels are not 0, near points are not one."""
+    x, y = case(3)
+    found = lf.smallest_interpolation_tv(points * x, labels * y[0])
+    assert found == pytest.approx(float(lf.spline_tv(points * x, labels * y[0])), rel=1e-5)
+
+
+def test_spacing_is_relative():
+    with pytest.raises(ValueError, match="x must be equally spaced"):
+        lf.expected_interpolation_tv([0.0, 1e-9, 3e-9], 1.0)
+    near = 1e-9 * sm.even_points(30)
+    found = float(lf.spline_tv(near, sm.noisy_labels(torch.zeros(30), 1.0, seeds=range(500))).mean())
+    assert lf.expected_interpolation_tv(near, 1.0) == pytest.approx(found, rel=0.1)
+    assert lf.expected_interpolation_tv(1e3 + sm.even_points(50), 1.0) > 0  # the rounding of 1e3 is no unequal gap
+
+
+def test_points_too_near_for_the_answer():
+    with pytest.raises(ValueError, match="x must lie farther apart for ridge 0, found 1e-16 apart"):
+        lf.kernel_fit([0, 1e-16, 1], [0, 1, 0], [0.5], 10)
+    with pytest.raises(ValueError, match="x must leave finite slopes, found points only 1e-300 apart"):
+        lf.spline_tv([0, 1e-300, 1], [0, 1e10, 0])
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda x, y: lf.fitted_slope([5, 5], torch.ones(2, 2)), "sizes must not all be equal, found 2 of 5"),
+        (lambda x, y: lf.fitted_slope([5, 6], torch.ones(2, 0)), "errors must have at least one run"),
+        (lambda x, y: lf.fitted_slope([0, 6], torch.ones(2, 1)), r"sizes\[0\] must be finite and above 0, found 0"),
+        (lambda x, y: lf.kernel_fit(x, y, 2 * x, 5), "z must be at least -1 and at most 1, found"),
+    ],
+)
+def test_edges_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call(*case(0))

@@ -1,5 +1,7 @@
 """The hard-margin SVM against exact cases and another algorithm; its certificate; the flow and the polynomial limit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -186,3 +188,121 @@ def test_borders_of_three_symmetric_classes():
     assert np.allclose(np.abs(rays[:, 1]).max(1), 2.4)  # from the middle to the edge of the box
     with pytest.raises(ValueError, match=r"W must have shape \(3, 3\)"):
         borders(np.zeros((4, 3)))
+
+
+# --- the edges --------------------------------------------------------------------------------------------------------
+
+
+def test_one_sample():
+    """x = (3, 4) of two classes: What = (x, -x) / (2 |x|**2), alpha = 1 / (2 |x|**2), and V along it."""
+    X, y = torch.tensor([[3.0, 4.0]], dtype=torch.float64), torch.tensor([0])
+    svm = hard_margin_svm(X, y)
+    assert torch.allclose(svm.W, torch.cat([X, -X]) / 50) and svm.alpha.item() == pytest.approx(1 / 50)
+    assert svm.generic and svm.rate == pytest.approx(1.0)
+    # V = s What has |V|**2 / 2 = s**2 / 100 and margin s: stationary at s**3 = 50
+    assert torch.allclose(max_margin.polynomial_limit(X, y), 50 ** (1 / 3) * svm.W, rtol=1e-9)
+    path = perm_losses.descend(X, y, "exponential", at=[1, 4], normalized=1.0)
+    kappa, gap = max_margin.margin_constants(path, X[None], y[None], [svm])
+    assert kappa.item() == pytest.approx(0, abs=1e-12) and gap.abs().max() < 1e-12
+    with pytest.raises(ValueError, match="svm must have at least 2 constraints, found 1"):
+        max_margin.mirror_use(path, X, svm, normalized=1.0)
+
+
+def test_one_class_is_refused_and_one_label_is_not():
+    X, y = torch.tensor([[1.0, 1.0], [2.0, 2.0]], dtype=torch.float64), torch.tensor([1, 1])
+    with pytest.raises(ValueError, match="K must be at least 2, found 1"):
+        hard_margin_svm(X, y, 1)
+    svm = hard_margin_svm(X, y)
+    assert torch.allclose(svm.W, torch.tensor([[-0.25, -0.25], [0.25, 0.25]], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("size", [1e-60, 1e5, 1e60])
+def test_data_of_any_size(size):
+    X, y = perm_losses.teacher_classes(10, 2, 3, seed=0)
+    one, other = hard_margin_svm(X, y), hard_margin_svm(size * X, y)
+    assert torch.allclose(size * other.W, one.W, rtol=1e-9) and one.generic and other.generic
+    V = max_margin.polynomial_limit(X, y)  # V scales as size**(-1/3)
+    assert torch.allclose(size ** (1 / 3) * max_margin.polynomial_limit(size * X, y), V, rtol=1e-9)
+
+
+def test_no_polynomial_limit_of_data_that_no_line_parts():
+    X, y = torch.tensor([[1.0], [2.0]], dtype=torch.float64), torch.tensor([0, 1])
+    for K in (2, 3):
+        with pytest.raises(ValueError, match="X, y must be separable, found no W"):
+            max_margin.polynomial_limit(X, y, K)
+
+
+def test_angles_from_0_to_180():
+    W = torch.randn(50, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert (max_margin.angle(W, -3 * W) - 180).abs().max() < 1e-12
+    assert max_margin.angle(W, 3 * W).max() < 1e-12
+    turn = torch.tensor([[0.0, 1.0], [-1.0, 0.0]], dtype=torch.float64)
+    near = torch.eye(2, dtype=torch.float64) + 1e-9 * turn  # an angle of atan(1e-9)
+    assert max_margin.angle(near, torch.eye(2, dtype=torch.float64)).item() == pytest.approx(np.rad2deg(1e-9), rel=1e-6)
+    assert max_margin.angle(-near, near - 1e-9 * turn).item() == pytest.approx(180 - np.rad2deg(1e-9), rel=1e-14)
+    for call in (max_margin.angle, max_margin.direction_error):
+        with pytest.raises(ValueError, match="W must not be 0, found a matrix without direction"):
+            call(0 * W, W)
+        with pytest.raises(ValueError, match="W and target must agree in dtype and shape"):
+            call(W, W[:1])
+
+
+def test_margin_of_no_weights_is_refused():
+    X, y = perm_losses.teacher_classes(10, 2, 3, seed=0)
+    with pytest.raises(ValueError, match="W must not be 0, found a matrix without direction"):
+        max_margin.relative_margin(torch.zeros(3, 2, dtype=torch.float64), X, y, hard_margin_svm(X, y))
+
+
+def test_step_factor_from_short_steps_to_long():
+    X, y = simplex(3)
+    svm = hard_margin_svm(X, y)  # Delta = f / 4
+    assert max_margin.step_factor(X, svm, normalized=1e-300) == 1
+    assert max_margin.step_factor(X, svm, normalized=1e300) == 0
+    assert max_margin.step_factor(X, svm, normalized=2840.0) == pytest.approx(710 * np.exp(-710), rel=1e-9)
+
+
+def test_flow_at_its_ends():
+    X, y = perm_losses.teacher_classes(10, 2, 3, seed=0)
+    Z, svm = constraints(X, y), hard_margin_svm(X, y)
+    late = max_margin.log_time_flow(Z, "exponential", [1e6], classes=3)
+    assert late.norm().item() == pytest.approx(1e6 * svm.norm, rel=1e-6)
+    for times in ([-12.0], [1e7]):
+        with pytest.raises(ValueError, match=r"log_times\[0\] must be finite and above -12 and at most 1e\+06"):
+            max_margin.log_time_flow(Z, "exponential", times, classes=3)
+    with pytest.raises(ValueError, match=r"log_times must increase, found \(2.0, 1.0\)"):
+        max_margin.log_time_flow(Z, "exponential", [2.0, 1.0], classes=3)
+    with pytest.raises(ValueError, match=r"Z must have 2 rows a sample for 3 classes, found shape \(19, 6\)"):
+        max_margin.log_time_flow(Z[:-1], "exponential", [1.0], classes=3)
+
+
+def test_no_limits_without_generic_data():
+    """Two points of one label: a zero dual, whose logarithm is not finite. What needs no logarithm has its limit."""
+    X, y = torch.tensor([[1.0, 0], [1, 1]], dtype=torch.float64), torch.tensor([0, 0])
+    svm, Z = hard_margin_svm(X, y, 2), constraints(X, y, 2)
+    path = perm_losses.descend(X, y, "exponential", at=[1, 9], classes=2, normalized=1.0)
+    for call in (
+        lambda: max_margin.residual_limit(svm, Z),
+        lambda: max_margin.dual_errors(path, X, y, "exponential", svm),
+    ):
+        with pytest.raises(ValueError, match="svm must be of generic data, found zero duals"):
+            call()
+    kappa, _ = max_margin.margin_constants(path, X[None], y[None], [svm])
+    assert kappa.item() == pytest.approx(0, abs=1e-6)  # one dual carries all the weight
+    assert max_margin.settling_modes(svm, Z).rates.min().item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_run_from_step_0_has_no_forces_there():
+    X, y = perm_losses.teacher_classes(10, 2, 3, seed=0)
+    path = perm_losses.descend(X, y, "exponential", at=[0, 4], normalized=1.0)
+    with pytest.raises(ValueError, match=r"path must start after step 1 or later, found \(0, 4\)"):
+        max_margin.dual_errors(path, X, y, "exponential", hard_margin_svm(X, y))
+
+
+def test_a_solution_is_checked():
+    svm = hard_margin_svm(*simplex(3))
+    with pytest.raises(ValueError, match=r"alpha must have shape \(N, 2\), found \(3, 1\)"):
+        replace(svm, alpha=svm.alpha[:, :1])
+    with pytest.raises(ValueError, match="W must not be 0"):
+        replace(svm, W=0 * svm.W)
+    with pytest.raises(TypeError, match="independent must be True or False, found str 'no'"):
+        replace(svm, independent="no")

@@ -1,6 +1,8 @@
 """PERM losses against torch's own, gradient descent against autograd, and what they refuse."""
 
 import math
+import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -104,12 +106,27 @@ def test_path_interpolates_in_log_time(problem):
     assert torch.allclose(path.at(clock[3:6], problem=0), path.W[3:6, 0], rtol=1e-12)
     middle = path.at([(clock[7] + clock[8]).item() / 2])[0, 0]
     assert torch.allclose(middle, (path.W[7, 0] + path.W[8, 0]) / 2, rtol=1e-9)
-    assert torch.equal(path.at([-50.0], problem=0)[0], path.W[1, 0])
     with pytest.raises(ValueError, match="log_times must lie between"):
         path.at([clock[-1].item() + 1])
     assert path.steps_around([(clock[7] + clock[8]).item() / 2]) == list(range(70, 81))
     with pytest.raises(ValueError, match="log_times must lie between"):
         path.steps_around([clock[-1].item() + 1])
+
+
+def test_path_before_the_first_step_is_linear_in_time(problem):
+    """Step 0 has ln(time) = -inf: a quarter of a step is W = 0 and a quarter of the way, not the whole step."""
+    path = descend(*problem, "cross-entropy", at=[0, 1], step_size=0.02)
+    quarter = descend(*problem, "cross-entropy", at=[1], step_size=0.005)
+    assert torch.allclose(path.at([math.log(0.005)]), quarter.W, rtol=1e-12)
+    assert path.at([-700.0]).abs().max() < 1e-250 and torch.equal(path.at(path.log_time[1]), path.W[1:])
+
+
+def test_path_of_one_record(problem):
+    path = descend(*problem, "cross-entropy", at=[7], step_size=0.02)
+    assert torch.equal(path.at(path.log_time[0], problem=0)[0], path.W[0, 0])
+    assert path.steps_around(path.log_time[0]) == [7]
+    with pytest.raises(ValueError, match="problem must be at least 0, found -1"):
+        path.at(path.log_time[0], problem=-1)
 
 
 @pytest.mark.parametrize("name", TAILED)
@@ -138,7 +155,7 @@ def test_data_are_what_they_say():
     [
         ({"step_size": 1.0, "normalized": 1.0}, "exactly one"),
         ({}, "exactly one"),
-        ({"step_size": -1.0}, "step_size must be finite and above 0"),
+        ({"step_size": -1.0}, "step_size must be above 0, found -1"),
         ({"step_size": 1.0, "at": [3, 2]}, "at must be increasing"),
         ({"step_size": 1.0, "at": []}, "at must be increasing"),
         ({"step_size": 1.0, "loss": "hinge"}, "loss must be a PermLoss or one of"),
@@ -153,7 +170,7 @@ def test_descend_refuses(change, message, problem):
 
 def test_wrong_data_are_refused(problem):
     X, y = problem
-    with pytest.raises(TypeError, match="X must be a float64 tensor"):
+    with pytest.raises(TypeError, match="X must be float64, found float32"):
         descend(X.float(), y, "pairlog", at=[1], step_size=0.1)
     with pytest.raises(ValueError, match="X must be finite"):
         descend(X.clone().fill_(math.nan), y, "pairlog", at=[1], step_size=0.1)
@@ -167,3 +184,100 @@ def test_wrong_data_are_refused(problem):
         perm_losses.curvature_use("pairlog", draw(2, 11))
     with pytest.raises(ValueError, match="name must be one of"):
         perm_losses.sketch_classes("odd")
+
+
+# --- the edges --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_can_be_pickled(name):
+    assert pickle.loads(pickle.dumps(LOSSES[name])) == LOSSES[name]
+
+
+def test_smoothness_of_the_losses():
+    assert [LOSSES[name].smoothness(6) for name in ("cross-entropy", "pairlog", "polynomial")] == [0.5, 1.5, 12]
+    assert LOSSES["exponential"].smoothness is None
+
+
+def test_a_gap_that_no_point_has_ends():
+    with pytest.raises(ValueError, match=r"gap must be one that the teacher's scores have, found 1e\+300"):
+        perm_losses.teacher_classes(3, 2, 2, seed=0, gap=1e300)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_margins_in_one_row_may_be_far_apart(name):
+    """psi and its slopes in float64 up to margins of 350 either way; beyond, a slope would underflow to 0."""
+    for row in ([350.0, -350.0], [350.0, 350.0], [-350.0, -350.0]):
+        assert perm_losses.weights_error(name, torch.tensor([row], dtype=torch.float64)) < 1e-12
+    with pytest.raises(ValueError, match="u must be at least -350 and at most 350, found 900"):
+        perm_losses.tail_violation(name, torch.full((1, 2), 900.0, dtype=torch.float64))
+
+
+def test_two_classes():
+    u = torch.tensor([[3.0]], dtype=torch.float64)
+    assert perm_losses.curvature_use("exponential", u) == pytest.approx(1.0)
+    assert perm_losses.score_curvature("cross-entropy", 2, draws=1) == pytest.approx(0.5)
+
+
+def test_samples_at_zero():
+    X, y = torch.zeros(2, 3, dtype=torch.float64), torch.tensor([0, 1])
+    path = descend(X, y, "pairlog", at=[5], step_size=0.1)
+    assert not path.W.any() and path.log_risk.item() == pytest.approx(math.log(2 * math.log(2)))
+    with pytest.raises(ValueError, match="X must have a sample longer than 1e-100 for normalized steps, found 0"):
+        descend(X, y, "pairlog", at=[5], normalized=1.0)
+
+
+@pytest.mark.parametrize("loss", ["exponential", LOSSES["exponential"]])
+def test_a_run_without_finite_numbers_says_so(loss, problem):
+    X, y = problem
+    wrong = torch.zeros(4, 3, dtype=torch.float64)
+    wrong[y[0]] = -1e5 * X[0]
+    with pytest.raises(RuntimeError, match="gradient descent left the finite numbers: lower step_size"):
+        descend(X, y, loss, at=[1, 2, 3], step_size=1.0, start=wrong)
+
+
+def test_a_loss_of_the_wrong_shape_is_refused(problem):
+    with pytest.raises(ValueError, match=r"loss.log_psi must map shape \(2, 3, 3\) to \(2, 3\), found \(2, 3, 3\)"):
+        descend(*problem, PermLoss("no sum", torch.neg, torch.neg), at=[1], step_size=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"at": [1.5]}, TypeError, r"at\[0\] must be a whole number, found float 1.5"),
+        ({"at": [-1, 2]}, ValueError, r"at\[0\] must be at least 0, found -1"),
+        ({"step_size": [0.1, 0.2]}, ValueError, r"step_size must be a number or have shape \(1,\), found \(2,\)"),
+        ({"start": torch.zeros(3, 3).double()}, ValueError, r"start must have shape \(4, 3\) or \(1, 4, 3\)"),
+        ({"classes": 1}, ValueError, "classes must be at least 2, found 1"),
+        ({"loss": ["pairlog"]}, ValueError, "loss must be a PermLoss or one of"),
+        ({"normalized": 1.0}, ValueError, "exactly one of step_size and normalized must be given, found both"),
+    ],
+)
+def test_descend_refuses_edges(changes, error, words, problem):
+    with pytest.raises(error, match=words):
+        descend(*problem, **{"loss": "pairlog", "at": [1], "step_size": 0.1} | changes)
+
+
+def test_labels_are_not_wrapped(problem):
+    X, y = problem
+    W = draw(4, 3)
+    for bad in (y - 1, y + 1):
+        with pytest.raises(ValueError, match="y must hold labels 0 to 3, found"):
+            perm_losses.log_risk(W, X, bad, "pairlog")
+    with pytest.raises(ValueError, match=r"y must have shape \(12,\) or \(12,\), found \(1,\)"):
+        relative_margins(X @ W.T, y[:1])
+
+
+def test_a_path_is_checked(problem):
+    path = descend(*problem, "pairlog", at=[0, 2], step_size=0.1)
+    with pytest.raises(ValueError, match=r"steps must increase, found \(2, 0\)"):
+        replace(path, steps=(2, 0))
+    with pytest.raises(ValueError, match="log_time must be below infinity and not decrease"):
+        replace(path, log_time=path.log_time.flip(0))
+
+
+def test_few_digits_and_many():
+    X, y = perm_losses.digit_classes(1, seed=0)  # centred, one row is its constant pixel
+    assert X.norm() == 1 and not X[0, :-1].any() and y.shape == (1,)
+    with pytest.raises(ValueError, match="N must be at most 1797, found 1798"):
+        perm_losses.digit_classes(1798, seed=0)

@@ -60,10 +60,26 @@ def test_colours_dashes_and_markers_go_together(plt):
     assert [step["color"] for step in cycle] == list(plotting.PALETTE)
 
 
-@pytest.mark.parametrize("index", [-1, 6, 1.0, "1"])
+@pytest.mark.parametrize("index", [-1, 6, 1.0, "1", True, None])
 def test_a_wrong_index_is_refused(index):
-    with pytest.raises(ValueError, match="index: expected an integer from 0 to 5"):
+    with pytest.raises((TypeError, ValueError), match="index must be a whole number from 0 to 5, found"):
         plotting.line(index)
+
+
+def test_what_use_sets_is_what_settings_says_and_can_be_taken_off():
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    with matplotlib.rc_context():
+        matplotlib.rcParams["lines.scale_dashes"] = False  # not ours
+        plotting.use()
+        changed = {name for name, value in matplotlib.rcParams.items() if value != before[name]}
+        assert changed - {"lines.scale_dashes"} <= set(plotting.settings())
+        assert not matplotlib.rcParams["lines.scale_dashes"]
+        once = dict(matplotlib.rcParams)
+        plotting.use()
+        assert dict(matplotlib.rcParams) == once
+    assert dict(matplotlib.rcParams) == before
 
 
 def test_one_font_ours_no_warning(plt, caplog):

@@ -65,9 +65,9 @@ def test_refusals():
         minimum_norm_net(points, 0.5)
     with pytest.raises(ValueError, match=r"points must be in 1 or 2 dimensions, found 3"):
         minimum_norm_net(torch.eye(3), 0.1)
-    with pytest.raises(ValueError, match=r"decay must be finite and at least 0, found -1"):
+    with pytest.raises(ValueError, match=r"decay must be at least 0, found -1"):
         train_denoisers(points, 0.1, seeds=(0,), decay=-1.0)
-    with pytest.raises(ValueError, match=r"decay must be one number or 1 .one a seed., found 2"):
+    with pytest.raises(ValueError, match=r"decay must be a number or have shape \(1,\), found \(2,\)"):
         train_denoisers(points, 0.1, seeds=(0,), decay=[0.0, 1.0])
 
 
@@ -96,3 +96,76 @@ def test_cost_is_invariant_under_rescaling():
     y = torch.randn(9, 2, generator=g)
     assert one.cost() == pytest.approx(two.cost(), rel=1e-6)
     assert torch.allclose(one(y), two(y), atol=1e-5)
+
+
+# --- the edges --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("point", [[3.0], [0.5, -1.0]])
+def test_one_point_has_the_constant_network(point):
+    point = torch.tensor([point], dtype=torch.float64)
+    net = minimum_norm_net(point, 7.0)
+    assert net.cost() == 0 and torch.equal(net(point + 5), point) and net.W.shape == (0, point.shape[1])
+
+
+def test_equal_points_have_no_disjoint_balls():
+    with pytest.raises(ValueError, match="points must all be different, found two that are equal"):
+        minimum_norm_net(torch.ones(2, 2), 0.1)
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e6])
+def test_optimum_is_the_same_at_any_scale(size):
+    """h(y) becomes size h(y / size), which changes no slope and no cost; small data are not solved by a constant."""
+    points = planar_triangle(97.0).double()
+    small, one = minimum_norm_net(size * points, size * 0.1), minimum_norm_net(points, 0.1)
+    assert small.cost() == pytest.approx(one.cost(), rel=1e-6)
+    assert (small(size * points) / size - points).abs().max() < 1e-6
+
+
+def test_dictionary_of_kinks_alone():
+    points = torch.tensor([0.0, 1.0, 1.7, 4.0]).double()[:, None]
+    cost = LineDenoiser.from_points(points).cost(0.2)
+    assert minimum_norm_net(points, 0.2, directions=0, offsets=0).cost() == pytest.approx(cost, rel=1e-6)
+
+
+def test_solvers():
+    points = planar_triangle(97.0)
+    with pytest.raises(ValueError, match=r"solver must be one of 'CLARABEL', .*found 'nix'"):
+        minimum_norm_net(points, 0.1, solver="nix")
+    with pytest.raises(RuntimeError, match="the cone solver SCIPY failed"):  # it takes linear programs only
+        minimum_norm_net(points, 0.1, solver="SCIPY")
+
+
+def test_training_leaves_its_arguments_and_defaults_alone():
+    points, rate = planar_triangle(90.0), torch.tensor(0.01, dtype=torch.float64)
+    first = train_denoisers(points, 0.1, seeds=[0], decay=1e-4, neurons=3, steps=9, rate=rate)[0]
+    assert rate == 0.01  # Adam's schedule once took it down to 0
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = train_denoisers(points, 0.1, seeds=[0], decay=1e-4, neurons=3, steps=9, rate=0.01)[0]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(first.W, again.W)
+
+
+def test_training_that_diverges_says_so():
+    with pytest.raises(RuntimeError, match="training left the finite numbers: lower rate"):
+        train_denoisers(planar_triangle(90.0), 0.1, seeds=[0], decay=0.0, neurons=3, steps=3, rate=1e30)
+
+
+def test_networks_are_checked_and_compared():
+    W, b, c = torch.ones(2, 1), torch.zeros(2), torch.zeros(1)
+    with pytest.raises(ValueError, match=r"A must have shape \(2, 1\), found \(1, 1\)"):
+        ReLUNet(W, b, W[:1], c, c[None])
+    with pytest.raises(TypeError, match="c must be float32, found float64"):
+        ReLUNet(W, b, W, c.double(), c[None])
+    assert ReLUNet(W, b, W, c, c[None]) != ReLUNet(W, b, W, c, c[None])  # by identity
+
+
+def test_samples_in_three_dimensions_need_a_generator():
+    before = torch.get_rng_state()
+    with pytest.raises(TypeError, match=r"generator must be a torch.Generator, found None"):
+        ball_samples(torch.eye(3), 0.1, 4)
+    out = ball_samples(torch.eye(3), 0.1, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose((out - torch.eye(3)[:, None]).norm(dim=2), torch.tensor(0.1))
+    assert torch.equal(before, torch.get_rng_state())

@@ -170,8 +170,8 @@ def test_starts_and_labels_lie_on_a_grid():
         (lambda n, x, y: sm.noisy_labels(x, -1, seeds=[0]), ValueError, "sigma must be"),
         (lambda n, x, y: sm.even_points(1), ValueError, "n must be at least 2"),
         (lambda n, x, y: sm.moved(n, -1.0, seed=0), ValueError, "size must be"),
-        (lambda n, x, y: sm.flattest_pairs([1.0], [1.0]), ValueError, "t in"),
-        (lambda n, x, y: sm.with_end_spike(n, x, 9, 1.0), ValueError, "points must be below 9"),
+        (lambda n, x, y: sm.flattest_pairs([1.0], [1.0]), ValueError, "t must be at least 0 and below 1"),
+        (lambda n, x, y: sm.with_end_spike(n, x, 9, 1.0), ValueError, "points must be at most 8"),
         (lambda n, x, y: sm.LineNet(n.w1, n.b1[:1], n.w2, n.b2), ValueError, "b1 must have shape"),
         (lambda n, x, y: sm.LineNet(n.w1.float(), n.b1, n.w2, n.b2), TypeError, "w1 must be float64"),
     ],
@@ -179,3 +179,104 @@ def test_starts_and_labels_lie_on_a_grid():
 def test_bad_input(call, error, words):
     with pytest.raises(error, match=words):
         call(*random_case(0))
+
+
+# --- the edges --------------------------------------------------------------------------------------------------------
+
+
+def test_numbers_and_lists_are_float64():
+    x = [-1.0, -0.7, 0.1, 0.8, 1.0]  # g jumps at -0.7, which float32 misses
+    exact = 0.2**2 * 0.3 * math.sqrt(2)  # one point of five beyond, 0.3 away, at -1
+    assert float(sm.g_weight(-0.7, x)) == pytest.approx(exact, rel=1e-14) == plain_weight(-0.7, x)
+    tenths = torch.tensor([0.1, 0.2, 0.7], dtype=F64)
+    net = sm.initial_nets(3, seeds=[0])
+    for call in (
+        net,
+        sm.uniform_weight,
+        lambda v: sm.residuals(net, v, v),
+        lambda v: sm.noisy_labels(v, 0.0, seeds=[0]),
+        lambda v: sm.flattest_pairs(v, v)[0].w1,
+        lambda v: sm.certificate(0.1, v[None] if isinstance(v, torch.Tensor) else [v], [0.1, 0.2, 0.3]),
+        lambda v: sm.gradient_descent(net, v, v, 0.1, 3).w1,
+    ):
+        assert call(tenths.tolist()).equal(call(tenths))
+
+
+def test_a_batch_is_a_sequence():
+    nets = sm.initial_nets(2, seeds=[0, 1])
+    assert [net.w1[0].tolist() for net in nets] == nets.w1.tolist()
+    assert nets[-1].w1.equal(nets.w1[1:]) and nets[[1, 0]].w1.equal(nets.w1.flip(0)) and len(nets[:0]) == 0
+    assert nets[torch.tensor([False, True])].w1.equal(nets.w1[1:])
+    assert sm.LineNet.join(list(nets)).w1.equal(nets.w1)
+    for index in (2, -3, [0, 2]):
+        with pytest.raises(IndexError, match="index must lie in -2 to 1, found"):
+            nets[index]
+    with pytest.raises(ValueError, match=r"nets must have one width, found \[2, 3\]"):
+        sm.LineNet.join([nets, sm.initial_nets(3, seeds=[0])])
+    assert nets != sm.initial_nets(2, seeds=[0, 1]) and nets == nets  # identity: no truth value of tensors is asked for
+
+
+def test_an_interpolating_network_uses_none_of_the_residuals_share():
+    nets, x = sm.initial_nets(3, seeds=[0, 1]), sm.even_points(5)
+    y = torch.stack([nets(x)[0], nets(x)[1] + 1])
+    use = sm.residual_use(nets, x, y)
+    assert use[0] == 0 and use[1] == sm.residual_use(nets[1], x, y[1])[0] > 0
+
+
+@pytest.mark.parametrize("k", [0, 40])
+def test_constant_networks(k):
+    """Without neurons, or with all weights 0, the Hessian is 1 in the output bias and 0 elsewhere."""
+    net = sm.LineNet(*(torch.zeros(2, k, dtype=F64) for _ in range(3)), torch.tensor([0.5, 1.0], dtype=F64))
+    x, y = sm.even_points(5), torch.ones(5)
+    assert net(x).tolist() == [[0.5] * 5, [1.0] * 5]
+    torch.testing.assert_close(sm.sharpness(net, x, y), torch.ones(2, dtype=F64))
+    torch.testing.assert_close(sm.gauss_newton_top(net, x), torch.ones(2, dtype=F64))
+    for of in (sm.tv(net, x), sm.tv(net), sm.path_tv(net, x), sm.flatness_use(net, x), sm.count_knots(net, x)):
+        assert of.tolist() == [0, 0]
+    assert sm.residual_use(net, x, y).tolist() == [0, 0]
+    assert sm.gradient_norm(net, x, y).tolist() == [0.5, 0.0]
+    assert sm.with_end_spike(net, x, 1, 2.0)(x)[:, -1].tolist() == pytest.approx([2.5, 3.0])
+
+
+def test_no_neurons_cannot_be_trained():
+    net = sm.LineNet(*(torch.zeros(1, 0, dtype=F64) for _ in range(3)), torch.zeros(1, dtype=F64))
+    with pytest.raises(ValueError, match="net must have at least one neuron"):
+        sm.gradient_descent(net, [0.0], [1.0], 0.1, 1)
+
+
+def test_one_point():
+    """At one point x the network bends nowhere that counts, and the one eigenvalue is that of the gradient."""
+    net, x, y = sm.initial_nets(4, seeds=[0]), [0.3], [1.0]
+    top = sm._features(net, torch.tensor(x, dtype=F64)).square().sum((1, 2))
+    torch.testing.assert_close(sm.gauss_newton_top(net, x), top)
+    torch.testing.assert_close(sm.gradient_norm(net, x, y), sm.residuals(net, x, y).abs()[:, 0] * top.sqrt())
+    for of in (sm.tv(net, x), sm.path_tv(net, x), sm.flatness_use(net, x), sm.count_knots(net, x)):
+        assert of.tolist() == [0]
+    with pytest.raises(ValueError, match="points must be at most 0, found 1"):
+        sm.with_end_spike(net, x, 1, 1.0)
+
+
+@pytest.mark.parametrize("size", [1e-5, 1e-9, 1e-20, 1e-50])
+def test_flatness_of_small_weights(size):
+    """Both sides of C1 are of second order in the weights: the share has a limit, and is no quotient of rounding."""
+    net, x = sm.initial_nets(10, seeds=[0]), sm.even_points(5)
+    small = sm.LineNet(size * net.w1, size * net.b1, size * net.w2, net.b2)
+    J = sm._features(net, x)[..., :-1]
+    limit = 2 * sm.path_tv(net, x) / J.mean(1).square().sum(1)  # first order of the eigenvalue: |mean gradient|**2
+    torch.testing.assert_close(sm.flatness_use(small, x), limit, rtol=max(1e-12, 30 * size**2), atol=0)
+
+
+def test_weights_at_infinity_and_nan():
+    ends = [math.inf, -math.inf, 1e300, 1.0, -1.0]
+    assert sm.uniform_weight(ends).tolist() == [0] * 5 and not sm.g_weight(ends, [-1.0, 1.0]).any()
+    for call in (sm.uniform_weight, lambda t: sm.g_weight(t, [-1.0, 1.0])):
+        with pytest.raises(ValueError, match="t must be numbers or infinite, found NaN"):
+            call([0.0, math.nan])
+
+
+def test_a_run_that_grows_beyond_all_squares_says_so():
+    net = sm.LineNet(*(torch.full((1, 1), v, dtype=F64) for v in (1e29, 0.0, 1e29)), torch.zeros(1, dtype=F64))
+    with pytest.raises(RuntimeError, match="lower eta"):
+        sm.gradient_descent(net, [1.0], [0.0], 1.0, 1)
+    with pytest.raises(ValueError, match=r"x must be at least -1e\+30 and at most 1e\+30, found 1e\+31 at \[1\]"):
+        sm.certificate(1.0, [[0.0, 1.0]], [0.0, 1e31])

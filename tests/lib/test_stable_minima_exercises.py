@@ -94,7 +94,7 @@ def test_without_the_output_bias():
 def test_the_sweep_of_the_text_runs(names):
     """The section At scale shows a call of the library that no cell runs; here it runs, smaller."""
     (text,) = re.findall(
-        r"^```python\n(from implicitly.sweep.*?)^```$", CHAPTER.read_text(encoding="utf-8"), re.M | re.S
+        r"^```python\n(from implicitly import sweep.*?)^```$", CHAPTER.read_text(encoding="utf-8"), re.M | re.S
     )
     for big, small in (
         ("1e5", "2"),

@@ -3,16 +3,16 @@
 A library transcendental in a lane loop would stop it from using vectors.
 """
 
-import numba
 import numpy as np
 import torch
 
 from implicitly_kernels._dispatch import Unsupported
+from implicitly_kernels._jit import cached_njit
 from implicitly_kernels._rng_numba import F32, U32, exp, log, normal_pair, philox
 from implicitly_kernels.langevin.reference import columns_of, rows_of
 
 LANES = 256
-jit = numba.njit(nogil=True, boundscheck=False, error_model="numpy", cache=True,
+jit = cached_njit(nogil=True, boundscheck=False, error_model="numpy",
                  fastmath={"contract", "nsz"})
 
 

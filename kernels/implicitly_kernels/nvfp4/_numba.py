@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from implicitly_kernels import _memory
+from implicitly_kernels._jit import cached_njit
 from implicitly_kernels._rng_numba import F32, U32, bits_of_float, float_of_bits, philox
 from implicitly_kernels.nvfp4.reference import BLOCK, E2M1, e4m3_values, e8m0_values
 
@@ -75,7 +76,7 @@ def steps_at(bits, divisor, stochastic, word):
 
 # Several small functions and not one: in a single body the compiler leaves the loops scalar. Flags
 # are turned into constants before each loop for the same reason.
-jit = numba.njit(nogil=True, boundscheck=False, error_model="numpy", cache=True)
+jit = cached_njit(nogil=True, boundscheck=False, error_model="numpy")
 
 
 @jit

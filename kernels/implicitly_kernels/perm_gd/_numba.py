@@ -12,14 +12,15 @@ from numba import types
 from numba.extending import intrinsic
 
 from implicitly_kernels import _memory, _threads
+from implicitly_kernels._jit import cached_njit
 from implicitly_kernels.perm_gd.reference import LOSSES
 
 PAD = 8
 CROSS_ENTROPY, EXPONENTIAL, PAIRLOG, POLYNOMIAL = range(len(LOSSES))
-options = {"nogil": True, "boundscheck": False, "error_model": "numpy", "cache": True}
-jit = numba.njit(**options, fastmath={"contract", "nsz"})
+options = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+jit = cached_njit(**options, fastmath={"contract", "nsz"})
 # Sums and maxima only: a vector adds them in another order.
-reduce = numba.njit(**options, fastmath={"contract", "nsz", "nnan", "reassoc"})
+reduce = cached_njit(**options, fastmath={"contract", "nsz", "nnan", "reassoc"})
 
 
 @intrinsic

@@ -1,14 +1,14 @@
 """The flow on the CPU: LANES particles side by side, so that every inner loop is straight vectors."""
 
-import numba
 import numpy as np
 import torch
 
 from implicitly_kernels import _memory
+from implicitly_kernels._jit import cached_njit
 from implicitly_kernels.relu_flow._coordinates import finish, prepare, saves
 
 LANES = 512
-jit = numba.njit(nogil=True, boundscheck=False, error_model="numpy", cache=True,
+jit = cached_njit(nogil=True, boundscheck=False, error_model="numpy",
                  fastmath={"contract", "nnan", "nsz"})
 
 

@@ -8,16 +8,16 @@ A run at the edge of stability amplifies the last bit, so bits must not hang on 
 order, whatever the width of a vector; and no sum has two products, of which either could be fused.
 """
 
-import numba
 import numpy as np
 import torch
 
 from implicitly_kernels import _memory, _threads
+from implicitly_kernels._jit import cached_njit
 
 # Samples and neurons are padded to whole vectors of so many bytes: what remains would run one by one.
 VECTOR = 64
 # No "nnan": a run that diverges must end in an infinity or a NaN.  No "reassoc": see above.
-jit = numba.njit(nogil=True, boundscheck=False, error_model="numpy", cache=True, fastmath={"contract", "nsz"})
+jit = cached_njit(nogil=True, boundscheck=False, error_model="numpy", fastmath={"contract", "nsz"})
 
 
 @jit

@@ -5,16 +5,16 @@ Weights of a layer lie as [neuron][lane] words, so that the loops over lanes are
 count, compare and shift on full vectors.
 """
 
-import numba
 import numpy as np
 import torch
 from numba.extending import intrinsic
 
+from implicitly_kernels._jit import cached_njit
 from implicitly_kernels._rng_numba import U32, U64, philox
 
 LANES = 512
 TOGETHER = 4  # samples for all lanes; one network in 16 is left after that
-jit = numba.njit(nogil=True, boundscheck=False, error_model="numpy", cache=True)
+jit = cached_njit(nogil=True, boundscheck=False, error_model="numpy")
 
 
 @intrinsic

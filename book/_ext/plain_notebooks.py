@@ -1,0 +1,327 @@
+"""Each chapter's notebook a second time, in plain Markdown, for whoever downloads it.
+
+GitHub, Colab and VS Code show the directives and roles of MyST as they are written.  So beside each
+chapter's page lies a twin of its notebook without them: theorem boxes are quotes under a bold title,
+folds are `<details>`, equations carry their numbers, references and citations are links to the published
+page.  Code cells and their outputs are the same.  Figures get their captions, which MyST keeps in metadata.
+
+`plain` and `References` know nothing of Sphinx; `setup` writes the twins when a build has finished.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FENCE = re.compile(r"^(?P<fence>:{3,}|`{3,})\{(?P<name>[\w:-]+)\}[ \t]*(?P<argument>.*)$")
+OPTION = re.compile(r"^:([\w-]+):\s*(.*)$")
+CODE = re.compile(r"^(`{3,}|~{3,})")
+ROLE = re.compile(r"\{(?P<role>[\w:-]+)\}`(?P<content>[^`]+)`")
+TITLED = re.compile(r"^(?P<title>.*?)\s*<(?P<target>[^<>]+)>$", re.S)
+# a role, else a piece of code or a formula, in which nothing is replaced, else a link inside the book
+INLINE = re.compile(
+    rf"{ROLE.pattern}|(?P<keep>(?P<ticks>`+)[^`].*?(?P=ticks)|\$[^$\n]+\$)"
+    r"|(?P<link>\]\((?!\w+:|#|/)(?P<path>[^)\s#]+)(?P<anchor>#[^)\s]*)?\))",
+    re.S,
+)
+CLAIM = re.compile(r"^[\w-]+/C\d+$")
+STATUS = {"proved": "proved here", "partly-proved": "proved in part", "not-proved": "stated, not proved here",
+          "measured": "measured"}  # fmt: skip
+GRADES = ("easy", "medium", "hard")
+BODY_ONLY = {"div", "container", "grid", "card", "contents"}
+
+
+@dataclass
+class Directive:
+    name: str
+    argument: str
+    options: dict[str, str]
+    body: list[str]
+
+
+def blocks(lines: list[str]):
+    """Runs of text (lists of lines) and directives, in order; what is inside a directive is left to it."""
+    text: list[str] = []
+    at = 0
+    while at < len(lines):
+        found = FENCE.match(lines[at])
+        if not found:
+            text.append(lines[at])
+            if code := CODE.match(lines[at]):  # code that is shown: no directive begins in it
+                while (at := at + 1) < len(lines):
+                    text.append(lines[at])
+                    if lines[at].startswith(code[1]):
+                        break
+            at += 1
+            continue
+        if text:
+            yield text
+            text = []
+        fence, end = found["fence"], at + 1
+        closing = re.compile(rf"^{fence[0]}{{{len(fence)},}}\s*$")
+        while end < len(lines) and not closing.match(lines[end]):
+            end += 1
+        body, options = lines[at + 1 : end], {}
+        while body and (option := OPTION.match(body[0])):
+            options[option[1]] = option[2]
+            body = body[1:]
+        yield Directive(found["name"], found["argument"].strip(), options, body)
+        at = end + 1
+    if text:
+        yield text
+
+
+@dataclass
+class References:
+    """What labels stand for: the words and the address of each; and the papers.
+
+    `address` is that of the published book, with a slash at its end; `papers` maps keys to (authors, year, link).
+    """
+
+    address: str
+    papers: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    labels: dict[str, tuple[str, str]] = field(default_factory=dict)
+    titles: dict[str, str] = field(default_factory=dict)
+
+    def page(self, docname: str) -> str:
+        return f"{self.address}{docname}.html"
+
+    def add(self, docname: str, notebook: dict, number: str) -> None:
+        """Number the boxes, equations and figures of a chapter as its page does."""
+        counts: dict[str, int] = {}
+
+        def note(kind: str, label: str, anchor: str) -> None:
+            counts[kind] = counts.get(kind, 0) + 1
+            count = f"{number}.{counts[kind]}" if number else str(counts[kind])
+            words = f"({count})" if kind == "equation" else f"{kind} {count}"
+            self.labels[label] = words, f"{self.page(docname)}#{anchor}"
+
+        def walk(lines: list[str]) -> None:
+            for block in blocks(lines):
+                if isinstance(block, list):
+                    for line in block:
+                        if found := re.match(r"^\$\$\s+\(([\w:/-]+)\)$", line):
+                            note("equation", found[1], f"equation-{found[1]}")
+                    continue
+                label = block.options.get("label")
+                if label and block.name.startswith("prf:") and block.name != "prf:proof":
+                    note(block.name.removeprefix("prf:").capitalize(), label, label)
+                elif label and block.name == "exercise":
+                    note("Exercise", label, label)
+                walk(block.body)
+
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "markdown":
+                source = "".join(cell["source"])
+                if docname not in self.titles and (title := re.search(r"^# (.+)$", source, re.M)):
+                    self.titles[docname] = title[1]
+                walk(source.split("\n"))
+            elif name := figure_of(cell).get("name"):
+                note("Fig.", name, name)
+
+    def role(self, docname: str, role: str, content: str) -> str:
+        """The words and links that a role stands for."""
+        titled = TITLED.match(content)
+        title, target = (titled["title"], titled["target"]) if titled else ("", content)
+        if role.startswith("cite"):
+            return self.cite(role, target)
+        if role in ("eq", "prf:ref", "numref", "ref"):
+            if target not in self.labels:
+                raise ValueError(f"{docname}: nothing has the label {target!r}")
+            words, link = self.labels[target]
+            title = title.replace("%s", words.removeprefix("Fig. ")).replace("{number}", words)
+            return f"[{title or words}]({link})"
+        if role == "doc":
+            target = (Path("/") / (target if target.startswith("/") else Path(docname).parent / target)).as_posix()[1:]
+            return f"[{title or self.titles.get(target, target)}]({self.page(target)})"
+        return title or content  # a term, an abbreviation: its words
+
+    def cite(self, role: str, keys: str) -> str:
+        shown = []
+        for key in keys.split(","):
+            authors, year, link = self.papers[key.strip()]
+            shown.append(f"[{authors} ({year})]({link})" if role.endswith(":t") else f"[{authors}, {year}]({link})")
+        return "; ".join(shown) if role.endswith(":t") else f"({'; '.join(shown)})"
+
+
+def figure_of(cell: dict) -> dict:
+    return cell["metadata"].get("mystnb", {}).get("figure", {})
+
+
+def quote(lines: list[str]) -> list[str]:
+    """`lines` as a quote; a formula set apart goes on one line, or the marks of the quote would get into it."""
+    text = re.sub(r"^\$\$\n(.*?)\n\$\$$", lambda m: f"$${' '.join(m[1].split())}$$",
+                  "\n".join(lines), flags=re.S | re.M)
+    return [f"> {line}".rstrip() for line in text.strip("\n").split("\n")]
+
+
+def fold(summary: str, lines: list[str]) -> list[str]:
+    return ["<details>", f"<summary>{summary.replace('`', '')}</summary>", "", *strip(lines), "", "</details>"]
+
+
+def strip(lines: list[str]) -> list[str]:
+    return "\n".join(lines).strip("\n").split("\n")
+
+
+@dataclass
+class Writer:
+    """Writes the Markdown of one chapter's cells."""
+
+    docname: str
+    references: References
+
+    def markdown(self, lines: list[str]) -> list[str]:
+        out: list[str] = []
+        for block in blocks(lines):
+            out += self.text(block) if isinstance(block, list) else ["", *self.directive(block), ""]
+        # one blank line between blocks
+        return re.sub(r"\n{3,}", "\n\n", "\n".join(out)).split("\n")
+
+    def text(self, lines: list[str]) -> list[str]:
+        text = "\n".join(lines)
+        pieces = re.split(r"(^(?:`{3,}|~{3,})[^\n]*\n.*?^(?:`{3,}|~{3,})[ \t]*$)", text, flags=re.S | re.M)
+        text = "".join(piece if i % 2 else self.prose(piece) for i, piece in enumerate(pieces))
+        return text.split("\n")
+
+    def prose(self, text: str) -> str:
+        pieces = re.split(r"(^\$\$\n.*?\n\$\$(?:[ \t]+\([\w:/-]+\))?$)", text, flags=re.S | re.M)
+        return "".join(self.formula(p) if i % 2 else INLINE.sub(self.inline, p) for i, p in enumerate(pieces))
+
+    def formula(self, text: str) -> str:
+        found = re.match(r"^\$\$\n(.*)\n\$\$(?:[ \t]+\(([\w:/-]+)\))?$", text, re.S)
+        tex, label = found[1], found[2]
+        if "\\begin{" not in tex and re.search(r"(?<!\\)&|\\\\", tex):
+            tex = f"\\begin{{aligned}}\n{tex}\n\\end{{aligned}}"
+        if label:
+            tex += f"\n\\tag{{{self.references.labels[label][0].strip('()')}}}"
+        return f"$$\n{tex}\n$$"
+
+    def inline(self, found: re.Match) -> str:
+        if found["role"]:
+            return self.references.role(self.docname, found["role"], found["content"])
+        if found["link"]:
+            folder = Path("/") / self.docname
+            target = (folder.parent / found["path"]).resolve().as_posix()[1:]
+            target = re.sub(r"\.(md|ipynb|html)$", "", target)
+            return f"]({self.references.page(target)}{found['anchor'] or ''})"
+        return found["keep"]
+
+    def line(self, text: str) -> str:
+        return INLINE.sub(self.inline, text)
+
+    def directive(self, block: Directive) -> list[str]:
+        name, title = block.name, self.line(block.argument)
+        label, classes = block.options.get("label", ""), block.options.get("class", "").split()
+        if name == "math":
+            return self.formula("\n".join(["$$", *strip(block.body), f"$$ ({label})" if label else "$$"])).split("\n")
+        body = strip(self.markdown(block.body))
+        if name in BODY_ONLY:
+            return body
+        if name == "prf:proof":
+            return [f"*Proof.* {body[0]}", *body[1:]] if not body[0].startswith("$$") else ["*Proof.*", "", *body]
+        if name.startswith("prf:"):
+            number = self.references.labels[label][0] if label else name.removeprefix("prf:").capitalize()
+            head = f"**{number}**" + (f" *{title}*" if title else "")
+            status = next((words for key, words in STATUS.items() if key in classes), "")
+            if CLAIM.match(label):
+                head += f" (claim `{label}`{', ' if status else ''}{status})"
+            return quote([head, "", *body])
+        if name == "exercise":
+            head = f"**{self.references.labels[label][0] if label else 'Exercise'}**" + (f" *{title}*" if title else "")
+            grade = next((word for word in GRADES if word in classes), "")
+            return [head + (f" ({grade})" if grade else ""), "", *body]
+        if name == "solution":
+            exercise = self.references.labels[block.argument][0]
+            return fold(f"Solution of {exercise}", body)
+        if name == "dropdown":
+            return fold(title, body)
+        if name == "margin":
+            return quote(([f"**{title}**", ""] if title else []) + body)
+        # a note, a caution, and whatever is to come: its name, and what it says
+        return quote([f"**{title or name.capitalize()}**", "", *body])
+
+
+def plain(docname: str, notebook: dict, references: References, number: str = "") -> dict:
+    """The twin of `notebook`, the chapter `docname`."""
+    writer, twin = Writer(docname, references), copy.deepcopy(notebook)
+    cells = twin["cells"] = []
+    meta = twin["metadata"]
+    meta.pop("jupytext", None)  # it says that the text is MyST
+    header = meta.pop("implicitly", {})
+    for cell in copy.deepcopy(notebook["cells"]):
+        cells.append(cell)
+        if cell["cell_type"] == "markdown":
+            text = "\n".join(writer.markdown("".join(cell["source"]).split("\n"))).strip("\n")
+            if len(cells) == 1:
+                question = f"\n\n*{header['question']}*" if header.get("question") else ""
+                chapter = f"Chapter {number}" if number else "A chapter"
+                note = (f"{chapter} of [Implicitly]({references.address}), in plain Markdown. "
+                        f"[Its page]({references.page(docname)}) has the theorem boxes, the notes in the margin and "
+                        f"the explorers as they are meant.{question}")  # fmt: skip
+                text = re.sub(r"^(# .+)$", lambda m: f"{m[1]}\n\n{note}", text, count=1, flags=re.M)  # noqa: B023
+            cell["source"] = text
+        elif caption := figure_of(cell).get("caption"):
+            name = figure_of(cell).get("name")
+            words = f"**{references.labels[name][0]}.** " if name else ""
+            digest = hashlib.sha256(f"caption\0{name}\0{caption}".encode()).hexdigest()[:12]
+            text = words + writer.line(caption)
+            cells.append({"cell_type": "markdown", "id": digest, "metadata": {}, "source": text})
+    return twin
+
+
+# --- in a build ----------------------------------------------------------------------------------
+
+
+@functools.cache
+def papers(bibliographies: tuple[str, ...], references_page: str) -> dict[str, tuple[str, str, str]]:
+    from pybtex.database import parse_file
+
+    found = {}
+    for file in bibliographies:
+        for key, entry in parse_file(file, bib_format="bibtex").entries.items():
+            people = [" ".join(p.prelast_names + p.last_names) for p in entry.persons.get("author", [])]
+            names = " and ".join(people) if len(people) < 3 else f"{people[0]} et al."
+            link = entry.fields.get("url") or references_page
+            if "eprint" in entry.fields:
+                link = f"https://arxiv.org/abs/{entry.fields['eprint']}"
+            elif "doi" in entry.fields and "url" not in entry.fields:
+                link = f"https://doi.org/{entry.fields['doi']}"
+            found[key] = re.sub(r"[{}]", "", names), entry.fields.get("year", ""), link
+    return found
+
+
+def chapter_number(app, docname: str) -> str:
+    return ".".join(map(str, app.env.toc_secnumbers.get(docname, {}).get("") or ()))
+
+
+def write(app, error) -> None:
+    """build-finished: the twins, beside the pages."""
+    if error or app.builder.format != "html":
+        return
+    address = app.config.html_baseurl.rstrip("/") + "/"
+    sources = tuple(str(Path(app.srcdir) / name) for name in app.config.bibtex_bibfiles)
+    references = References(address, papers(sources, f"{address}book/references.html"))
+    notebooks = {}
+    for docname in sorted(app.env.found_docs):
+        path = Path(app.env.doc2path(docname))
+        if path.suffix == ".ipynb":
+            notebooks[docname] = json.loads(path.read_text(encoding="utf-8"))
+            references.add(docname, notebooks[docname], chapter_number(app, docname))
+    for docname in app.env.titles:
+        references.titles.setdefault(docname, app.env.titles[docname].astext())
+    for docname, notebook in notebooks.items():
+        twin = plain(docname, notebook, references, chapter_number(app, docname))
+        text = json.dumps(twin, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        target = Path(app.outdir) / f"{docname}.ipynb"
+        if not target.is_file() or target.read_text(encoding="utf-8") != text:
+            target.write_text(text, encoding="utf-8")
+
+
+def setup(app):
+    app.connect("build-finished", write)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
