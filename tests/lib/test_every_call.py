@@ -219,6 +219,8 @@ def public() -> set[str]:
                 thing = getattr(module, name)
                 if inspect.ismodule(thing) or not callable(thing) or thing.__module__ != info.name:
                     continue
+                if inspect.isclass(thing) and issubclass(thing, tuple):
+                    continue  # a named tuple holds what a function returns
                 found.add(f"{info.name}.{name}")
                 if inspect.isclass(thing):
                     found |= {f"{info.name}.{name}.{m}" for m, f in vars(thing).items() if _method(m, f)}
