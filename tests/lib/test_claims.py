@@ -1,7 +1,9 @@
 """implicitly.claims: what holds, what is refuted, what is refused, and what is stored."""
 
+import doctest
 import json
 import math
+import re
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from implicitly import claims
 from implicitly.claims import ClaimError, claim, number_html
 
 
@@ -29,7 +32,8 @@ def test_holds_with_its_margin(comparison, measured, margin, capsys):
     result = claim("demo/C1", "A statement.", measured=measured, **comparison)
     assert result.holds
     assert result.margin == pytest.approx(margin)
-    assert capsys.readouterr().out == f"demo/C1: holds, margin {margin:.2f}\n"
+    assert capsys.readouterr().out == "demo/C1: holds\n"
+    assert f"margin <b><data>{margin:.2f}</data></b>" in result.box()
 
 
 @pytest.mark.parametrize(
@@ -43,6 +47,8 @@ def test_holds_with_its_margin(comparison, measured, margin, capsys):
         (dict(at_most=1.0), math.nan),
         (dict(at_least=1.0), math.inf),
         (dict(equals=1.0, within=1.0), math.nan),
+        (dict(at_most=1.0), np.max([0.5, math.nan])),  # not the first, where Python's max would lose it
+        (dict(at_most=1.0), torch.tensor([0.5, math.nan]).max()),
     ],
 )
 def test_refuted(comparison, measured):
@@ -50,9 +56,27 @@ def test_refuted(comparison, measured):
         claim("demo/C1", "A statement.", measured=measured, **comparison)
 
 
-@pytest.mark.parametrize("measured", [np.float32(0.5), np.array(0.5), torch.tensor(0.5), torch.tensor(1), 1, True])
+@pytest.mark.parametrize(
+    "measured",
+    [np.float32(0.5), np.array(0.5), np.int8(1), torch.tensor(0.5), torch.tensor(1), torch.tensor(0.5).bfloat16(), 1],
+)
 def test_scalars_of_every_kind(measured):
     assert claim("demo/C1", "A statement.", measured=measured, at_most=2).holds
+
+
+def test_the_printed_line_and_what_is_compared_hold_no_measured_digit():
+    """Two CPUs on either side of a rounding error: nbval, with its sanitizer, sees the same."""
+    one, other = (
+        claim("demo/C1", "A statement.", measured=m, equals=1.0, within=1e-9) for m in (1 + 4e-12, 1 + 6e-12)
+    )
+    assert one.box() != other.box() and str(one) == str(other)
+    blank = lambda c: re.sub("<data>.*?</data>", "<data></data>", c.box())  # noqa: E731
+    assert blank(one) == blank(other)
+
+
+def test_the_example_in_the_docstring_runs():
+    found = doctest.testmod(claims)
+    assert (found.failed, found.attempted) == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -69,16 +93,33 @@ def test_scalars_of_every_kind(measured):
         (dict(measured=torch.ones(3)), TypeError, r"measured must be one real number.*\(3,\)"),
         (dict(measured="1"), TypeError, "measured must be one real number.*str"),
         (dict(measured=1j), TypeError, "measured must be one real number"),
+        (dict(measured=torch.tensor(1j)), TypeError, "measured must be one real number.*Tensor"),
+        (dict(measured=True), TypeError, "measured must be one real number.*bool"),
+        (dict(measured=np.bool_(True)), TypeError, "measured must be one real number.*bool"),
+        (dict(measured=torch.tensor(True)), TypeError, "measured must be one real number.*Tensor"),
+        (dict(measured=[0.5]), TypeError, "measured must be one real number.*list"),
+        (dict(measured=(x for x in [0.5])), TypeError, "measured must be one real number.*generator"),
+        (dict(at_most=True), TypeError, "at_most must be one real number.*bool"),
+        (dict(at_most=math.nan), ValueError, "stated value must be finite"),
         (dict(at_most=None), ValueError, "exactly one of at_most, at_least, equals; found none"),
         (dict(at_least=1), ValueError, "found at most, at least"),
         (dict(at_most=math.inf), ValueError, "stated value must be finite"),
         (dict(within=0.1), ValueError, "within goes with equals"),
         (dict(at_most=None, equals=1.0), ValueError, "equals needs within"),
         (dict(at_most=None, equals=1.0, within=-1.0), ValueError, "within must be finite and not negative"),
+        (dict(at_most=None, equals=1.0, within=math.nan), ValueError, "within must be finite and not negative"),
+        (dict(at_most=None, equals=0.0, within=True), TypeError, "within must be one real number.*bool"),
         (dict(at_most=None, equals=1.0, within=1.0, ideal=1.0), ValueError, "ideal goes with"),
         (dict(at_most=0.0), ValueError, "ideal must lie below the bound"),
         (dict(at_most=None, at_least=-1.0), ValueError, "needs ideal="),
         (dict(at_most=None, at_least=1.0, ideal=0.5), ValueError, "ideal must lie above the bound"),
+        (dict(at_most=None, measured=2.0, at_least=1.0, ideal=math.inf), ValueError, "ideal must be finite, found inf"),
+        (dict(ideal=-math.inf), ValueError, "ideal must be finite, found -inf"),
+        (dict(ideal=math.nan), ValueError, "ideal must be finite, found nan"),
+        (dict(seeds=[0]), ValueError, "over is required with seeds"),
+        (dict(seeds=[], over="runs"), ValueError, "seeds must not be empty"),
+        (dict(seeds=3, over="runs"), TypeError, "seeds must be a sequence of whole numbers, found 3"),
+        (dict(seeds=[1.5], over="runs"), TypeError, "seeds must be a sequence of whole numbers"),
     ],
 )
 def test_refused(changed, error, message):
@@ -89,7 +130,8 @@ def test_refused(changed, error, message):
 
 
 def test_stored_data_survives_json_and_names_its_anchor():
-    result = claim("demo/C2", "Small <enough>.", measured=1e-9, at_most=1e-6, check="part one", seeds=range(3))
+    result = claim("demo/C2", "Small <enough>.", measured=1e-9, at_most=1e-6, check="part one",
+                   over="3 seeds", seeds=range(3))  # fmt: skip
     data = json.loads(json.dumps(result.as_dict()))
     assert data["anchor"] == "check-demo-C2-part-one"
     assert data["seeds"] == [0, 1, 2]
