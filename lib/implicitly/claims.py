@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from numbers import Real
 
-__all__ = ["Claim", "ClaimError", "claim"]
+__all__ = ["Claim", "ClaimError", "claim", "largest", "smallest"]
 
 _ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*/C[1-9][0-9]*")
 _CHECK = re.compile(r"[a-z0-9]+(?:[ -][a-z0-9]+)*")
@@ -159,7 +159,7 @@ def claim(
         id: ``"<slug>/C<k>"``, the label of the theorem box.
         statement: what the check asserts, in one plain sentence.
         measured: the value found by running; a finite real scalar (a 0-d tensor will do). Take the worst
-            of several with NumPy or torch: Python's ``max`` and ``min`` lose a NaN that is not the first.
+            of several with :func:`largest` or :func:`smallest`.
         at_most: bound ``b`` of ``measured <= b``.
         at_least: bound ``b`` of ``measured >= b``.
         equals: value ``v`` of ``|measured - v| <= within``.
@@ -228,6 +228,28 @@ def claim(
         raise ClaimError(f"{result}: {statement} Measured {measured:g}, stated {relation} {stated:g}{tolerance}.")
     _show(result)
     return result
+
+
+def largest(*values, key=None):
+    """Python's ``max``, but a value that is NaN, or whose key is, comes first wherever it stands.
+
+    ``max([0.5, math.nan])`` is 0.5: a claim that took the worst of several so could not fail for the NaN.
+    """
+    return _extreme(max, values, key)
+
+
+def smallest(*values, key=None):
+    """Python's ``min``, but a value that is NaN, or whose key is, comes first wherever it stands."""
+    return _extreme(min, values, key)
+
+
+def _extreme(pick, values, key):
+    values = list(values[0] if len(values) == 1 else values)
+    for value in values:
+        judged = value if key is None else key(value)
+        if judged != judged:
+            return value
+    return pick(values, key=key)
 
 
 def _compare(relation, measured, stated, within, ideal) -> tuple[float, bool]:

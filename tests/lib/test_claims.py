@@ -1,5 +1,6 @@
 """implicitly.claims: what holds, what is refuted, what is refused, and what is stored."""
 
+import ast
 import doctest
 import json
 import math
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+import execute
+import paths
 from implicitly import claims
-from implicitly.claims import ClaimError, claim, number_html
+from implicitly.claims import ClaimError, claim, largest, number_html, smallest
 
 
 @pytest.mark.parametrize(
@@ -154,3 +157,91 @@ def test_importing_the_package_is_lazy():
     code = "import sys, implicitly; from implicitly import claim; print('torch' in sys.modules, 'numpy' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.split() == ["False", "False"]
+
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    "values", [[NAN, 1.0], [1.0, NAN], [1.0, torch.tensor(NAN), 2.0], [np.float32(1), np.float32(NAN)]]
+)
+def test_no_nan_is_lost(values):
+    for pick in (largest, smallest):
+        assert math.isnan(pick(values)) and math.isnan(pick(*values)) and math.isnan(pick(v for v in values))
+        assert math.isnan(pick(values, key=lambda v: -v))
+    with pytest.raises(ClaimError, match="demo/C1: FAILS"):
+        claim("demo/C1", "A statement.", measured=largest(values), at_most=3)
+
+
+def test_largest_and_smallest_without_nan_are_python_s_own():
+    values = [3, -5.0, math.inf, 1]
+    assert (largest(values), smallest(values)) == (math.inf, -5.0)
+    assert (largest(1, 2), smallest(1, 2)) == (2, 1)
+    assert largest([3, -5, 1], key=abs) == -5 and smallest(iter([3, -5, 1]), key=abs) == 1
+    assert largest(["a", "bc"], key={"a": NAN, "bc": 1.0}.get) == "a"
+    with pytest.raises(ValueError, match="empty"):
+        largest([])
+
+
+def lossy(source):
+    """Python's max and min on the way to the measured value of a claim: a NaN that is not the first is lost there."""
+    tree = ast.parse(source)
+    made_from, todo, seen = {}, [], set()
+
+    def note(target, value):
+        for node in ast.walk(target):
+            if isinstance(node, ast.Name):
+                made_from.setdefault(node.id, []).append(value)
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                note(target, node.value)
+        elif isinstance(node, (ast.AugAssign, ast.AnnAssign)) and node.value:
+            note(node.target, node.value)
+        elif isinstance(node, (ast.For, ast.comprehension)):
+            note(node.target, node.iter)
+        elif isinstance(node, ast.FunctionDef):
+            made_from.setdefault(node.name, []).append(node)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):  # found.append(value)
+            note(node.func.value, ast.Tuple([*node.args, *(k.value for k in node.keywords)]))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "claim":
+            todo += [keyword.value for keyword in node.keywords if keyword.arg == "measured"]
+    found = []
+    while todo:
+        for node in ast.walk(todo.pop()):
+            if isinstance(node, ast.Name) and node.id not in seen:
+                seen.add(node.id)
+                todo += made_from.get(node.id, [])
+            if isinstance(node, ast.Call) and getattr(node.func, "id", None) in ("max", "min"):
+                whole = [a for a in node.args if getattr(getattr(a, "func", None), "id", None) in ("int", "len")]
+                if len(whole) < len(node.args) - sum(isinstance(a, ast.Constant) for a in node.args):
+                    found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize("slug", paths.slugs())
+def test_no_chapter_loses_a_nan_on_the_way_to_a_claim(slug):
+    notebook = execute.read_source(paths.CHAPTERS / f"{slug}.md")
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    while not execute.is_claim_cell(cells[-1]):  # nothing after the last claim goes into one
+        cells.pop()
+    source = "\n".join(cells)
+    assert source.count("claim(") > 10
+    assert lossy(source) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "claim('a/C1', 'A.', measured=max(x), at_most=1)",
+        "worst = max(x)\nclaim('a/C1', 'A.', measured=abs(worst), at_most=1)",
+        "def f(x):\n  return min(x)\nclaim('a/C1', 'A.', measured=f(x), at_most=1)",
+        "found = []\nfor x in y:\n  found.append(max(0.0, x))\nclaim('a/C1', 'A.', measured=largest(found), at_most=1)",
+        "table = {}\ntable[1] = max(x)\nclaim('a/C1', 'A.', measured=largest(table.values()), at_most=1)",
+    ],
+)
+def test_a_lossy_maximum_is_found(source):
+    assert len(lossy(source)) == 1
+    assert not lossy(source.replace("max(", "largest(").replace("min(", "smallest("))
+    assert not lossy(source.replace("max(0.0, x)", "max(1, int(x))").replace("max(x)", "len(x)").replace("min(x)", "0"))
