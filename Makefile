@@ -8,9 +8,11 @@ TORCH_INDEX ?=
 BIN         := .venv/bin
 PIP         := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 HTML        := _build/html
+# Chapters make many small calls, which threads only slow down (fourfold on two cores); set these to use more.
+ONE_THREAD  := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} MKL_NUM_THREADS=$${MKL_NUM_THREADS:-1} OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab execute lint lock new test test-python test-kernels test-notebooks test-browser \
+.PHONY: help book serve lab execute lint lock new test test-python test-kernels test-notebooks test-browser test-cpus \
         chromium bench bench-gpu explorer clean
 
 help: ## list what there is to make
@@ -45,7 +47,7 @@ serve: book ## serve the book on localhost
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
 
 lab: .venv/.all ## open JupyterLab on the chapters (LABFLAGS=--no-browser and the like)
-	@$(BIN)/jupyter lab --notebook-dir chapters $(LABFLAGS)
+	@$(ONE_THREAD) $(BIN)/jupyter lab --notebook-dir chapters $(LABFLAGS)
 
 execute: .venv/.all ## run the chapters whose notebooks are stale (CHAPTER=slug runs that one)
 	@$(BIN)/python book/_tools/execute.py $(CHAPTER)
@@ -87,6 +89,9 @@ test-notebooks: .venv/.all ## every notebook prints what it stores
 
 test-browser: .venv/.all chromium book ## the built book in a real browser, and JupyterLab
 	@$(BIN)/python -m pytest tests/browser -n 2 --dist loadfile -q
+
+test-cpus: .venv/.all ## library, kernels and notebooks under the arithmetic of other CPUs (hours; CPUS="-a sse -s lib" runs a part)
+	@$(BIN)/python book/_tools/cpus.py $(CPUS)
 
 clean: ## remove what was built
 	@rm -rf _build .pytest_cache .ruff_cache
