@@ -24,11 +24,8 @@ def allowance(p: float, n: int, *, false_alarm: float = 1e-6) -> float:
     >>> round(allowance(0.5, 10_000), 4)
     0.0274
     """
-    number("p", p, at_least=0.0)
-    if p > 1:
-        raise ValueError(f"p must be at most 1, found {p}")
-    whole("n", n, at_least=1)
-    number("false_alarm", false_alarm, above=0.0, below=1.0)
+    p, n = number("p", p, at_least=0.0, at_most=1.0), whole("n", n, at_least=1)
+    false_alarm = number("false_alarm", false_alarm, above=0.0, below=1.0)
     k = math.log(2 / false_alarm) / n
     # e**2 - (2 k / 3) e - 2 k p (1 - p) = 0
     return k / 3 + math.sqrt((k / 3) ** 2 + 2 * k * p * (1 - p))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ._validate import number, whole
 from .chance import allowance
+from .claims import largest
 from .threshold_nets import FunctionLaw, Units, pack_tables, sample_nets, sampled_law, truth_tables
 
 __all__ = [
@@ -204,7 +205,7 @@ def posterior_use(
     shares = (tables[:, None] == functions).all(-1).to(torch.float64).mean(0)
     worst = 0.0
     for share, p in zip(shares.tolist(), (counts / counts.sum()).tolist(), strict=True):
-        worst = max(worst, abs(share - p) / allowance(p, len(tables), false_alarm=false_alarm / len(counts)))
+        worst = largest(worst, abs(share - p) / allowance(p, len(tables), false_alarm=false_alarm / len(counts)))
     return worst
 
 
@@ -237,7 +238,7 @@ def copy_use(law: FunctionLaw, bits: dict[int, float]) -> float:
     bits: for each packed function the bits that are said to suffice. A function without mass gives infinity.
     """
     mass = dict(zip(pack_tables(law.tables).tolist(), law.probabilities.tolist(), strict=True))
-    return max(2.0**-cost / mass[word] if word in mass else math.inf for word, cost in bits.items())
+    return largest(2.0**-cost / mass[word] if word in mass else math.inf for word, cost in bits.items())
 
 
 def gaussian_bits(units: Units, labels: Tensor, *, draws: int, generator: torch.Generator) -> Tensor:

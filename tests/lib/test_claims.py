@@ -183,6 +183,17 @@ def test_largest_and_smallest_without_nan_are_python_s_own():
         largest([])
 
 
+def test_the_library_loses_no_nan_either():
+    from implicitly import max_margin, threshold_nets, typical_nets
+
+    Z, alpha = np.eye(2), np.array([NAN, 1.0])
+    assert math.isnan(max_margin._certified(Z, np.ones(2), alpha)[-1])
+    tables = torch.tensor([[False, True], [True, True]])
+    words = threshold_nets.pack_tables(tables).tolist()
+    law = typical_nets.FunctionLaw(tables, torch.tensor([1, 1]), 2)
+    assert math.isnan(typical_nets.copy_use(law, {words[0]: 1.0, words[1]: NAN}))
+
+
 def lossy(source):
     """Python's max and min on the way to the measured value of a claim: a NaN that is not the first is lost there."""
     tree = ast.parse(source)

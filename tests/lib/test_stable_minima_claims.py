@@ -323,6 +323,14 @@ def test_c9(opening):
     # faults: the small step stopped early; the same step size twice
     assert not holds(9, measured=error(early[0.03](GRID))[:, INSIDE].mean() / mse[0.2], at_least=1.05)
     assert not holds(9, measured=mse[0.2] / mse[0.2], at_least=1.05)
+    # a slow ramp has no throw: its error goes on falling; fault: the same step size at once
+    net, ramp = final[0.03], {}
+    for eta in (0.04, 0.06, 0.08, 0.1, 0.14, 0.2, 0.28, 0.4, 0.5):
+        ramp[eta] = net = sm.gradient_descent(net, x, y, eta, round(2000 / eta))
+    slow = {eta: error(ramp[eta](GRID))[:, INSIDE].mean() for eta in (0.2, 0.5)}
+    assert holds(9, measured=slow[0.5] / slow[0.2], at_most=1.0)
+    thrown = sm.gradient_descent(final[0.03], x, y, 0.5, 4000)
+    assert not holds(9, measured=error(thrown(GRID))[:, INSIDE].mean() / slow[0.2], at_most=1.0)
     # the four-neuron tent; fault: unbalanced by a factor of three
     side, place, bend, size = (torch.tensor([v], dtype=F64) for v in (
         [1.0, -1, 1, -1], [0.5, -0.5, 0, 0], [2.0, 2, -2, -2], [2.1, 2.1, 1.4, 1.4]))  # fmt: skip

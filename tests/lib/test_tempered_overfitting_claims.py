@@ -71,7 +71,7 @@ def rules4():
     return by_width, int(pack_tables(cube(4).sum(1) >= 0))
 
 
-def test_c1_and_c5_networks():
+def test_c8_networks():
     laws, target = rules4()
 
     def error(N, laws, eps=0.1):
@@ -85,12 +85,12 @@ def test_c1_and_c5_networks():
 
     at12 = [error(12, laws[2:]), error(12, te.minimal_law(laws))]
     room = min(min(at12) - 0.1, 0.5 - max(at12))
-    assert holds(1, measured=room, at_least=0.04, ideal=0.2)
-    assert holds(5, measured=error(4, laws[2:]) - at12[0], at_least=0.05, ideal=0.4)
+    assert holds(8, measured=room, at_least=0.04, ideal=0.2)
+    assert holds(8, measured=error(4, laws[2:]) - at12[0], at_least=0.05, ideal=0.4)
     # fault: a rule that knows nothing (all functions equally likely) is ruined, whatever N is
     blind = [torch.full_like(laws[0], 1 / laws[0].numel())]
-    assert not holds(1, measured=0.5 - error(12, blind), at_least=0.04, ideal=0.2)
-    assert not holds(5, measured=error(4, blind) - error(12, blind), at_least=0.05, ideal=0.4)
+    assert not holds(8, measured=0.5 - error(12, blind), at_least=0.04, ideal=0.2)
+    assert not holds(8, measured=error(4, blind) - error(12, blind), at_least=0.05, ideal=0.4)
 
 
 # --- C2: independent flips ------------------------------------------------------------------------------

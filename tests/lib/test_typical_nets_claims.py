@@ -235,6 +235,22 @@ def test_c5(exact, fewest):
     breaks("C5", use(2), equals=1.0, within=1e-9)
 
 
+def test_c5_where_it_says_something(runs):
+    run = runs["SFC", 8]
+    low = typical_nets.share_interval(run.teacher_hits, run.guesses)[0]
+    holds("C5", (2**7 - 9 * math.log2(3) - 8) / (2**7 + math.log2(low)), at_most=1.0)
+    breaks("C5", (2**7 - 2 * math.log2(3) - 8) / (2**7 + math.log2(low)), at_most=1.0)  # weights of the inputs left out
+
+
+def test_all_orders_of_two_neurons_in_two_are_all_there_is(exact, fewest):
+    """After C4: where both neurons are needed, their two orders give one bit back, and some function has no more."""
+    for kind, scale_levels in (("FC", None), ("SFC", 2)):
+        bits = typical_nets.copy_bits(3, [2], [2], scale_levels=scale_levels) - 1
+        words = [word for word, k in fewest[kind].items() if k == 2]
+        assert abs(typical_nets.copy_use(exact[kind][2], dict.fromkeys(words, bits)) - 1) < 1e-9
+        assert typical_nets.copy_use(exact[kind][2], dict.fromkeys(words, bits - 1)) > 1
+
+
 # -- C6, C8 -----------------------------------------------------------------------------------------------------------
 
 
