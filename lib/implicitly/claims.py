@@ -112,6 +112,8 @@ def _scalar(name, value) -> float:
     """`value` as a float; a 0-d array is a scalar, anything else is refused, one of shape (1,) too."""
     found = type(value).__name__
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        if getattr(value, "is_meta", False):
+            raise TypeError(f"claim: {name} must be one real number (a scalar), found a tensor without data")
         value = value.item()
     elif hasattr(value, "shape"):
         found += f" of shape {tuple(value.shape)}"
@@ -132,7 +134,7 @@ def _seeds(values) -> tuple[int, ...]:
     except TypeError:
         raise TypeError(f"claim: seeds must be a sequence of whole numbers, found {values!r}") from None
     if not seeds:
-        raise ValueError("claim: seeds must not be empty; leave them out where nothing is drawn")
+        raise ValueError(f"claim: seeds must not be empty (leave them out where nothing is drawn), found {values!r}")
     return seeds
 
 
@@ -203,11 +205,14 @@ def claim(
         found = ", ".join(given) or "none"
         raise ValueError(f"claim: give exactly one of at_most, at_least, equals; found {found}")
     ((relation, value),) = given.items()
-    stated, measured = _scalar(relation.replace(" ", "_"), value), _scalar("measured", measured)
+    name = relation.replace(" ", "_")
+    stated, measured = _scalar(name, value), _scalar("measured", measured)
     if not _math.isfinite(stated):
-        raise ValueError(f"claim: the stated value must be finite, found {stated}")
-    if (within is not None) != (relation == "equals"):
-        raise ValueError("claim: within goes with equals, and equals needs within")
+        raise ValueError(f"claim: {name} must be finite, found {stated}")
+    if relation == "equals" and within is None:
+        raise ValueError("claim: equals needs within, found None")
+    if relation != "equals" and within is not None:
+        raise ValueError(f"claim: within goes with equals, found it with {name}")
     if ideal is not None and relation == "equals":
         raise ValueError("claim: ideal goes with at_most or at_least; equals has its own")
     within = None if within is None else _scalar("within", within)
@@ -262,13 +267,13 @@ def _compare(relation, measured, stated, within, ideal) -> tuple[float, bool]:
     holds = measured <= stated if relation == "at most" else measured >= stated
     if ideal is None and relation == "at least":
         if stated <= 0:
-            raise ValueError(f"claim: at_least={stated:g} needs ideal=, since it is not positive")
+            raise ValueError(f"claim: at_least needs ideal= where it is not positive, found {stated:g}")
         return (stated / measured if measured > 0 else _math.inf), holds
     ideal = 0.0 if ideal is None else ideal
     room = stated - ideal if relation == "at most" else ideal - stated
     if not room > 0:
         where = "below" if relation == "at most" else "above"
-        raise ValueError(f"claim: ideal must lie {where} the bound {stated:g}, found {ideal:g}")
+        raise ValueError(f"claim: ideal must lie {where} {relation.replace(' ', '_')} = {stated:g}, found {ideal:g}")
     distance = measured - ideal if relation == "at most" else ideal - measured
     return max(0.0, distance / room), holds
 
