@@ -1,8 +1,8 @@
 """Valid calls of `implicitly.claims`."""
 
 import torch
-from calls import Call
 
+from calls import Call
 from implicitly.claims import ClaimError
 
 WORDS = dict(id="demo/C1", statement="It is small.", check="cost", math="x", over="3 seeds", seeds=[0, 1, 2])

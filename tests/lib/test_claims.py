@@ -214,11 +214,13 @@ def lossy(source):
             note(node.target, node.iter)
         elif isinstance(node, ast.FunctionDef):
             made_from.setdefault(node.name, []).append(node)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):  # found.append(value)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not isinstance(
+            node.func.value, ast.Call
+        ):  # found.append(value)
             note(node.func.value, ast.Tuple([*node.args, *(k.value for k in node.keywords)]))
         if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "claim":
             todo += [keyword.value for keyword in node.keywords if keyword.arg == "measured"]
-    found = []
+    found = [f"{name} is given another meaning" for name in ("largest", "smallest") if name in made_from]
     while todo:
         for node in ast.walk(todo.pop()):
             if isinstance(node, ast.Name) and node.id not in seen:
