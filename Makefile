@@ -10,12 +10,14 @@ BIN         := .venv/bin
 PIP         := $(BIN)/python -m pip install --disable-pip-version-check
 HTML        := _build/html
 NOTEBOOKS   ?= notebooks
+# Chapters make many small calls, which threads only slow down (fourfold on two cores); set these to use more.
+ONE_THREAD  := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} MKL_NUM_THREADS=$${MKL_NUM_THREADS:-1} OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}
 # pip says much, and with --quiet nothing for minutes: one line for every 20 packages, and one before the last step.
 COUNT       := awk '/^(Collecting|Processing) / && ++n % 20 == 0 { print "  " n " packages" } \
                     /^Installing collected/ { print "  unpacking" } { fflush() }'
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab execute lint lock new test test-python test-kernels test-notebooks test-browser \
+.PHONY: help book serve lab execute lint lock new test test-python test-kernels test-notebooks test-browser test-cpus \
         chromium bench bench-gpu explorer clean
 
 help: ## list what there is to make
@@ -48,10 +50,9 @@ book: .venv/.book ## build the static book from the stored outputs
 serve: book ## serve the book on localhost
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
 
-# One thread, as everywhere else: tensors here are small, and threads that wait for a busy core stall them.
 lab: .venv/.all ## open JupyterLab on copies of the chapters (LABFLAGS=--no-browser and the like)
 	@$(BIN)/python book/_tools/lab.py $(NOTEBOOKS)
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/jupyter lab --notebook-dir $(NOTEBOOKS) $(LABFLAGS)
+	@$(ONE_THREAD) $(BIN)/jupyter lab --notebook-dir $(NOTEBOOKS) $(LABFLAGS)
 
 execute: .venv/.all ## run the chapters whose notebooks are stale (CHAPTER=slug runs that one; FORCE=1 replaces edits)
 	@$(BIN)/python book/_tools/execute.py $(CHAPTER) $(if $(FORCE),--force)
@@ -92,6 +93,9 @@ test-notebooks: .venv/.all ## every notebook prints what it stores
 
 test-browser: .venv/.all chromium book ## the built book in a real browser, and JupyterLab
 	@$(BIN)/python -m pytest tests/browser -n 2 --dist loadfile -q
+
+test-cpus: .venv/.all ## library, kernels and notebooks under the arithmetic of other CPUs (hours; CPUS="-a sse -s lib" runs a part)
+	@$(BIN)/python book/_tools/cpus.py $(CPUS)
 
 clean: ## remove what was built
 	@rm -rf _build .pytest_cache .ruff_cache

@@ -1,18 +1,21 @@
 """Claims that run: a numbered statement of the book and the comparison that can refute it.
 
 A claim has one id, ``"<slug>/C<k>"``, shared by its theorem box, its check and its test. One claim
-may have several checks (``check="cost"``). The result is printed as one short line, shown as a box,
-and stored as data in the output's metadata, from which the book's claims page is generated.
+may have several checks (``check="cost"``). The verdict is printed as one short line. The box shows the
+measured value and the margin too, and the output's metadata stores them, from which the book's claims
+page is generated. Both may be nothing but rounding, which differs from one CPU to the next, so no test
+compares them as text: in the box they stand in ``<data>``, which nbval blanks (``tests/nbval.cfg``).
 """
 
 import html
 import math as _math
+import operator
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from numbers import Real
 
-__all__ = ["Claim", "ClaimError", "claim"]
+__all__ = ["Claim", "ClaimError", "claim", "largest", "smallest"]
 
 _ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*/C[1-9][0-9]*")
 _CHECK = re.compile(r"[a-z0-9]+(?:[ -][a-z0-9]+)*")
@@ -56,8 +59,7 @@ class Claim:
 
     def __str__(self) -> str:
         label = f"{self.id} ({self.check})" if self.check else self.id
-        # `+ 0.0` turns a rounded -0.0 into 0.0
-        return f"{label}: {'holds' if self.holds else 'FAILS'}, margin {round(self.margin, 2) + 0.0:.2f}"
+        return f"{label}: {'holds' if self.holds else 'FAILS'}"
 
     def as_dict(self) -> dict:
         """The claim as JSON-ready data: values at full precision, and as HTML under "display"."""
@@ -84,7 +86,8 @@ class Claim:
             f'<span class="im-verdict">{verdict}</span> '
             f'<span class="im-measured">measured <b><data>{number_html(self.measured)}</data></b></span> '
             f'<span class="im-stated">{sign} <b>{self._stated_html()}</b></span> '
-            f'<span class="im-margin">margin <b>{round(self.margin, 2) + 0.0:.2f}</b></span> '
+            # `+ 0.0` turns a rounded -0.0 into 0.0
+            f'<span class="im-margin">margin <b><data>{round(self.margin, 2) + 0.0:.2f}</data></b></span> '
             f'<span class="im-over">{html.escape(self.over)}</span>'
             "</div></div>"
         )
@@ -107,19 +110,32 @@ def number_html(value: float) -> str:
 
 def _scalar(name, value) -> float:
     """`value` as a float; a 0-d array is a scalar, anything else is refused, one of shape (1,) too."""
-    if isinstance(value, Real):
-        return float(value)
+    found = type(value).__name__
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
-        return float(value.item())
-    shape = getattr(value, "shape", None)
-    found = f"{type(value).__name__}" + (f" of shape {tuple(shape)}" if shape is not None else "")
-    raise TypeError(f"claim: {name} must be one real number (a scalar), found {found}")
+        if getattr(value, "is_meta", False):
+            raise TypeError(f"claim: {name} must be one real number (a scalar), found a tensor without data")
+        value = value.item()
+    elif hasattr(value, "shape"):
+        found += f" of shape {tuple(value.shape)}"
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"claim: {name} must be one real number (a scalar), found {found}")
+    return float(value)
 
 
 def _text(name, value) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"claim: {name} must be a non-empty string, found {value!r}")
     return value
+
+
+def _seeds(values) -> tuple[int, ...]:
+    try:
+        seeds = tuple(operator.index(seed) for seed in values)
+    except TypeError:
+        raise TypeError(f"claim: seeds must be a sequence of whole numbers, found {values!r}") from None
+    if not seeds:
+        raise ValueError(f"claim: seeds must not be empty (leave them out where nothing is drawn), found {values!r}")
+    return seeds
 
 
 def claim(
@@ -133,7 +149,7 @@ def claim(
     within=None,
     ideal=None,
     math: str | None = None,
-    over: str = "exact",
+    over: str | None = None,
     seeds: Sequence[int] | None = None,
     check: str | None = None,
 ) -> Claim:
@@ -144,17 +160,19 @@ def claim(
     Args:
         id: ``"<slug>/C<k>"``, the label of the theorem box.
         statement: what the check asserts, in one plain sentence.
-        measured: the value found by running; a finite real scalar (a 0-d tensor will do).
+        measured: the value found by running; a finite real scalar (a 0-d tensor will do). Take the worst
+            of several with :func:`largest` or :func:`smallest`.
         at_most: bound ``b`` of ``measured <= b``.
         at_least: bound ``b`` of ``measured >= b``.
         equals: value ``v`` of ``|measured - v| <= within``.
         within: tolerance of `equals`, at least 0; required with it, refused without it.
-        ideal: the best value there can be; the margin is measured from it. For `at_most` the default
+        ideal: the best value there can be, finite; the margin is measured from it. For `at_most` the default
             is 0 (so a bound that is not positive needs one). For `at_least` without `ideal`, the room
             is the factor by which the bound is exceeded, and both must be positive.
         math: the statement in TeX, without dollars.
-        over: what was measured over, for example ``"3 seeds of 20 000 starts"``.
-        seeds: the seeds used, if any.
+        over: what was measured over, for example ``"3 seeds of 20 000 starts"``; by default "exact".
+            Required with `seeds`: what was drawn at random is not exact.
+        seeds: the seeds used, if any; whole numbers.
         check: short name of this check, when one claim has several.
 
     Returns:
@@ -165,14 +183,20 @@ def claim(
         ValueError, TypeError: an argument is not what is described above.
 
     Example:
-        >>> claim("demo/C1", "Rounding errors stay small.", measured=1e-9, at_most=1e-6)
-        demo/C1: holds, margin 1.00
+        >>> result = claim("demo/C1", "A sine is at most its angle.", measured=0.75, at_most=1.0)
+        demo/C1: holds
+        >>> result.margin
+        0.25
     """
     if not isinstance(id, str) or not _ID.fullmatch(id):
         raise ValueError(f"claim: id must look like 'score-flow/C2', found {id!r}")
     if check is not None and not (isinstance(check, str) and _CHECK.fullmatch(check)):
         raise ValueError(f"claim: check must be a few lower-case words, found {check!r}")
-    _text("statement", statement), _text("over", over)
+    _text("statement", statement)
+    seeds = None if seeds is None else _seeds(seeds)
+    if over is None and seeds is not None:
+        raise ValueError("claim: over is required with seeds; say what was drawn, found None")
+    over = "exact" if over is None else _text("over", over)
     if math is not None:
         _text("math", math)
     given = {"at most": at_most, "at least": at_least, "equals": equals}
@@ -181,29 +205,56 @@ def claim(
         found = ", ".join(given) or "none"
         raise ValueError(f"claim: give exactly one of at_most, at_least, equals; found {found}")
     ((relation, value),) = given.items()
-    stated, measured = _scalar(relation.replace(" ", "_"), value), _scalar("measured", measured)
+    name = relation.replace(" ", "_")
+    stated, measured = _scalar(name, value), _scalar("measured", measured)
     if not _math.isfinite(stated):
-        raise ValueError(f"claim: the stated value must be finite, found {stated}")
-    if (within is not None) != (relation == "equals"):
-        raise ValueError("claim: within goes with equals, and equals needs within")
+        raise ValueError(f"claim: {name} must be finite, found {stated}")
+    if relation == "equals" and within is None:
+        raise ValueError("claim: equals needs within, found None")
+    if relation != "equals" and within is not None:
+        raise ValueError(f"claim: within goes with equals, found it with {name}")
     if ideal is not None and relation == "equals":
         raise ValueError("claim: ideal goes with at_most or at_least; equals has its own")
     within = None if within is None else _scalar("within", within)
     if within is not None and not (_math.isfinite(within) and within >= 0):
         raise ValueError(f"claim: within must be finite and not negative, found {within}")
     ideal = None if ideal is None else _scalar("ideal", ideal)
+    if ideal is not None and not _math.isfinite(ideal):  # from infinity every value is equally far
+        raise ValueError(f"claim: ideal must be finite, found {ideal}")
 
     used, holds = _compare(relation, measured, stated, within, ideal)
     result = Claim(
         id=id, statement=statement, math=math, check=check, relation=relation,
         measured=measured, stated=stated, within=within, used=used, holds=holds,
-        over=over, seeds=None if seeds is None else tuple(int(s) for s in seeds),
+        over=over, seeds=seeds,
     )  # fmt: skip
     if not holds:
         tolerance = f" within {within:g}" if within is not None else ""
         raise ClaimError(f"{result}: {statement} Measured {measured:g}, stated {relation} {stated:g}{tolerance}.")
     _show(result)
     return result
+
+
+def largest(*values, key=None):
+    """Python's ``max``, but a value that is NaN, or whose key is, comes first wherever it stands.
+
+    ``max([0.5, math.nan])`` is 0.5: a claim that took the worst of several so could not fail for the NaN.
+    """
+    return _extreme(max, values, key)
+
+
+def smallest(*values, key=None):
+    """Python's ``min``, but a value that is NaN, or whose key is, comes first wherever it stands."""
+    return _extreme(min, values, key)
+
+
+def _extreme(pick, values, key):
+    values = list(values[0] if len(values) == 1 else values)
+    for value in values:
+        judged = value if key is None else key(value)
+        if judged != judged:
+            return value
+    return pick(values, key=key)
 
 
 def _compare(relation, measured, stated, within, ideal) -> tuple[float, bool]:
@@ -216,13 +267,13 @@ def _compare(relation, measured, stated, within, ideal) -> tuple[float, bool]:
     holds = measured <= stated if relation == "at most" else measured >= stated
     if ideal is None and relation == "at least":
         if stated <= 0:
-            raise ValueError(f"claim: at_least={stated:g} needs ideal=, since it is not positive")
+            raise ValueError(f"claim: at_least needs ideal= where it is not positive, found {stated:g}")
         return (stated / measured if measured > 0 else _math.inf), holds
     ideal = 0.0 if ideal is None else ideal
     room = stated - ideal if relation == "at most" else ideal - stated
     if not room > 0:
         where = "below" if relation == "at most" else "above"
-        raise ValueError(f"claim: ideal must lie {where} the bound {stated:g}, found {ideal:g}")
+        raise ValueError(f"claim: ideal must lie {where} {relation.replace(' ', '_')} = {stated:g}, found {ideal:g}")
     distance = measured - ideal if relation == "at most" else ideal - measured
     return max(0.0, distance / room), holds
 
@@ -239,7 +290,7 @@ def _show(result: Claim) -> None:
         return
     display(
         {"text/plain": str(result), "text/html": result.box()},
-        # nbval never compares metadata: full-precision values may differ in the last digit elsewhere.
+        # nbval never compares metadata: full-precision values may differ elsewhere.
         metadata={"implicitly": {"claim": result.as_dict()}},
         raw=True,
     )

@@ -209,10 +209,10 @@ def _certified(Z, w, alpha):
     """(w, alpha, slack, flaw): the flaw is 0 exactly if w is the minimizer and alpha its duals."""
     slack, value = Z @ w - 1, w @ w
     flaws = [
-        max(0.0, -alpha.min()), max(0.0, -slack.min()), np.abs(w - Z.T @ alpha).max(),
+        max(-alpha.min(), 0.0), max(-slack.min(), 0.0), np.abs(w - Z.T @ alpha).max(),
         np.abs(alpha * slack).max(), abs(value - (2 * alpha.sum() - (Z.T @ alpha) @ (Z.T @ alpha))),
     ]  # fmt: skip
-    return w, alpha, slack, float(max(flaws) / max(value, 1.0))
+    return w, alpha, slack, float(np.max(flaws) / max(value, 1.0))
 
 
 def polynomial_limit(X: Tensor, y: Tensor, K: int | None = None) -> Tensor:

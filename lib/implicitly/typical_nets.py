@@ -18,6 +18,7 @@ from ._validate import choice, flag, instance, number, tensor, whole, wholes
 from ._validate import generator as checked_generator
 from ._validate import seed as checked_seed
 from .chance import allowance
+<<<<<<< HEAD
 from .threshold_nets import (
     FunctionLaw,
     Units,
@@ -30,6 +31,10 @@ from .threshold_nets import (
     sampled_law,
     truth_tables,
 )
+=======
+from .claims import largest
+from .threshold_nets import FunctionLaw, Units, pack_tables, sample_nets, sampled_law, truth_tables
+>>>>>>> cpus
 
 __all__ = [
     "LearningCurve", "copy_bits", "copy_use", "deep_tables", "explorer_table", "gaussian_bits", "guess_until_fit",
@@ -255,8 +260,13 @@ def posterior_use(
         return math.inf
     shares = returned.to(torch.float64).mean(0)
     worst = 0.0
+<<<<<<< HEAD
     for share, p in zip(shares.tolist(), (counts.to(torch.float64) / counts.sum()).tolist(), strict=True):
         worst = max(worst, abs(share - p) / allowance(p, len(tables), false_alarm=false_alarm / len(counts)))
+=======
+    for share, p in zip(shares.tolist(), (counts / counts.sum()).tolist(), strict=True):
+        worst = largest(worst, abs(share - p) / allowance(p, len(tables), false_alarm=false_alarm / len(counts)))
+>>>>>>> cpus
     return worst
 
 
@@ -332,7 +342,7 @@ def copy_use(law: FunctionLaw, bits: dict[int, float]) -> float:
         whole("bits' functions", word, at_least=0, at_most=2 ** law.tables.shape[1] - 1)
         number(f"bits[{word}]", cost, at_least=0.0)
     mass = dict(zip(pack_tables(law.tables).tolist(), law.probabilities.tolist(), strict=True))
-    return max(2.0**-cost / mass[word] if word in mass else math.inf for word, cost in bits.items())
+    return largest(2.0**-cost / mass[word] if word in mass else math.inf for word, cost in bits.items())
 
 
 def gaussian_bits(units: Units, labels: Tensor, *, draws: int, generator: torch.Generator) -> Tensor:

@@ -79,9 +79,10 @@ def check_float64(descend, shapes=LARGE):
 
 
 def check_float32(descend, device, shapes):
-    """Within 1e-5 of autograd in float64, and within 20 times the reference's own float32 error.
+    """Within 1e-5 of autograd in float64, and within 20 times the reference's own float32 error and five roundings.
 
-    A loss is held to this against the loss of f = 0: near interpolation it is a small difference.
+    A loss is held to this against the loss of f = 0: near interpolation it is a small difference. The reference's
+    own error of a loss may by luck be far below one rounding, 2**-24 = 6e-8; the roundings are for that.
     """
     for nets, k, n, steps in shapes:
         p = problem(nets, k, n, dtype=torch.float32)
@@ -93,7 +94,7 @@ def check_float32(descend, device, shapes):
             size = scale[name].norm()
             own = (plain[name].double() - want[name]).norm() / size
             error = (value.cpu().double() - want[name]).norm() / size
-            assert error <= min(1e-5, 20 * own + 1e-7), name
+            assert error <= min(1e-5, 20 * own + 3e-7), name
 
 
 def check_dead(descend, device, dtype, steps=12):
@@ -222,14 +223,28 @@ for dtype, k, n in ((torch.float64, 100, 40), (torch.float32, 37, 23)):
 """
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="compares two kinds of x86-64")
-def test_bits_do_not_hang_on_the_width_of_vectors(tmp_path):
-    """Of CPUs that fuse a product and a sum; a chaotic run shows a difference in the last bit."""
-    narrow = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma", "NUMBA_CACHE_DIR": str(tmp_path)}
+#: Two targets of one arithmetic each, and the feature that a CPU needs to run both.
+WIDTHS = {
+    "fused": ("fma", {}, {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}),
+    "unfused": ("avx", {"NUMBA_CPU_NAME": "generic"}, {"NUMBA_CPU_NAME": "sandybridge", "NUMBA_CPU_FEATURES": "+avx"}),
+}
+
+
+@pytest.mark.parametrize("kind", WIDTHS)
+def test_bits_do_not_hang_on_the_width_of_vectors(kind, tmp_path):
+    """Of CPUs that fuse a product and a sum, and of those that do not; a chaotic run shows a difference in the last
+    bit. Whatever CPU this process was told to compile for: each run is told its own."""
+    features = pytest.importorskip("llvmlite.binding").get_host_cpu_features()
+    feature, *targets = WIDTHS[kind]
+    if platform.machine() not in ("x86_64", "AMD64") or not features.get(feature):
+        pytest.skip(f"compares two kinds of x86-64 with {feature}")
     command = [sys.executable, "-c", AT_THE_EDGE]
-    said = [
-        subprocess.run(command, env=os.environ | more, check=True, capture_output=True).stdout for more in ({}, narrow)
-    ]
+    plain = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")}
+    said = []
+    for number, target in enumerate(targets):
+        cache = {"NUMBA_CACHE_DIR": str(tmp_path / str(number))} if target else {}
+        run = subprocess.run(command, env=plain | cache | target, check=True, capture_output=True)
+        said.append(run.stdout)
     assert said[0] == said[1] != b""
 
 

@@ -44,11 +44,19 @@ def test_schedules_run_from_top_to_end(schedule):
     assert (grid.diff() < 0).all()
 
 
-def test_score_flow_exact_against_scipy_and_heun():
-    x = starts()
+@pytest.mark.parametrize("seed", range(6))
+def test_score_flow_exact_against_scipy(seed):
+    """The references hold their tolerance whatever the starts: an error of the solver's, rtol 1e-11, grows by at
+    most exp(0.25 * 20) = 150 in the middle band, so that 1e-8 leaves six times more (200 start sets: WORST)."""
+    x = starts(seed=seed)
     for time in (0.1, 1.0, 5.0, 20.0):
         exact = score_flow_exact(SQUARE.coordinates(x), SQUARE.L, 0.1, time)
         assert (SQUARE.coordinates(solve_score_flow(x, SQUARE, 0.1, time=time)) - exact).abs().max() < 1e-8
+
+
+def test_score_flow_exact_against_heun():
+    x = starts()
+    exact = score_flow_exact(SQUARE.coordinates(x), SQUARE.L, 0.1, 20.0)
     heun = SQUARE.coordinates(score_flow(x, SQUARE, 0.1, time=20.0, steps=2000))
     assert (heun - exact).abs().max() < 1e-4
 
@@ -58,6 +66,9 @@ def test_score_flow_exact_at_the_unstable_point_and_time_zero():
     assert torch.equal(score_flow_exact(c, 1.0, 0.1, 1e3).isfinite(), torch.ones(1, 7, dtype=bool))
     assert score_flow_exact(c, 1.0, 0.1, 1e3)[0] == pytest.approx([0.5, 0, 1, 0, 1, 0, 1], abs=1e-12)
     assert score_flow_exact(c, 1.0, 0.1, 0.0)[0] == pytest.approx(c[0].tolist(), abs=1e-15)
+    for dtype in (torch.float32, torch.float64):  # growth by exp(0.25 * 4000) is infinite in both
+        c = torch.tensor([[0.5, 0.5 - 2**-20]], dtype=dtype)
+        assert score_flow_exact(c, 1.0, 0.1, 4e3).tolist() == [[0.5, 0.0]]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -204,6 +215,10 @@ def test_empty_batch():
         (lambda: probability_flow(starts(), SQUARE, torch.ones(7)), "sigmas must .*, found 1, 1, 1, 1, 1, …"),
         (lambda: probability_flow(starts(), SQUARE, [0.2, 0.1]), "sigmas must be a tensor .*, found list"),
         (lambda: probability_flow(starts(), SQUARE, torch.ones(1)), r"sigmas must be a tensor .*, found \(1,\)"),
+        (lambda: score_flow_exact(starts() * math.inf, 1.0, 0.1, 1.0), "c must be finite, found NaN or infinity"),
+        (lambda: score_flow_exact(starts(), 1.0, math.nan, 1.0), "rho must be finite and above 0 and below 0.5, found"),
+        (lambda: score_flow_exact(starts(), math.nan, 0.1, 1.0), "rho must be finite and above 0 and below nan"),
+        (lambda: score_flow_exact(starts(), 1.0, 0.1, math.inf), "time must be finite and at least 0, found inf"),
         (lambda: counted_as_zero(1.0, 0.2, 1.5, tolerance=0.01), "ratio must be at most 1, found 1.5"),
         (lambda: counted_as_zero(1.0, 0.2, 0.0, tolerance=0.01), "ratio must be finite and above 0, found 0"),
         (lambda: score_flow(starts() * math.nan, SQUARE, 0.1, time=1.0, steps=2), "x must be finite, found NaN"),
@@ -212,3 +227,9 @@ def test_empty_batch():
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("c, found", [([0.5], "list"), (torch.tensor([[0, 1]]), "torch.int64")])
+def test_coordinates_are_floating(c, found):
+    with pytest.raises(TypeError, match=f"c must be a floating tensor, found {found}"):
+        score_flow_exact(c, 1.0, 0.1, 1.0)

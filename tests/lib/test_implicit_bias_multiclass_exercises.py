@@ -27,6 +27,7 @@ def cell(defining):
 def names():
     """What a reader has at hand when they reach the exercises, as far as the solutions use it."""
     from implicitly import perm_losses
+    from implicitly.claims import largest
     from implicitly.max_margin import angle, hard_margin_svm
     from implicitly.perm_losses import LOSSES, PermLoss, descend
 
@@ -37,6 +38,7 @@ def names():
     found = {
         "math": math, "torch": torch, "perm_losses": perm_losses, "angle": angle, "descend": descend,
         "hard_margin_svm": hard_margin_svm, "LOSSES": LOSSES, "PermLoss": PermLoss, "data": data, "samples": samples,
+        "largest": largest,
         "svms": {key: hard_margin_svm(*data[key], 3) for key in keys},
     }  # fmt: skip
     exec(cell("check_loss"), found)
