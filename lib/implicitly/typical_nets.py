@@ -18,7 +18,7 @@ from ._validate import choice, flag, instance, number, tensor, whole, wholes
 from ._validate import generator as checked_generator
 from ._validate import seed as checked_seed
 from .chance import allowance
-<<<<<<< HEAD
+from .claims import largest
 from .threshold_nets import (
     FunctionLaw,
     Units,
@@ -31,10 +31,6 @@ from .threshold_nets import (
     sampled_law,
     truth_tables,
 )
-=======
-from .claims import largest
-from .threshold_nets import FunctionLaw, Units, pack_tables, sample_nets, sampled_law, truth_tables
->>>>>>> cpus
 
 __all__ = [
     "LearningCurve", "copy_bits", "copy_use", "deep_tables", "explorer_table", "gaussian_bits", "guess_until_fit",
@@ -260,13 +256,8 @@ def posterior_use(
         return math.inf
     shares = returned.to(torch.float64).mean(0)
     worst = 0.0
-<<<<<<< HEAD
     for share, p in zip(shares.tolist(), (counts.to(torch.float64) / counts.sum()).tolist(), strict=True):
-        worst = max(worst, abs(share - p) / allowance(p, len(tables), false_alarm=false_alarm / len(counts)))
-=======
-    for share, p in zip(shares.tolist(), (counts / counts.sum()).tolist(), strict=True):
         worst = largest(worst, abs(share - p) / allowance(p, len(tables), false_alarm=false_alarm / len(counts)))
->>>>>>> cpus
     return worst
 
 
