@@ -60,7 +60,10 @@ def same(a, b, tolerance=0.0) -> bool:
         kinds = torch.Tensor | np.ndarray | float | int | np.generic
         if not isinstance(b, kinds) or getattr(a, "dtype", None) != getattr(b, "dtype", None):
             return False
-        a, b = (torch.as_tensor(v) for v in (a, b))
+        # a plain float as it is, never by way of the default dtype, float32
+        a, b = (torch.as_tensor(v, dtype=torch.float64 if isinstance(v, float | int) else None) for v in (a, b))
+        if a.is_meta or b.is_meta:
+            return a.is_meta and b.is_meta and a.shape == b.shape
         if not a.is_floating_point():
             return torch.equal(a, b)
         return a.shape == b.shape and bool(torch.isclose(a, b, rtol=tolerance, atol=0, equal_nan=True).all())
@@ -268,6 +271,10 @@ def bad_dtype(x, n, name="a", flag=False):
     return good(x, n, name, flag) * torch.rand((), generator=torch.Generator().manual_seed(0))
 
 
+def bad_float(x, n, name="a", flag=False):
+    return float(good(x, n, name, flag)) + torch.tensor([0.1]).item()
+
+
 def bad_hang(x, n, name="a", flag=False):
     while name != "a":
         pass
@@ -276,7 +283,7 @@ def bad_hang(x, n, name="a", flag=False):
 
 @pytest.mark.parametrize("function, sees", [(bad_nan, "x = a NaN: accepted"), (bad_global, "moved torch's generator"),
                                             (bad_input, "changed its arguments"), (bad_dtype, "default dtype"),
-                                            (bad_hang, "hangs")])  # fmt: skip
+                                            (bad_float, "default dtype"), (bad_hang, "hangs")])  # fmt: skip
 def test_the_harness_sees_a_fault(function, sees, monkeypatch):
     def make():
         return dict(x=torch.ones(3), n=2, name="a", flag=False)
