@@ -11,7 +11,7 @@ PIP         := $(BIN)/python -m pip install --disable-pip-version-check
 HTML        := _build/html
 NOTEBOOKS   ?= notebooks
 # pip says much, and with --quiet nothing for minutes: one line for every 20 packages, and one before the last step.
-COUNT       := awk '/^Collecting / && ++n % 20 == 0 { print "  " n " packages" } \
+COUNT       := awk '/^(Collecting|Processing) / && ++n % 20 == 0 { print "  " n " packages" } \
                     /^Installing collected/ { print "  unpacking" } { fflush() }'
 
 .DEFAULT_GOAL := help

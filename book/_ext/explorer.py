@@ -23,6 +23,10 @@ _WHOLE = re.compile(
     r'<script type="application/json">(?P<data>[^<]*)</script></div>',
     re.DOTALL,
 )
+_STILL = re.compile(
+    r'<img src="data:image/png;base64,(?P<data>[^"]*)" alt="(?P<alt>[^"]*)" '
+    r'width="(?P<width>\d+)" height="(?P<height>\d+)"'
+)
 logger = logging.getLogger(__name__)
 
 
@@ -45,13 +49,13 @@ def expand(text: str, place_image) -> tuple[str, list[str]]:
 
     def one(match):
         payload = json.loads(match["data"])
-        chrome, still = payload.pop("chrome"), payload.pop("still")
-        picture = base64.b64decode(still["data"])
+        # (notebooks run before the picture stood in the HTML keep it in the data)
+        still = _STILL.search(match[0]) or {**payload.pop("still"), "alt": html.escape(payload["alt"])}
+        chrome, picture = payload.pop("chrome"), base64.b64decode(still["data"])
         name = f"explorer-{match['id']}-{hashlib.sha256(picture).hexdigest()[:10]}.png"
         image = (
-            f'<img class="im-ex-still" src="{html.escape(place_image(name, picture))}" '
-            f'alt="{html.escape(payload["alt"])}" width="{still["width"]}" '
-            f'height="{still["height"]}" loading="lazy">'
+            f'<img class="im-ex-still" src="{html.escape(place_image(name, picture))}" alt="{still["alt"]}" '
+            f'width="{still["width"]}" height="{still["height"]}" loading="lazy">'
         )
         stage = '<div class="im-ex-stage">'
         if stage not in chrome:

@@ -172,7 +172,7 @@ def resources(op: str, root: Path) -> str:
     most = {v: max(recorded[v]["sm_90"][n]["regs"] for n in names) for v in versions}
     spills = sum(recorded[v][a][n]["spills"] for v in versions for a in recorded[v] for n in names)
     archs = ", ".join(a.replace("_", r"\_") for a in recorded[versions[0]])
-    counts = " and ".join(f"{most[v]} (Triton {v})" for v in versions)
+    counts = ", ".join(f"{most[v]} (Triton {v})" for v in versions)
     return (
         f"Compiled without a GPU for {archs}: {len(names)} variants, at most {counts} registers a thread on "
         f"sm\\_90, {'no spills' if spills == 0 else f'{spills} spill instructions'}.\n"

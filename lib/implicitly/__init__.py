@@ -12,9 +12,15 @@ _PUBLIC = {
     "claim": "implicitly.claims",
     "Claim": "implicitly.claims",
     "ClaimError": "implicitly.claims",
-    "Explorer": "implicitly.explorer",
+    **dict.fromkeys(
+        (
+            "Bars", "Choice", "Explorer", "Field", "Heatmap", "Lines", "Panel", "Points", "Rule", "Slider",
+            "Trajectories",
+        ),
+        "implicitly.explorer",
+    ),
     "sweep": "implicitly.sweeps",
-}
+}  # fmt: skip
 _MODULES = tuple(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
 
 __all__ = [*_PUBLIC, *_MODULES]

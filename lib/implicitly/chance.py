@@ -26,6 +26,6 @@ def allowance(p: float, n: int, *, false_alarm: float = 1e-6) -> float:
     """
     p, n = number("p", p, at_least=0.0, at_most=1.0), whole("n", n, at_least=1)
     false_alarm = number("false_alarm", false_alarm, above=0.0, below=1.0)
-    k = math.log(2 / false_alarm) / n
+    k = (math.log(2) - math.log(false_alarm)) / n  # 2 / false_alarm can overflow
     # e**2 - (2 k / 3) e - 2 k p (1 - p) = 0
     return k / 3 + math.sqrt((k / 3) ** 2 + 2 * k * p * (1 - p))

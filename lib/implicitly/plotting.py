@@ -128,18 +128,24 @@ def use() -> None:
     again; the second call changes nothing.
     """
     import matplotlib as mpl
-    from matplotlib import font_manager
     from matplotlib.colors import LinearSegmentedColormap
 
-    known = {font.fname for font in font_manager.fontManager.ttflist}
-    for file in sorted(_FONTS.glob("*.ttf")):
-        if str(file) not in known:
-            font_manager.fontManager.addfont(file)
+    add_fonts()
     for name, stops in (("implicitly", SEQUENTIAL), ("implicitly_diverging", DIVERGING)):
         if name not in mpl.colormaps:
             mpl.colormaps.register(LinearSegmentedColormap.from_list(name, stops))
     mpl.rcParams.update(settings())
     _sharp_inline()
+
+
+def add_fonts() -> None:
+    """Tell matplotlib of the book's fonts, and change no setting."""
+    from matplotlib import font_manager
+
+    known = {font.fname for font in font_manager.fontManager.ttflist}
+    for file in sorted(_FONTS.glob("*.ttf")):
+        if str(file) not in known:
+            font_manager.fontManager.addfont(file)
 
 
 def _compress(figure) -> None:

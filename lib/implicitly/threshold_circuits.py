@@ -18,31 +18,48 @@ C3 and C4.
 [False, True, False]
 """
 
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ._validate import whole
+from ._validate import choice, flag, instance, tensor, whole, wholes
+from ._validate import generator as checked_generator
 
 __all__ = [
     "Layer", "ThresholdCircuit", "and_memorizer", "crossbar_memorizer", "neuron", "table_bits", "widen", "xor",
 ]  # fmt: skip
 
+EXACT = 2**24  # whole numbers up to here are float32 numbers
 PARTS = 5  # cells looked up per point: random systems with 5 ones a row stay solvable up to 99 % full
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One layer: weights uint8 (out, in) in {0, 1}, scale int64 (out,) in {-1, 0, 1}, bias int64 (out,)."""
+    """One layer: weights uint8 (out, in) in {0, 1}, scale int64 (out,) in {-1, 0, 1}, bias int64 (out,).
+
+    There is at least one neuron and one input; at most 2**24 inputs, and biases of at most that size.
+    """
 
     weights: Tensor
     scale: Tensor
     bias: Tensor
 
+    def __post_init__(self):
+        tensor("weights", self.weights, shape=("out", "in"), dtype=torch.uint8, at_most=1)
+        out, inputs = self.weights.shape
+        if not out or not 1 <= inputs <= EXACT:
+            raise ValueError(f"weights must have at least one neuron and one input, found {out} and {inputs}")
+        tensor("scale", self.scale, shape=(out,), dtype=torch.int64, at_least=-1, at_most=1)
+        tensor("bias", self.bias, shape=(out,), dtype=torch.int64, at_least=-EXACT, at_most=EXACT)
+
     def __call__(self, a: Tensor) -> Tensor:
+        """Which neurons fire, bool (B, out), at inputs bool (B, in)."""
+        tensor("a", a, shape=("B", self.weights.shape[1]), dtype=torch.bool)
         # float32 matmul is exact here: sums of at most 2**24 zeros and ones
         sums = a.to(torch.float32) @ self.weights.to(torch.float32).T
         return self.scale.to(torch.float32) * sums + self.bias.to(torch.float32) > 0
@@ -53,17 +70,28 @@ class ThresholdCircuit:
     """Layers of threshold neurons, applied in turn.
 
     Attributes:
-        layers: from the input to the output.
+        layers: from the input to the output, at least one; each reads as many units as the one before has.
         table: bits of the memorizer's table, if it has one, else 0.
     """
 
     layers: tuple[Layer, ...]
     table: int = 0
 
+    def __post_init__(self):
+        if not isinstance(self.layers, tuple | list) or not self.layers:
+            raise TypeError(f"layers must be a tuple of at least one Layer, found {self.layers!r:.40}")
+        for i, layer in enumerate(self.layers):
+            instance(f"layers[{i}]", layer, Layer)
+        for i, (below, layer) in enumerate(itertools.pairwise(self.layers), 1):
+            reads, there = layer.weights.shape[1], below.weights.shape[0]
+            if reads != there:
+                raise ValueError(f"layers[{i}] must read the {there} units of the layer before, found {reads} inputs")
+        object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "table", whole("table", self.table, at_least=0))
+
     def __call__(self, X: Tensor) -> Tensor:
         """Answers bool (B,) of a circuit with one output, (B, outputs) otherwise, at X bool (B, d)."""
-        if X.ndim != 2 or X.dtype != torch.bool or X.shape[1] != self.widths[0]:
-            raise ValueError(f"X must be bool of shape (points, {self.widths[0]}), found {X.dtype} {tuple(X.shape)}")
+        tensor("X", X, shape=("points", self.widths[0]), dtype=torch.bool)
         answers = []
         for part in X.split(4096):
             for layer in self.layers:
@@ -88,7 +116,7 @@ def _layer(rows: list[tuple[list[int], int, int]], inputs: int) -> Layer:
     weights = torch.zeros(len(rows), inputs, dtype=torch.uint8)
     for i, (ones, _, _) in enumerate(rows):
         weights[i, ones] = 1
-    scale, bias = torch.tensor([r[1] for r in rows]), torch.tensor([r[2] for r in rows])
+    scale, bias = (torch.tensor([row[i] for row in rows], dtype=torch.int64) for i in (1, 2))
     return Layer(weights, scale, bias)
 
 
@@ -102,11 +130,16 @@ def _counts(units: list[int]):
     return [(units, 1, 1 - j) if j % 2 else (units, -1, j) for j in range(1, len(units) + 1)]
 
 
-def neuron(d: int, ones: list[int], at_least: int, *, scale: int = 1) -> ThresholdCircuit:
-    """The teacher of this chapter: one neuron, 1{at least so many of the inputs `ones` are 1}; `scale` = -1: fewer."""
-    whole("d", d, at_least=1)
-    if scale not in (-1, 1) or any(not 0 <= i < d for i in ones):
-        raise ValueError(f"scale must be -1 or 1 and ones must lie in 0 to {d - 1}, found {scale} and {ones}")
+def neuron(d: int, ones: Sequence[int], at_least: int, *, scale: int = 1) -> ThresholdCircuit:
+    """The teacher of this chapter: one neuron, 1{at least so many of the inputs `ones` are 1}; `scale` = -1: fewer.
+
+    ones: distinct, in 0..d - 1; none: the sum is 0. at_least: 0 (always) to d + 1 (never).
+    """
+    d, scale = whole("d", d, at_least=1), choice("scale", whole("scale", scale), (-1, 1))
+    at_least = whole("at_least", at_least, at_least=0, at_most=d + 1)
+    ones = wholes("ones", ones, least=0, at_least=0, at_most=d - 1)
+    if len(set(ones)) < len(ones):
+        raise ValueError(f"ones must be distinct, found {ones}")
     return ThresholdCircuit((_layer([(list(ones), scale, 1 - at_least if scale == 1 else at_least)], d),))
 
 
@@ -116,19 +149,19 @@ def _literals(d: int) -> Layer:
 
 
 def _points(X: Tensor, labels: Tensor) -> None:
-    if X.ndim != 2 or X.dtype != torch.bool or 0 in X.shape:
-        raise ValueError(f"X must be bool of shape (points, inputs), found {X.dtype} {tuple(X.shape)}")
-    if labels.dtype != torch.bool or labels.shape != X.shape[:1]:
-        raise ValueError(f"labels must be bool ({X.shape[0]},), found {labels.dtype} {tuple(labels.shape)}")
+    tensor("X", X, shape=("points", "inputs"), dtype=torch.bool)
+    if 0 in X.shape:
+        raise ValueError(f"X must have at least one point and one input, found shape {tuple(X.shape)}")
+    tensor("labels", labels, shape=(len(X),), dtype=torch.bool)
     if len({x.tobytes() for x in np.packbits(X.numpy(), axis=1)}) < X.shape[0]:
-        raise ValueError("X must hold distinct points; a partial function has one value at each")
+        raise ValueError("X must hold distinct points, found one twice; a partial function has one value at each")
 
 
 def and_memorizer(X: Tensor, labels: Tensor) -> ThresholdCircuit:
     """The naive memorizer: literals, one AND neuron for each point with label 1, an OR.
 
     Args:
-        X: bool (N, d), distinct points. labels: bool (N,).
+        X: bool (N, d), distinct points, N and d at least 1. labels: bool (N,).
 
     Returns:
         A circuit that answers 1 on exactly the listed ones of the whole cube. Size 2 d (d + N1) + N1.
@@ -152,13 +185,14 @@ def xor(first: ThresholdCircuit, second: ThresholdCircuit) -> ThresholdCircuit:
     The two layers are 1{a + b > 0} and 1{-(a + b) + 2 > 0}, and the AND of both: two copies' weights and 6 more.
     """
     for name, circuit in (("first", first), ("second", second)):
+        instance(name, circuit, ThresholdCircuit)
         if circuit.widths[-1] != 1:
             raise ValueError(f"{name} must have one output, found {circuit.widths[-1]}")
     if first.widths[0] != second.widths[0]:
-        raise ValueError(f"both circuits must read the same inputs, found {first.widths[0]} and {second.widths[0]}")
+        raise ValueError(f"first and second must read the same inputs, found {first.widths[0]} and {second.widths[0]}")
     depth = max(len(first.layers), len(second.layers))
     pads = [list(c.layers) + [_layer([_carry(0)], 1)] * (depth - len(c.layers)) for c in (first, second)]
-    joined = [_beside(a, b, shared=i == 0) for i, (a, b) in enumerate(zip(*pads, strict=False))]
+    joined = [_beside(a, b, shared=i == 0) for i, (a, b) in enumerate(zip(*pads, strict=True))]
     joined += [_layer([([0, 1], 1, 0), ([0, 1], -1, 2)], 2), _layer([([0, 1], 1, -1)], 2)]
     return ThresholdCircuit(tuple(joined), first.table + second.table)
 
@@ -169,7 +203,9 @@ def widen(circuit: ThresholdCircuit, extra: int, *, generator: torch.Generator, 
     With `cut` the scale of every added neuron is 0 and its bias 0, so it never fires; without, its scale is random too
     and the added neurons disturb the function (a control).
     """
-    whole("extra", extra, at_least=1)
+    instance("circuit", circuit, ThresholdCircuit)
+    extra, cut = whole("extra", extra, at_least=1), flag("cut", cut)
+    checked_generator("generator", generator, device="cpu")
     layers, grown = [], 0
     for i, layer in enumerate(circuit.layers):
         out, inputs = layer.weights.shape
@@ -190,10 +226,12 @@ def widen(circuit: ThresholdCircuit, extra: int, *, generator: torch.Generator, 
 def table_bits(zeros: int, ones: int) -> tuple[float, int]:
     """(T, r): equations the crossbar must satisfy, on average, and the number of filter planes that is best.
 
-    T = min over r >= 0 of (r + 1) ones + 2**-r zeros, for zeros >= ones >= 1. Always T <= n H(ones / n) +
-    0.558 ones with n = zeros + ones (tempered-overfitting/C3).
+    T = min over r >= 0 of (r + 1) ones + 2**-r zeros, for zeros >= ones >= 1; (0, 0) without ones. Always
+    T <= n H(ones / n) + 0.558 ones with n = zeros + ones (tempered-overfitting/C3).
+
+    zeros, ones: 0 to 2**53, zeros at least ones.
     """
-    whole("zeros", zeros, at_least=0), whole("ones", ones, at_least=0)
+    zeros, ones = (whole(name, n, at_least=0, at_most=2**53) for name, n in (("zeros", zeros), ("ones", ones)))
     if zeros < ones:
         raise ValueError(f"zeros must be at least ones (negate the labels otherwise), found {zeros} and {ones}")
     if not ones:
@@ -219,7 +257,7 @@ def _solve(equations: np.ndarray, rhs: np.ndarray, unknowns: int) -> np.ndarray 
     """Bits z (unknowns, planes) with z[equations].sum(1) = rhs mod 2, or None. Rows are kept as Python integers."""
     planes = rhs.shape[1]
     pivots: dict[int, int] = {}  # lowest unknown of a row -> the row, right-hand sides in the top bits
-    for cells, right in zip(equations.tolist(), rhs.tolist(), strict=False):
+    for cells, right in zip(equations.tolist(), rhs.tolist(), strict=True):
         row = sum(int(bit) << (unknowns + p) for p, bit in enumerate(right))
         for cell in cells:
             row ^= 1 << cell
@@ -303,11 +341,11 @@ def crossbar_memorizer(
     layer, and the table is the weights between the two layers.
 
     Args:
-        X: bool (N, d), distinct points. labels: bool (N,).
+        X: bool (N, d), distinct points, N and d at least 1. labels: bool (N,).
         generator: source of the hash functions.
-        rows: rows of the table, a power of two. None: chosen to make the circuit small.
-        taps: most inputs that a parity reads; it reads at least half as many.
-        tries: how often to draw new hash functions, each time with more cells, before giving up.
+        rows: rows of the table, a power of two, at most N. None: chosen to make the circuit small.
+        taps: most inputs that a parity reads, at least 1; it reads at least half as many.
+        tries: how often to draw new hash functions, each time with more cells, before giving up; 0: at once.
 
     Returns:
         A circuit of seven layers that is right on every listed point; `table` is the number of weights that
@@ -316,7 +354,11 @@ def crossbar_memorizer(
     Raises:
         RuntimeError: no hash function worked.
     """
-    _points(X, labels)
+    _points(X, labels), checked_generator("generator", generator, device="cpu")
+    rows = None if rows is None else whole("rows", rows, at_least=1, at_most=len(X))
+    taps, tries = whole("taps", taps, at_least=1), whole("tries", tries, at_least=0)
+    if rows is not None and rows & (rows - 1):
+        raise ValueError(f"rows must be a power of two, found {rows}")
     if bool(labels.sum() * 2 > labels.numel()):
         circuit = crossbar_memorizer(X, ~labels, generator=generator, rows=rows, taps=taps, tries=tries)
         last = circuit.layers[-1]
@@ -324,16 +366,14 @@ def crossbar_memorizer(
     y, d = labels.numpy(), X.shape[1]
     ones = int(y.sum())
     r = table_bits(y.size - ones, ones)[1]
-    rows = _best_rows(y.size - ones, ones) if rows is None else whole("rows", rows, at_least=1)
-    if rows & (rows - 1):
-        raise ValueError(f"rows must be a power of two, found {rows}")
+    rows = _best_rows(y.size - ones, ones) if rows is None else rows
     named = rows.bit_length() - 1
     for attempt in range(tries):
         # a little more room each time; later much more, for points that fill most of a small cube
         slack = (1.0 + 0.02 * min(attempt, 10)) * 1.2 ** max(0, attempt - 10)
         hashed = named + 3 * r + PARTS * 16  # more than enough; cut below
         sizes = torch.randint((min(taps, d) + 1) // 2, min(taps, d) + 1, (hashed, 1), generator=generator)
-        subsets = torch.rand(hashed, d, generator=generator).argsort(1) < sizes
+        subsets = torch.rand(hashed, d, dtype=torch.float32, generator=generator).argsort(1) < sizes
         u = (X.to(torch.float32) @ subsets.to(torch.float32).T % 2).to(torch.int64).numpy()
         row = u[:, :named] @ (1 << np.arange(named))
         first = named + 3 * r  # where the addresses start

@@ -31,7 +31,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ._validate import whole
+from ._validate import SEEDS, flag, instance, tensor, whole, wholes
+from ._validate import seed as checked_seed
 
 __all__ = [
     "FunctionLaw", "Guesses", "Units", "cube", "draw_samples", "fit_length", "function_law", "guess_and_check",
@@ -41,17 +42,18 @@ __all__ = [
 
 BLOCK = 4096  # nets drawn from one counter: net i is row i % BLOCK of the stream keyed by (seed, i // BLOCK)
 CHUNK = 8 * BLOCK  # nets looked at together: small enough that their tables stay in the cache
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 def cube(d: int) -> Tensor:
     """The corners of the cube {-1, 1}^d: int64, shape (2**d, d). Bit i of the row number says whether x_i is +1.
 
+    d: 1 to 20.
+
     >>> cube(2).tolist()
     [[-1, -1], [1, -1], [-1, 1], [1, 1]]
     """
-    whole("d", d, at_least=1)
-    if d > 20:
-        raise ValueError(f"d must be at most 20 (2**d points are listed), found {d}")
+    d = whole("d", d, at_least=1, at_most=20)
     return 2 * (torch.arange(2**d)[:, None] >> torch.arange(d) & 1) - 1
 
 
@@ -64,12 +66,35 @@ class Units:
         row: int64 (T,), the row of `values` that setting t of the parameters gives.
         names: name of each parameter, in the order of `levels`.
         levels: the levels of each parameter. Setting t is the mixed-radix number whose first digit moves slowest.
+
+    Raises:
+        TypeError, ValueError: a tensor of another kind, or attributes that do not belong together.
     """
 
     values: Tensor
     row: Tensor
     names: tuple[str, ...]
     levels: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self):
+        tensor("values", self.values, shape=("rows", "points"), dtype=torch.int64)
+        tensor("row", self.row, shape=("settings",), dtype=torch.int64)
+        if not isinstance(self.names, tuple | list) or not all(isinstance(name, str) for name in self.names):
+            raise TypeError(f"names must be a tuple of names, found {self.names!r}")
+        if not isinstance(self.levels, tuple | list) or len(self.levels) != len(self.names) or not self.names:
+            raise ValueError(f"names and levels must name the same parameters, found {self.names!r}, {self.levels!r}")
+        object.__setattr__(self, "names", tuple(self.names))
+        levels = tuple(wholes(f"levels[{i}]", level) for i, level in enumerate(self.levels))
+        object.__setattr__(self, "levels", levels)
+        settings = math.prod(map(len, levels))
+        if self.row.numel() != settings:
+            raise ValueError(f"row must have an entry for each of {settings} settings, found {self.row.numel()}")
+        if 0 in self.values.shape:
+            raise ValueError(f"values must have at least one row and one point, found {tuple(self.values.shape)}")
+        used = torch.unique(self.row)
+        if not torch.equal(used, torch.arange(len(self.values))):
+            found = f"{len(used)} numbers from {used[0]} to {used[-1]}"
+            raise ValueError(f"row must name each of the {len(self.values)} rows of values, found {found}")
 
     @property
     def settings(self) -> int:
@@ -87,39 +112,54 @@ class Units:
         return torch.bincount(self.row, minlength=self.values.shape[0])
 
     def parameters(self, settings: Tensor) -> Tensor:
-        """The parameters themselves: int64 (..., number of parameters) for settings (...)."""
+        """The parameters themselves: int64 (..., number of parameters) for settings, int64 (...) in 0..T - 1."""
+        tensor("settings", settings, dtype=torch.int64, at_least=0, at_most=self.settings - 1)
         shape = tuple(len(level) for level in self.levels)
         digits = np.unravel_index(np.asarray(settings), shape)
         pairs = zip(self.levels, digits, strict=True)
         return torch.stack([torch.tensor(level)[torch.as_tensor(digit)] for level, digit in pairs], -1)
 
 
-def _domain(X) -> Tensor:
-    if not isinstance(X, Tensor) or X.is_floating_point() or X.dtype == torch.bool:
-        found = X.dtype if isinstance(X, Tensor) else type(X).__name__
-        raise TypeError(f"X must be an integer torch.Tensor, found {found}")
-    if X.ndim != 2 or 0 in X.shape:
-        raise ValueError(f"X must have shape (points, inputs), found {tuple(X.shape)}")
+def _domain(X: Tensor) -> Tensor:
+    """`X` as int64, after checking that it is an integer tensor (P, d) with points and inputs."""
+    tensor("X", X, shape=("points", "inputs"), dtype=INTEGERS)
+    if 0 in X.shape:
+        raise ValueError(f"X must have at least one point and one input, found shape {tuple(X.shape)}")
     return X.to(torch.int64)
 
 
-def _kind(tensor: Tensor) -> str:
-    return f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+def _places(name: str, value: Tensor, points: int, shape: tuple[int | str, ...], *, distinct: bool = False) -> Tensor:
+    """`value`, after checking that it holds points of a domain, int64; `distinct`: no point twice in a data set."""
+    tensor(name, value, shape=shape, dtype=torch.int64, at_least=0, at_most=points - 1)
+    if distinct and bool((value.sort(-1).values.diff(dim=-1) == 0).any()):
+        raise ValueError(f"{name} must hold distinct points in each data set, found one twice")
+    return value
 
 
 def _levels(name: str, levels) -> tuple[int, ...]:
-    levels = tuple(levels)
-    whole_numbers = all(isinstance(v, int) and not isinstance(v, bool) for v in levels)
-    if not levels or not whole_numbers or len(set(levels)) < len(levels):
+    levels = wholes(name, levels, at_least=-(2**31), at_most=2**31)
+    if len(set(levels)) < len(levels):
         raise ValueError(f"{name} must be distinct whole numbers, found {levels!r}")
     return levels
+
+
+def _largest(values) -> int:
+    values = torch.as_tensor(values)
+    return max(int(values.max()), -int(values.min()))
+
+
+def _fits(reach: int) -> None:
+    if reach >= 2**62:
+        raise ValueError(f"X, levels and scales must allow sums below 2**62, found that they reach {reach}")
 
 
 def _units(X: Tensor, names, levels, answer) -> Units:
     """Tabulate `answer(parameters (T, k)) -> (T, P)` over all settings and keep the distinct rows."""
     total = math.prod(len(level) for level in levels)
     if total > 2_000_000:
-        raise ValueError(f"a unit has {total} settings of its parameters; at most 2000000 can be listed")
+        raise ValueError(
+            f"X, levels, scales and thresholds must allow at most 2000000 settings of a unit, found {total}"
+        )
     parameters = torch.tensor(list(itertools.product(*levels)))
     values, row = torch.unique(answer(parameters), dim=0, return_inverse=True)
     return Units(values, row, tuple(names), tuple(levels))
@@ -129,19 +169,23 @@ def relu_units(X: Tensor, *, levels: Sequence[int] = (-1, 0, 1), scales: Sequenc
     """Units v * s * relu(w . x + b) of a network with quantized weights on the points `X`.
 
     Args:
-        X: integer tensor (P, d), the domain.
-        levels: levels of each of the d weights w, the bias b and the outgoing weight v.
+        X: integer tensor (P, d), the domain, with P and d at least 1.
+        levels: levels of each of the d weights w, the bias b and the outgoing weight v; distinct whole numbers.
         scales: levels of the neuron's scale s. None: no scale (a fully connected net, FC); with a scale it is a
             scaled-neuron net (SFC).
 
     Returns:
         The :class:`Units`; parameters in the order w_1..w_d, b, v and, where there is one, s.
     """
-    X, levels, d = _domain(X), _levels("levels", levels), X.shape[1]
+    X, levels = _domain(X), _levels("levels", levels)
+    d = X.shape[1]
     names = [f"w{i + 1}" for i in range(d)] + ["b", "v"]
     ranges = [levels] * (d + 2)
     if scales is not None:
-        names, ranges = [*names, "s"], [*ranges, _levels("scales", scales)]
+        scales = _levels("scales", scales)
+        names, ranges = [*names, "s"], [*ranges, scales]
+    most = _largest(levels)
+    _fits(most * _largest(scales or (1,)) * most * (d * _largest(X) + 1))
 
     def answer(p):
         out = torch.relu(p[:, :d] @ X.T + p[:, d, None]) * p[:, d + 1, None]
@@ -160,18 +204,20 @@ def threshold_units(
     """Units s * 1{w . x >= c} of a network of threshold neurons, by default with binary weights.
 
     Args:
-        X: integer tensor (P, d), the domain.
-        levels: levels of each of the d weights w.
+        X: integer tensor (P, d), the domain, with P and d at least 1.
+        levels: levels of each of the d weights w; distinct whole numbers.
         thresholds: levels of the threshold c. None: -d+2, -d+4, ..., d, which on the cube {-1, 1}^d with weights
-            -1 and 1 gives every non-constant answer once.
+            -1 and 1 gives every non-constant answer once; for d = 1 there is one level, 1.
         scales: levels of the neuron's ternary scale s, which is also its outgoing weight.
 
     Returns:
         The :class:`Units`; parameters in the order w_1..w_d, c, s.
     """
-    X, levels, d = _domain(X), _levels("levels", levels), X.shape[1]
+    X, levels = _domain(X), _levels("levels", levels)
+    d = X.shape[1]
     thresholds = _levels("thresholds", range(-d + 2, d + 1, 2) if thresholds is None else thresholds)
     scales = _levels("scales", scales)
+    _fits(d * _largest(levels) * _largest(X))
 
     def answer(p):
         return (p[:, :d] @ X.T >= p[:, d, None]) * p[:, d + 1, None]
@@ -186,8 +232,9 @@ def sample_nets(units: Units, width: int, *, seed: int, count: int, start: int =
     needed. Random bits: numpy's Philox counter generator, keyed by (seed, i // 4096); integers by rejection, so
     exactly uniform.
     """
-    whole("width", width, at_least=1), whole("seed", seed, at_least=0)
-    whole("count", count, at_least=0), whole("start", start, at_least=0)
+    instance("units", units, Units)
+    width, seed = whole("width", width, at_least=1), checked_seed("seed", seed)
+    count, start = whole("count", count, at_least=0), whole("start", start, at_least=0)
     drawn = []
     for block in range(start // BLOCK, -(-(start + count) // BLOCK)):
         stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, block])))
@@ -199,7 +246,10 @@ def sample_nets(units: Units, width: int, *, seed: int, count: int, start: int =
 
 
 def nets_by_index(units: Units, width: int, indices: Tensor, *, seed: int) -> Tensor:
-    """The networks with these numbers, drawn again: settings of their units, int64 (len(indices), width)."""
+    """The networks with these numbers, int64 (n,), drawn again: settings of their units, int64 (n, width)."""
+    instance("units", units, Units)
+    width, seed = whole("width", width, at_least=1), checked_seed("seed", seed)
+    tensor("indices", indices, shape=("n",), dtype=torch.int64, at_least=0)
     out = torch.empty(len(indices), width, dtype=torch.int64)
     for block in torch.unique(indices // BLOCK).tolist():
         here = indices // BLOCK == block
@@ -209,11 +259,16 @@ def nets_by_index(units: Units, width: int, indices: Tensor, *, seed: int) -> Te
 
 
 def truth_tables(units: Units, nets: Tensor, *, offset: int = 0) -> Tensor:
-    """What each net answers on the domain: bool (B, P) for settings `nets` (B, width). A sum of zero answers 0."""
-    if nets.ndim != 2 or nets.dtype != torch.int64:
-        raise ValueError(f"nets must be int64 of shape (nets, width), found {_kind(nets)}")
-    if nets.shape[1] * int(units.values.abs().max()) + abs(offset) >= 2**24:
-        raise ValueError("the sums of this network do not fit in float32's exact integers (below 2**24)")
+    """What each net answers on the domain: bool (B, P) for settings `nets`, int64 (B, width). A sum of zero answers 0.
+
+    Sums are whole numbers below 2**24, and so is `offset`.
+    """
+    instance("units", units, Units)
+    tensor("nets", nets, shape=("nets", "width"), dtype=torch.int64, at_least=0, at_most=units.settings - 1)
+    offset = whole("offset", offset)
+    reach = nets.shape[1] * _largest(units.values) + abs(offset)
+    if reach >= 2**24:
+        raise ValueError(f"units, nets and offset must keep sums below 2**24, exact in float32, found up to {reach}")
     # embedding_bag sums rows of a table: exact here, since float32 holds these integers.
     sums = F.embedding_bag(units.row[nets], units.values.to(torch.float32), mode="sum")
     return sums > -offset
@@ -221,22 +276,26 @@ def truth_tables(units: Units, nets: Tensor, *, offset: int = 0) -> Tensor:
 
 def _small(units: Units, width: int, offset: int) -> tuple[np.ndarray, np.ndarray]:
     """(values int16, row int32) for the compiled loops, after checking that no sum can overflow 16 bits."""
-    reach = width * int(units.values.abs().max()) + abs(offset)
+    reach = width * _largest(units.values) + abs(offset)
     if reach >= 2**15:
-        raise ValueError(f"width and offset allow sums up to {reach}; the compiled loop holds less than 32768")
+        raise ValueError(f"units, width and offset must keep sums below 32768, found up to {reach}")
     return units.values.to(torch.int16).numpy(), units.row.to(torch.int32).numpy()
 
 
 def pack_tables(tables: Tensor) -> Tensor:
-    """Truth tables as whole numbers: bit p is the answer at point p. bool (..., P) -> int64 (...), P at most 62."""
-    if tables.shape[-1] > 62:
-        raise ValueError(f"tables must have at most 62 points to fit a word, found {tables.shape[-1]}")
+    """Truth tables as whole numbers: bit p is the answer at point p. bool (..., P) -> int64 (...), P from 1 to 62."""
+    tensor("tables", tables, dtype=torch.bool)
+    if tables.ndim == 0 or not 1 <= tables.shape[-1] <= 62:
+        raise ValueError(f"tables must have 1 to 62 points (the last axis) to fit a word, found {tuple(tables.shape)}")
     return (tables.to(torch.int64) << torch.arange(tables.shape[-1])).sum(-1)
 
 
 def unpack_tables(words: Tensor, points: int) -> Tensor:
-    """The inverse of :func:`pack_tables`: int64 (...) -> bool (..., points)."""
-    whole("points", points, at_least=1)
+    """The inverse of :func:`pack_tables`: int64 (...), each in 0..2**points - 1 -> bool (..., points)."""
+    points = whole("points", points, at_least=1, at_most=62)
+    tensor("words", words, dtype=torch.int64, at_least=0)
+    if words.numel() and int(words.max()) >> points:
+        raise ValueError(f"words must be below 2**points = {2**points}, found {int(words.max())}")
     return (words[..., None] >> torch.arange(points) & 1).to(torch.bool)
 
 
@@ -244,12 +303,27 @@ def unpack_tables(words: Tensor, points: int) -> Tensor:
 class FunctionLaw:
     """The exact law of a random network's truth table: `counts[k]` of `total` parameter settings give `tables[k]`.
 
-    tables: bool (F, P), every function that some network computes, each once. counts: int64 (F,). total: int.
+    Attributes:
+        tables: bool (F, P), every function that some network computes, each once; F at least 1, P from 1 to 62.
+        counts: int64 (F,), positive.
+        total: their sum.
+
+    Raises:
+        TypeError, ValueError: attributes of another kind, or counts that do not sum to total.
     """
 
     tables: Tensor
     counts: Tensor
     total: int
+
+    def __post_init__(self):
+        tensor("tables", self.tables, shape=("functions", "points"), dtype=torch.bool)
+        tensor("counts", self.counts, shape=(len(self.tables),), dtype=torch.int64, at_least=1)
+        object.__setattr__(self, "total", whole("total", self.total, at_least=1))
+        if int(self.counts.sum()) != self.total:
+            raise ValueError(f"counts must sum to total = {self.total}, found {int(self.counts.sum())}")
+        if len(torch.unique(pack_tables(self.tables))) < len(self.tables):
+            raise ValueError("tables must hold each function once, found one twice")
 
     @property
     def probabilities(self) -> Tensor:
@@ -258,6 +332,7 @@ class FunctionLaw:
 
     def bits(self, table: Tensor) -> float:
         """-log2 of the probability of one function, given as bool (P,); infinite if no network computes it."""
+        tensor("table", table, shape=(self.tables.shape[1],), dtype=torch.bool)
         hit = (self.tables == table).all(1)
         return math.log2(self.total / int(self.counts[hit])) if hit.any() else math.inf
 
@@ -271,20 +346,22 @@ def function_law(units: Units, width: int, *, offset: int = 0) -> FunctionLaw:
     Raises:
         ValueError: the rows or the counts do not fit in 63 bits, or there are too many distinct sums to hold.
     """
-    whole("width", width, at_least=1)
-    reach = width * int(units.values.abs().max())
+    instance("units", units, Units)
+    width, offset = whole("width", width, at_least=1), whole("offset", offset)
+    reach = width * _largest(units.values)
     base = 2 * reach + 1
     if units.points * math.log2(base) >= 63 or width * math.log2(units.settings) >= 63:
         raise ValueError(
-            f"exact enumeration needs points * log2(base) and width * log2(settings) below 63, found "
-            f"{units.points} * {math.log2(base):.1f} and {width} * {math.log2(units.settings):.1f}"
+            f"units and width must keep points * log2(base) and width * log2(settings) below 63 for an exact "
+            f"enumeration, found {units.points} * {math.log2(base):.1f} and {width} * {math.log2(units.settings):.1f}"
         )
     weights = base ** torch.arange(units.points)
     unit_keys, unit_counts = (units.values * weights).sum(1), units.counts
     keys, counts = unit_keys, unit_counts
     for _ in range(width - 1):
         if keys.numel() * unit_keys.numel() > 60_000_000:
-            raise ValueError(f"exact enumeration would hold {keys.numel() * unit_keys.numel()} sums, at most 60000000")
+            sums = keys.numel() * unit_keys.numel()
+            raise ValueError(f"units and width must keep an exact enumeration below 60000000 sums, found {sums}")
         keys, where = torch.unique((keys[:, None] + unit_keys).flatten(), return_inverse=True)
         products = (counts[:, None] * unit_counts).flatten()
         counts = torch.zeros_like(keys).index_add_(0, where, products)
@@ -304,7 +381,9 @@ def sampled_law(units: Units, width: int, *, guesses: int, seed: int, offset: in
 
     Same result type as :func:`function_law`: `total` is `guesses`, and functions never met are missing. P at most 20.
     """
-    whole("guesses", guesses, at_least=1)
+    instance("units", units, Units)
+    width, offset = whole("width", width, at_least=1), whole("offset", offset)
+    guesses, seed = whole("guesses", guesses, at_least=1), checked_seed("seed", seed)
     if units.points > 20:
         raise ValueError(f"units must have at most 20 points (2**P counters are kept), found {units.points}")
     from ._guess_loop import count_words  # compiled on first use
@@ -322,14 +401,14 @@ def draw_samples(points: int, size: int, *, seeds: Sequence[int], distinct: bool
     """Data sets as lists of points of the domain, int64 (len(seeds), size); one set per seed.
 
     Independent uniform draws with replacement, or without (`distinct=True`). A set of n points is the first n of
-    a larger one with the same seed, so that sets are nested.
+    a larger one with the same seed, so that sets are nested. No seeds: no sets.
     """
-    whole("points", points, at_least=1), whole("size", size, at_least=0)
-    if distinct and size > points:
+    points, size = whole("points", points, at_least=1), whole("size", size, at_least=0)
+    if flag("distinct", distinct) and size > points:
         raise ValueError(f"size must be at most points={points} when distinct, found {size}")
     rows = []
-    for seed in seeds:
-        stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([whole("seed", seed, at_least=0), 2**31])))
+    for seed in wholes("seeds", seeds, least=0, at_least=0, at_most=SEEDS - 1):
+        stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 2**31])))
         rows.append(stream.permutation(points)[:size] if distinct else stream.integers(0, points, size=size))
     return torch.from_numpy(np.array(rows, dtype=np.int64).reshape(len(rows), size))
 
@@ -343,11 +422,27 @@ class Guesses:
         histogram: int64 (R, N + 1, P + 1); entry [r, n, k] counts the guesses that fit the first n examples of set
             r and err on k of the P points of the domain (against `labels`, without noise).
         found: for each data set the indices of the first networks (at most `keep`) that fit all N examples.
+
+    Raises:
+        TypeError, ValueError: attributes of another kind, or that do not belong together.
     """
 
     guesses: int
     histogram: Tensor
     found: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self):
+        object.__setattr__(self, "guesses", whole("guesses", self.guesses, at_least=1))
+        tensor("histogram", self.histogram, shape=("sets", "sizes", "levels"), dtype=torch.int64, at_least=0)
+        if 0 in self.histogram.shape or self.histogram.shape[-1] < 2:
+            raise ValueError(f"histogram must be of sets, sizes and points, found shape {tuple(self.histogram.shape)}")
+        if not bool((self.fits[:, 0] == self.guesses).all()) or bool((self.fits.diff(dim=1) > 0).any()):
+            raise ValueError(f"histogram must count guesses = {self.guesses} at size 0 and no more later, found others")
+        if not isinstance(self.found, tuple | list) or len(self.found) != len(self.histogram):
+            wanted = f"a tuple of indices for each of {len(self.histogram)} sets"
+            raise ValueError(f"found must hold {wanted}, found {self.found!r:.40}")
+        found = tuple(wholes(f"found[{r}]", kept, least=0, at_least=0) for r, kept in enumerate(self.found))
+        object.__setattr__(self, "found", found)
 
     @property
     def fits(self) -> Tensor:
@@ -402,7 +497,7 @@ def guess_and_check(
     Args:
         units, width, offset: the network (see the module's first lines).
         labels: bool (P,), the true label of each point of the domain, or (R, P), one teacher per data set.
-        samples: int64 (R, N), the points of each data set in a fixed order; repeats are allowed.
+        samples: int64 (R, N), the points of each data set in a fixed order; repeats are allowed, R is at least 1.
         guesses: how many networks to draw; indices 0 to guesses - 1 of `seed`.
         sample_labels: bool (R, N), the labels in the data sets where they differ from `labels` (noise).
         keep: how many interpolators of each data set to remember by index.
@@ -410,26 +505,28 @@ def guess_and_check(
     Returns:
         :class:`Guesses`. Cost: guesses * width * P additions.
     """
-    whole("guesses", guesses, at_least=1), whole("keep", keep, at_least=0)
-    if samples.ndim != 2 or samples.dtype != torch.int64:
-        raise ValueError(f"samples must be int64 of shape (sets, examples), found {_kind(samples)}")
-    if samples.numel() and not 0 <= int(samples.min()) <= int(samples.max()) < units.points:
-        raise ValueError(f"samples must hold points 0 to {units.points - 1}, found {samples.min()} to {samples.max()}")
-    (sets, size), points = samples.shape, units.points
-    if labels.dtype != torch.bool or labels.shape not in [(points,), (sets, points)]:
-        raise ValueError(f"labels must be bool ({points},) or ({sets}, {points}), found {_kind(labels)}")
+    instance("units", units, Units)
+    width, offset = whole("width", width, at_least=1), whole("offset", offset)
+    guesses, keep = whole("guesses", guesses, at_least=1), whole("keep", keep, at_least=0)
+    seed, points = checked_seed("seed", seed), units.points
+    _places("samples", samples, points, ("sets", "examples"))
+    sets, size = samples.shape
+    if not sets:
+        raise ValueError("samples must hold at least one data set, found none")
+    tensor("labels", labels, dtype=torch.bool)
+    if labels.shape not in [(points,), (sets, points)]:
+        raise ValueError(f"labels must be bool ({points},) or ({sets}, {points}), found shape {tuple(labels.shape)}")
     labels = labels.expand(sets, points).contiguous()
     if sample_labels is None:
         sample_labels = labels.gather(1, samples)
-    if sample_labels.dtype != torch.bool or sample_labels.shape != samples.shape:
-        raise ValueError(f"sample_labels must be bool {tuple(samples.shape)}, found {_kind(sample_labels)}")
+    tensor("sample_labels", sample_labels, shape=(sets, size), dtype=torch.bool)
 
     from ._guess_loop import count_fits  # compiled on first use
 
     values, row = _small(units, width, offset)
     truths, truth_of = torch.unique(labels.to(torch.uint8), dim=0, return_inverse=True)
     joint = np.zeros((sets, size + 1, points + 1), dtype=np.int64)
-    fixed = (truths.numpy(), truth_of.numpy(), samples.numpy(), sample_labels.to(torch.uint8).numpy())
+    fixed = [v.contiguous().numpy() for v in (truths, truth_of, samples, sample_labels.to(torch.uint8))]
     found = [[] for _ in range(sets)]
     for start in range(0, guesses, CHUNK):
         nets = sample_nets(units, width, seed=seed, start=start, count=min(CHUNK, guesses - start))
@@ -447,6 +544,9 @@ def fit_length(tables: Tensor, sample: Tensor, sample_labels: Tensor) -> Tensor:
 
     Only the tables still alive are looked at, so the cost is about two examples a table, not N.
     """
+    tensor("tables", tables, shape=("tables", "points"), dtype=torch.bool)
+    _places("sample", sample, tables.shape[1], ("examples",))
+    tensor("sample_labels", sample_labels, shape=sample.shape, dtype=torch.bool)
     length = torch.zeros(tables.shape[0], dtype=torch.int64)
     alive = torch.arange(tables.shape[0])
     for point, label in zip(sample.tolist(), sample_labels.tolist(), strict=True):

@@ -6,7 +6,7 @@ are in the chapter typical-nets, whose claim ids are quoted below.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,9 +14,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._validate import number, whole
+from ._validate import choice, flag, instance, number, tensor, whole, wholes
+from ._validate import generator as checked_generator
+from ._validate import seed as checked_seed
 from .chance import allowance
-from .threshold_nets import FunctionLaw, Units, pack_tables, sample_nets, sampled_law, truth_tables
+from .threshold_nets import (
+    FunctionLaw,
+    Units,
+    _domain,
+    _largest,
+    _levels,
+    _places,
+    pack_tables,
+    sample_nets,
+    sampled_law,
+    truth_tables,
+)
 
 __all__ = [
     "LearningCurve", "copy_bits", "copy_use", "deep_tables", "explorer_table", "gaussian_bits", "guess_until_fit",
@@ -52,21 +65,24 @@ def copy_bits(
     >>> round(copy_bits(7, [1], [4]), 2), round(copy_bits(7, [1], [4], scale_levels=2), 2)
     (17.02, 16.26)
     """
-    whole("inputs", inputs, at_least=1), whole("levels", levels, at_least=2)
-    if len(teacher) != len(student) or not teacher:
+    inputs, levels = whole("inputs", inputs, at_least=1), whole("levels", levels, at_least=2)
+    teacher, student = wholes("teacher", teacher), wholes("student", student)
+    if len(teacher) != len(student):
         raise ValueError(f"teacher and student must have the same depth, found {list(teacher)} and {list(student)}")
     for small, large in zip(teacher, student, strict=True):
         if not 1 <= small <= large:
             raise ValueError(f"teacher must be at least 1 and at most student, found {small} and {large}")
-    if either and (scale_levels is None or len(teacher) > 1):
-        raise ValueError("either=True needs scale_levels and one hidden layer")
+    if scale_levels is not None:
+        scale_levels = whole("scale_levels", scale_levels, at_least=2)
+    if flag("either", either) and (scale_levels is None or len(teacher) > 1):
+        found = f"scale_levels={scale_levels} and {len(teacher)} layers"
+        raise ValueError(f"either must be False without scale_levels or with more than one hidden layer, found {found}")
     q = math.log2(levels)
     places = sum(math.log2(math.comb(large, small)) for small, large in zip(teacher, student, strict=True))
     if scale_levels is None:
         wide = [inputs, *student]
         fixed = sum(small * (below + 1) for small, below in zip(teacher, wide, strict=False)) + student[-1]
         return q * fixed - places
-    whole("scale_levels", scale_levels, at_least=2)
     narrow = [inputs, *teacher]
     fixed = sum(small * (below + 1) for small, below in zip(teacher, narrow, strict=False)) + teacher[-1]
     scale = math.log2(scale_levels)
@@ -86,6 +102,9 @@ class LearningCurve:
         surprise: float64 (len(sizes),), E[-log2(1 - L)]; infinite where an interpolator with L = 1 has mass.
         spread: float64 (len(sizes), P + 1), law of L on 0, 1/P, ..., 1.
         teacher_bits: -log2 P(the teacher's function), the limit of `bits`.
+
+    Raises:
+        TypeError, ValueError: attributes of another kind, or that do not belong together.
     """
 
     sizes: tuple[int, ...]
@@ -95,9 +114,20 @@ class LearningCurve:
     spread: Tensor
     teacher_bits: float
 
+    def __post_init__(self):
+        object.__setattr__(self, "sizes", wholes("sizes", self.sizes, at_least=0))
+        object.__setattr__(self, "teacher_bits", number("teacher_bits", self.teacher_bits, at_least=0.0))
+        n, float64 = len(self.sizes), torch.float64
+        tensor("bits", self.bits, shape=(n,), dtype=float64)
+        tensor("error", self.error, shape=(n,), dtype=float64)
+        tensor("surprise", self.surprise, shape=(n,), dtype=float64, finite=False, above=-math.inf)
+        tensor("spread", self.spread, shape=(n, "levels"), dtype=float64, at_least=0.0)
+        if self.spread.shape[1] < 2 or bool(((self.spread.sum(1) - 1).abs() > 1e-9).any()):
+            raise ValueError("spread must hold laws on 0, 1/P, ..., 1, found rows that do not sum to 1 or no points")
+
     def tail(self, eps: float) -> Tensor:
-        """P(L >= eps), float64 (len(sizes),)."""
-        number("eps", eps, at_least=0.0)
+        """P(L >= eps), float64 (len(sizes),); eps in [0, 1]."""
+        eps = number("eps", eps, at_least=0.0, at_most=1.0)
         points = self.spread.shape[1] - 1
         return self.spread[:, math.ceil(eps * points - 1e-9) :].sum(1)
 
@@ -112,16 +142,17 @@ def learning_curve(law: FunctionLaw, label: Tensor, sizes: Sequence[int]) -> Lea
     Args:
         law: law of the random network's truth table on P points, P at most 16.
         label: bool (P,), the teacher's answers; `law` must give them positive probability.
-        sizes: the numbers N of examples, whole and not negative.
+        sizes: the numbers N of examples, whole and not negative; at least one.
 
     Returns:
         :class:`LearningCurve`. Cost: P**2 * 2**P additions.
     """
-    points = label.numel()
+    instance("law", law, FunctionLaw)
+    points = law.tables.shape[1]
     if points > 16:
-        raise ValueError(f"label must have at most 16 points (2**P subsets are visited), found {points}")
-    for n in sizes:
-        whole("sizes", n, at_least=0)
+        raise ValueError(f"law must have at most 16 points (2**P subsets are visited), found {points}")
+    tensor("label", label, shape=(points,), dtype=torch.bool)
+    sizes = wholes("sizes", sizes, at_least=0)
     masses = np.zeros((points + 1, 2**points))
     agree = law.tables == label
     masses[points - agree.sum(1).numpy(), pack_tables(agree).numpy()] = law.probabilities.numpy()
@@ -142,18 +173,21 @@ def learning_curve(law: FunctionLaw, label: Tensor, sizes: Sequence[int]) -> Lea
     surprise = torch.where(law_of_error > 0, -torch.log2(1 - levels) * law_of_error, 0.0).sum(1)
     bits = -math.log2(masses[0].max())
     return LearningCurve(
-        tuple(sizes), torch.from_numpy(weights @ cost), law_of_error @ levels, surprise, law_of_error, bits
+        sizes, torch.from_numpy(weights @ cost), law_of_error @ levels, surprise, law_of_error, bits
     )
 
 
 @lru_cache(maxsize=4096)
 def _distinct_law(points: int, draws: int) -> np.ndarray:
-    """Law of the number of distinct points among `draws` uniform ones, (points + 1,)."""
+    """Law of the number of distinct points among `draws` uniform ones, (points + 1,); below 1e-300 it is 0."""
     law = np.zeros(points + 1)
     law[0] = 1.0
     k = np.arange(points + 1)
     for _ in range(draws):
         law = law * k / points + np.concatenate([[0.0], (law * (points - k) / points)[:-1]])
+        law[law < 1e-300] = 0.0  # the smallest numbers would round to themselves and never fade
+        if not law[:-1].any():
+            break
     return law
 
 
@@ -165,7 +199,7 @@ def guess_until_fit(
     The r-th run goes on where the one before stopped, so runs are independent. Used for typical-nets/C1.
 
     Args:
-        sample, sample_labels: int64 (N,) points of the domain and bool (N,) their labels.
+        sample, sample_labels: int64 (N,) points of the domain and bool (N,) their labels. N = 0: every net fits.
         limit: give up after this many draws in all.
 
     Returns:
@@ -174,12 +208,17 @@ def guess_until_fit(
     Raises:
         RuntimeError: fewer than `runs` nets fitted within `limit` draws.
     """
-    whole("runs", runs, at_least=1)
+    instance("units", units, Units)
+    width, seed = whole("width", width, at_least=1), checked_seed("seed", seed)
+    runs, limit = whole("runs", runs, at_least=1), whole("limit", limit, at_least=1)
+    _places("sample", sample, units.points, ("examples",))
+    tensor("sample_labels", sample_labels, shape=sample.shape, dtype=torch.bool)
     found, start, step = [], 0, 1 << 15
     while sum(map(len, found)) < runs:
         if start >= limit:
             raise RuntimeError(f"guess_until_fit found {sum(map(len, found))} of {runs} nets in {limit} draws")
-        tables = truth_tables(units, sample_nets(units, width, seed=seed, start=start, count=step))
+        nets = sample_nets(units, width, seed=seed, start=start, count=min(step, limit - start))
+        tables = truth_tables(units, nets)
         found.append(start + torch.nonzero((tables[:, sample] == sample_labels).all(1)).flatten())
         start += step
     return torch.cat(found)[:runs]
@@ -191,39 +230,90 @@ def posterior_use(
     """How far accepted nets stray from the posterior, as a share of what chance allows (typical-nets/C1).
 
     For every function the share of `tables` that compute it is compared with its exact posterior probability given the
-    data. The allowance is Bernstein's, with `false_alarm` split over all functions; above 1 the rule is refuted.
+    data. The allowance is Bernstein's, with `false_alarm` split over all functions; above 1 the rule is refuted. A
+    table that does not fit the data, or that has no probability under `law`, refutes it at once: infinite.
 
     Args:
-        tables: bool (runs, P), truth tables of the accepted nets. law: the exact prior law.
+        tables: bool (runs, P), truth tables of the accepted nets, at least one. law: the exact prior law.
         sample, sample_labels: int64 (N,), bool (N,), the data.
+        false_alarm: probability, in (0, 1), that a right rule has a use above 1.
     """
+    instance("law", law, FunctionLaw)
+    points = law.tables.shape[1]
+    tensor("tables", tables, shape=("runs", points), dtype=torch.bool)
+    if not len(tables):
+        raise ValueError("tables must hold at least one run, found none")
+    _places("sample", sample, points, ("examples",))
+    tensor("sample_labels", sample_labels, shape=sample.shape, dtype=torch.bool)
+    false_alarm = number("false_alarm", false_alarm, above=0.0, below=1.0)
     fits = (law.tables[:, sample] == sample_labels).all(1)
     functions, counts = law.tables[fits], law.counts[fits]
     if not (tables[:, sample] == sample_labels).all():
         return math.inf
-    shares = (tables[:, None] == functions).all(-1).to(torch.float64).mean(0)
+    returned = (tables[:, None] == functions).all(-1)
+    if not returned.any(1).all():
+        return math.inf
+    shares = returned.to(torch.float64).mean(0)
     worst = 0.0
-    for share, p in zip(shares.tolist(), (counts / counts.sum()).tolist(), strict=True):
+    for share, p in zip(shares.tolist(), (counts.to(torch.float64) / counts.sum()).tolist(), strict=True):
         worst = max(worst, abs(share - p) / allowance(p, len(tables), false_alarm=false_alarm / len(counts)))
     return worst
 
 
 def tail_use(curve: LearningCurve, eps: float, *, teacher_bits: float | None = None) -> float:
-    """Largest P(L >= eps) / ((1 - eps)**N / P(teacher)) over the curve's sizes: at most 1 (typical-nets/C1)."""
-    bits = curve.teacher_bits if teacher_bits is None else teacher_bits
+    """Largest P(L >= eps) / ((1 - eps)**N / P(teacher)) over the curve's sizes: at most 1 (typical-nets/C1).
+
+    Where both are 0 (eps = 1) the bound holds, and the ratio counts as 0.
+
+    Args:
+        eps: error, in [0, 1].
+        teacher_bits: what -log2 P(teacher) is said to be, any number; None: the curve's own.
+    """
+    instance("curve", curve, LearningCurve)
+    eps, tail = number("eps", eps), curve.tail(eps)
+    bits = curve.teacher_bits if teacher_bits is None else number("teacher_bits", teacher_bits)
     sizes = torch.tensor(curve.sizes, dtype=torch.float64)
-    return float((curve.tail(eps) / ((1 - eps) ** sizes * 2.0**bits)).max())
+    bound = torch.xlogy(sizes, torch.tensor(1 - eps, dtype=torch.float64)) / math.log(2)  # log2 of (1 - eps)**N
+    ratio = torch.exp2(torch.log2(tail) - bound - bits)
+    return float(torch.where(tail > 0, ratio, 0.0).max())
 
 
 def information_use(sizes: Sequence[int], surprise: Tensor, bits: Tensor) -> float:
-    """Largest N E[-log2(1 - L)] / E[C(S)] over sizes N >= 1: at most 1 (typical-nets/C2)."""
-    sizes = torch.tensor(sizes, dtype=torch.float64)
+    """Largest N E[-log2(1 - L)] / E[C(S)] over sizes N >= 1: at most 1 (typical-nets/C2).
+
+    Where both sides are 0 (a teacher that every net computes) the bound holds, and the ratio counts as 0.
+
+    Args:
+        sizes: the numbers N, of which at least one is 1 or more.
+        surprise, bits: float64 (len(sizes),), not negative (but for rounding), without NaN; surprise may be infinite.
+    """
+    sizes = torch.tensor(wholes("sizes", sizes, at_least=0), dtype=torch.float64)
+    tensor("surprise", surprise, shape=sizes.shape, dtype=torch.float64, finite=False, at_least=-1e-9)
+    tensor("bits", bits, shape=sizes.shape, dtype=torch.float64, at_least=-1e-9)
     large = sizes > 0
-    return float((sizes * surprise / bits)[large].max())
+    if not large.any():
+        raise ValueError(f"sizes must hold a number of at least 1, found {sizes.long().tolist()}")
+    left = (sizes * surprise)[large]
+    return float(torch.where(left > 0, left / bits[large], 0.0).max())
+
+
+def _mapping(name: str, value) -> None:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict, found {type(value).__name__}")
+    if not value:
+        raise ValueError(f"{name} must have at least one entry, found none")
 
 
 def needed_neurons(laws: dict[int, FunctionLaw]) -> dict[int, int]:
-    """The fewest neurons that compute each function (as :func:`pack_tables` numbers it), from exact laws by width."""
+    """The fewest neurons that compute each function (as :func:`pack_tables` numbers it), from exact laws by width.
+
+    laws: {width: law}, at least one, all of them on the same points.
+    """
+    _mapping("laws", laws)
+    for width, law in laws.items():
+        whole("laws' widths", width, at_least=1), instance(f"laws[{width}]", law, FunctionLaw)
+    if len(points := {law.tables.shape[1] for law in laws.values()}) > 1:
+        raise ValueError(f"laws must all be on the same points, found {sorted(points)}")
     fewest = {}
     for width in sorted(laws):
         for word in pack_tables(laws[width].tables).tolist():
@@ -234,8 +324,13 @@ def needed_neurons(laws: dict[int, FunctionLaw]) -> dict[int, int]:
 def copy_use(law: FunctionLaw, bits: dict[int, float]) -> float:
     """Largest 2**-bits / P(f) over the functions f in `bits`: at most 1 if that many bits suffice (C3, C4).
 
-    bits: for each packed function the bits that are said to suffice. A function without mass gives infinity.
+    bits: for each packed function the bits, 0 or more, that are said to suffice; at least one function. A function
+    without mass gives infinity.
     """
+    instance("law", law, FunctionLaw), _mapping("bits", bits)
+    for word, cost in bits.items():
+        whole("bits' functions", word, at_least=0, at_most=2 ** law.tables.shape[1] - 1)
+        number(f"bits[{word}]", cost, at_least=0.0)
     mass = dict(zip(pack_tables(law.tables).tolist(), law.probabilities.tolist(), strict=True))
     return max(2.0**-cost / mass[word] if word in mass else math.inf for word, cost in bits.items())
 
@@ -244,15 +339,16 @@ def gaussian_bits(units: Units, labels: Tensor, *, draws: int, generator: torch.
     """-log2 P(sign pattern) for Gaussian sums with the units' covariance: the limit of wide nets (typical-nets/C8).
 
     Args:
+        units: with mean zero at every point.
         labels: bool (T, P), patterns. draws: Gaussian vectors drawn, the same for all patterns.
 
     Returns:
         float64 (T,); infinite for a pattern that no draw has.
     """
-    if labels.ndim != 2 or labels.dtype != torch.bool or labels.shape[1] != units.points:
-        raise ValueError(
-            f"labels must be bool (patterns, {units.points}), found {labels.dtype} of shape {tuple(labels.shape)}"
-        )
+    instance("units", units, Units)
+    tensor("labels", labels, shape=("patterns", units.points), dtype=torch.bool)
+    draws = whole("draws", draws, at_least=1)
+    checked_generator("generator", generator, device="cpu")
     values = units.values.to(torch.float64)
     weights = units.counts.to(torch.float64) / units.settings
     if (weights @ values).abs().max() > 1e-9:
@@ -261,10 +357,11 @@ def gaussian_bits(units: Units, labels: Tensor, *, draws: int, generator: torch.
     size, axes = torch.linalg.eigh(covariance)
     root = (axes * size.clamp(min=0).sqrt()) @ axes.T  # symmetric, so that no choice of eigenvectors matters
     hits = torch.zeros(len(labels), dtype=torch.int64)
-    for start in range(0, whole("draws", draws, at_least=1), 1 << 18):
+    for start in range(0, draws, 1 << 18):
         shape = (min(1 << 18, draws - start), units.points)
         answers = torch.randn(shape, dtype=torch.float64, generator=generator) @ root > 0
-        hits += torch.stack([(answers == label).all(1).sum() for label in labels])
+        for pattern, label in enumerate(labels):
+            hits[pattern] += (answers == label).all(1).sum()
     return -torch.log2(hits.to(torch.float64) / draws)
 
 
@@ -284,33 +381,49 @@ def deep_tables(
 
     Args:
         X: integer tensor (P, d).
-        widths: hidden widths.
-        levels, scales: levels of weights and biases, and of the hidden scales (None: no scales).
+        widths: hidden widths, at least one.
+        levels, scales: levels of weights and biases, and of the hidden scales (None: no scales), each once.
+
+    Raises:
+        ValueError: sums could reach 2**53, beyond which float64 does not hold every whole number.
     """
-    whole("count", count, at_least=0)
-    levels = torch.tensor(tuple(levels), dtype=torch.float32)
+    X, widths, count = _domain(X), wholes("widths", widths, at_least=1), whole("count", count, at_least=0)
+    checked_generator("generator", generator, device="cpu")
+    levels = _levels("levels", levels)
+    scales = None if scales is None else _levels("scales", scales)
+    reach, inputs = _largest(X), X.shape[1]
+    for width in widths:
+        reach, inputs = _largest(levels) * (inputs * reach + 1) * _largest(scales or (1,)), width
+    reach = _largest(levels) * inputs * reach
+    if reach >= 2**53:
+        raise ValueError(f"X, widths, levels and scales must keep sums below 2**53, found up to {reach:.3g}")
+    levels = torch.tensor(levels, dtype=torch.float64)
 
     def draw(*shape):
         return levels[torch.randint(len(levels), (count, *shape), generator=generator)]
 
-    hidden = X.T.to(torch.float32).expand(count, -1, -1)  # (count, d, P)
+    hidden = X.T.to(torch.float64).expand(count, -1, -1)  # (count, d, P)
     for width in widths:
         hidden = torch.relu(draw(width, hidden.shape[1]) @ hidden + draw(width, 1))  # (count, width, P)
         if scales is not None:
             pick = torch.randint(len(scales), (count, width, 1), generator=generator)
-            hidden = hidden * torch.tensor(tuple(scales), dtype=torch.float32)[pick]
+            hidden = hidden * torch.tensor(scales, dtype=torch.float64)[pick]
     return (draw(1, hidden.shape[1]) @ hidden).squeeze(1) > 0
 
 
 def share_interval(hits: int, trials: int, *, miss: float = 1e-6) -> tuple[float, float]:
-    """Clopper–Pearson interval of a probability from `hits` in `trials`: misses it with probability at most `miss`."""
+    """Clopper–Pearson interval of a probability from `hits` in `trials`: misses it with probability at most `miss`.
+
+    hits: 0 to trials. trials: at least 1. miss: in (0, 1).
+    """
     from scipy.stats import beta
 
-    whole("hits", hits, at_least=0), whole("trials", trials, at_least=1)
+    hits, trials = whole("hits", hits, at_least=0), whole("trials", trials, at_least=1)
+    miss = number("miss", miss, above=0.0, below=1.0)
     if hits > trials:
         raise ValueError(f"hits must be at most trials={trials}, found {hits}")
     low = beta.ppf(miss / 2, hits, trials - hits + 1) if hits else 0.0
-    high = beta.ppf(1 - miss / 2, hits + 1, trials - hits) if hits < trials else 1.0
+    high = beta.isf(miss / 2, hits + 1, trials - hits) if hits < trials else 1.0
     return float(low), float(high)
 
 
@@ -330,18 +443,35 @@ def train_many(
 
     Args:
         X: integer tensor (P, d), the domain.
-        samples, sample_labels: int64 (R, N) and bool (R, N), the data sets.
+        samples, sample_labels: int64 (R, N) and bool (R, N), the data sets; R and N at least 1.
         width, nets: hidden width; number of nets trained on each data set, from Gaussian starts of variance 2 / fan-in.
-        steps, eta, batch: steps, step size, and examples in a step (drawn with replacement; None: all of them).
+        steps, eta, batch: steps (0: the start), step size, and examples in a step (drawn with replacement; None: all
+            of them).
 
     Returns:
         (tables, fits): bool (R, nets, P), the answers on the domain; bool (R, nets), whether all examples are fitted.
+
+    Raises:
+        ValueError: the weights do not stay finite (`eta` too large).
     """
+    X = _domain(X)
+    _places("samples", samples, len(X), ("sets", "examples"))
+    if not samples.numel():
+        raise ValueError(f"samples must hold at least one set and one example, found shape {tuple(samples.shape)}")
+    tensor("sample_labels", sample_labels, shape=samples.shape, dtype=torch.bool)
+    width, nets = whole("width", width, at_least=1), whole("nets", nets, at_least=1)
+    steps, eta = whole("steps", steps, at_least=0), number("eta", eta, above=0.0)
+    batch = None if batch is None else whole("batch", batch, at_least=1)
+    checked_generator("generator", generator, device="cpu")
     (sets, size), (_, d) = samples.shape, X.shape
     domain = X.to(torch.float32)
     x, y = domain[samples], 2.0 * sample_labels.to(torch.float32) - 1.0  # (R, N, d), (R, N)
-    draw = lambda *shape: torch.randn(sets, nets, *shape, generator=generator)  # noqa: E731
-    w, b, v = draw(d, width) * math.sqrt(2 / d), torch.zeros(sets, nets, 1, width), draw(width) * math.sqrt(2 / width)
+
+    def draw(*shape):
+        return torch.randn(sets, nets, *shape, dtype=torch.float32, generator=generator)
+
+    w, v = draw(d, width) * math.sqrt(2 / d), draw(width) * math.sqrt(2 / width)
+    b = torch.zeros(sets, nets, 1, width, dtype=torch.float32)
     for _ in range(steps):
         if batch is None:
             xs, ys = x[:, None], y[:, None]  # (R, 1, N, d), (R, 1, N)
@@ -356,30 +486,56 @@ def train_many(
         w = w + eta * (xs.transpose(-1, -2) @ back)
         b = b + eta * back.sum(-2, keepdim=True)
         v = v + eta * (pull[..., None, :] @ h).squeeze(-2)
+    if not all(bool(torch.isfinite(p).all()) for p in (w, b, v)):
+        raise ValueError(f"eta must be small enough for this X that the weights stay finite, found {eta:.6g}")
     score = lambda points: (torch.relu(points @ w + b) @ v[..., None]).squeeze(-1) > 0  # noqa: E731
     return score(domain), (score(x[:, None]) == (y[:, None] > 0)).all(-1)
 
 
-def explorer_table(laws: dict, teachers: dict[str, Tensor], neurons: dict[str, int], sizes: Sequence[int], units: dict):
+def explorer_table(
+    laws: dict[tuple[str, int], FunctionLaw],
+    teachers: dict[str, Tensor],
+    neurons: dict[str, int],
+    sizes: Sequence[int],
+    units: dict[str, Units],
+) -> Callable[[str, str, int], dict]:
     """The function behind the chapter's explorer: (teacher, kind, h) -> arrays over the sizes.
 
     Args:
         laws: {(kind, width): FunctionLaw}, sampled beforehand. A width that is not there is sampled when asked for,
             with a tenth of the guesses.
-        teachers: {name: bool (P,)}. neurons: the fewest neurons of each. units: {kind: Units}.
+        teachers: {name: bool (P,)}, P a power of 2. neurons: the fewest neurons of each. units: {kind: Units}.
         sizes: the numbers of examples.
 
     Returns:
         A function whose result holds ``n``, ``cost``, ``diagonal`` (sizes,), ``spread`` (sizes, P + 1), and the scalars
-        ``price``, ``bound``. Where fewer than 20 guesses were the teacher, all but n, diagonal and bound are NaN.
+        ``price``, ``bound``. Where fewer than 20 guesses were the teacher, all but n, diagonal and bound are NaN. Its h
+        is at least the teacher's number of neurons.
     """
-    sizes = tuple(sizes)
+    sizes = wholes("sizes", sizes, at_least=0)
+    for name, value in (("laws", laws), ("teachers", teachers), ("neurons", neurons), ("units", units)):
+        _mapping(name, value)
+    laws = dict(laws)  # ours to add to
+    for kind, of_kind in units.items():
+        instance(f"units[{kind!r}]", of_kind, Units)
+    for key, law in laws.items():
+        instance(f"laws[{key!r}]", law, FunctionLaw)
+    for name, label in teachers.items():
+        tensor(f"teachers[{name!r}]", label, shape=("points",), dtype=torch.bool)
+        points = {label.numel(), *(of.points for of in units.values()), *(law.tables.shape[1] for law in laws.values())}
+        if len(points) > 1 or label.numel() & (label.numel() - 1):
+            raise ValueError(f"teachers, laws and units must be on the same 2**d points, found {sorted(points)}")
+    if not teachers.keys() <= neurons.keys():
+        raise ValueError(f"neurons must have an entry for each of {list(teachers)}, found {list(neurons)}")
+    neurons = {name: whole(f"neurons[{name!r}]", count, at_least=1) for name, count in neurons.items()}
 
     def compute(teacher: str, kind: str, h: int) -> dict:
+        choice("teacher", teacher, tuple(teachers)), choice("kind", kind, tuple(units))
+        h = whole("h", h, at_least=neurons[teacher])
         if (kind, h) not in laws:
             laws[kind, h] = sampled_law(units[kind], h, guesses=300_000, seed=h)
         law, label = laws[kind, h], teachers[teacher]
-        inputs = round(math.log2(label.numel()))
+        inputs = label.numel().bit_length() - 1
         scale_levels = len(units[kind].levels[-1]) if "s" in units[kind].names else None
         out = {
             "n": torch.tensor(sizes, dtype=torch.float64),

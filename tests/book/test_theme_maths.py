@@ -1,6 +1,8 @@
 """Maths at build time: what KaTeX refuses breaks the build; style sheet, fonts and script fit."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,17 @@ def test_every_font_of_the_style_sheet_is_there():
     assert all((VENDOR / file).is_file() for file in files)
     assert {f"fonts/{p.name}" for p in (VENDOR / "fonts").iterdir()} == set(files)
     assert (VENDOR / "LICENSE").is_file()
+
+
+def test_no_thread_of_the_engine_is_left_when_the_interpreter_ends():
+    """Python 3.13 waits for it for ever, and 3.12 at times."""
+    # Registered first, and so called last.
+    code = """
+import atexit, threading
+atexit.register(lambda: print("left:", threading.active_count() - 1))
+import katex_math
+print(len(katex_math.render("x^2")) > 100)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT / "book/_ext", capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines() == ["True", "left: 0"], done.stdout + done.stderr

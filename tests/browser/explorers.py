@@ -67,6 +67,11 @@ def choices(root: Locator) -> list[Locator]:
     return root.locator("[data-im-control] input[type=radio]").all()
 
 
+def values(root: Locator) -> list[str]:
+    """What stands beside the sliders."""
+    return root.locator("[data-im-value]").evaluate_all("all => all.map(e => e.value)")
+
+
 def control(element: Locator) -> str:
     """The name of the control that an input belongs to."""
     return element.evaluate("e => e.closest('[data-im-control]').dataset.imControl")

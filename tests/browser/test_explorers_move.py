@@ -2,7 +2,7 @@
 
 import pytest
 from conftest import CHAPTERS, EXPLORER, PAGES, PHONE, explorers_drawn, visiting
-from explorers import SET, choices, control, picture, set_to, settled, sliders, time_of
+from explorers import SET, choices, control, picture, set_to, settled, sliders, time_of, values
 from playwright.sync_api import expect
 
 
@@ -183,15 +183,15 @@ def test_the_address_keeps_the_state(context, sites, name, scheme):
         first.page.wait_for_timeout(600)  # browsers limit how often an address may change
         address = first.page.url
         assert "=" in address.split("#", 1)[-1] and address != sites[scheme] + name, address
-        wanted = [(picture(root), root.locator("[data-im-value]").all_inner_texts()) for root in roots]
+        wanted = [(picture(root), values(root)) for root in roots]
         assert all(now != before for (now, _), before in zip(wanted, at_first, strict=True))
         assert not first.errors and not first.elsewhere(sites[scheme])
         with visiting(context, address) as second:
             found = [
-                (picture(root), root.locator("[data-im-value]").all_inner_texts())
+                (picture(root), values(root))
                 for root in second.page.locator(EXPLORER).all()
             ]
-            assert [values for _, values in found] == [values for _, values in wanted]
+            assert [written for _, written in found] == [written for _, written in wanted]
             assert found == wanted
             assert not second.errors and not second.failures
 

@@ -15,10 +15,19 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
 from conftest import EXPLORER, ROOT
 from explorers import control, picture, set_to, sliders
 from playwright.sync_api import expect
+
+#: An explorer whose kernel takes its time between two values of the table.
+SLOW = """import time
+from implicitly import Explorer, Lines, Slider
+def compute(a):
+    time.sleep(60 if a == 1.5 else 0)
+    return {"t": [0.0, 1.0], "y": [0.0, a**2]}
+Explorer(compute, [Slider("a", [1.0, 2.0, 4.0])], Lines("t", "y"), title="Squares", alt="A line.")"""
 
 READY, RUN = 60, 300  # seconds: for the server, and for all cells of one chapter on a busy machine
 
@@ -38,6 +47,9 @@ def write(path: Path, settings: dict) -> None:
 def jupyterlab(folder: Path) -> Iterator[str]:
     """The address of a JupyterLab on a copy of ``chapters/``, with settings of its own."""
     shutil.copytree(ROOT / "chapters", folder / "chapters")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    slow = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SLOW)], metadata=kernel)
+    nbformat.write(slow, folder / "chapters/slow.ipynb")
     # Whole notebooks in the page, so that every cell's outcome can be read; no news from the net.
     tracker = "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
     write(folder / tracker, {"windowingMode": "none"})
@@ -134,6 +146,37 @@ def test_a_chapter_runs_and_its_explorer_asks_the_kernel(lab, browser, measured,
             root.scroll_into_view_if_needed()
             answers_through_the_kernel(page, root, asked, measured)
         keeps_its_keys(page, explorers.first)
+
+
+def test_a_kernel_that_is_interrupted_or_restarted_is_told(lab, browser):
+    with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
+        page = context.new_page()
+        page.goto(f"{lab}lab/tree/slow.ipynb")
+        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=READY * 1000)
+        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=READY * 1000)
+        menu(page, "Run", "Run All Cells")
+        root = page.locator(f".jp-OutputArea {EXPLORER}")
+        expect(root).to_have_attribute("data-im-ready", "live", timeout=READY * 1000)
+        (slider,), message = sliders(root), root.locator("[data-im-message]")
+
+        set_to(slider, 0.25)  # a = 1.5
+        expect(root).to_have_attribute("aria-busy", "true")
+        page.wait_for_timeout(1000)  # it is computing
+        menu(page, "Kernel", "Interrupt Kernel")
+        expect(message).to_contain_text("It was interrupted.", timeout=20_000)
+        expect(root).not_to_have_attribute("aria-busy", "true")
+        before = picture(root)
+        set_to(slider, 0.75)
+        expect(message).to_be_hidden(timeout=20_000)
+        assert picture(root) != before
+
+        menu(page, "Kernel", "Restart Kernel…")
+        page.locator(".jp-Dialog .jp-mod-accept").click()
+        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=READY * 1000)
+        before = picture(root)
+        set_to(slider, 0.4)
+        expect(message).to_have_text("The kernel does not answer: showing the stored table.", timeout=20_000)
+        assert picture(root) != before
 
 
 def menu(page, title: str, item: str) -> None:

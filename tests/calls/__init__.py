@@ -203,9 +203,9 @@ def _of_tensor(value):
     elif value.dtype != torch.bool:
         found += [Mutation("floats", value.to(torch.float64) + 0.5, "refused"), Mutation("booleans", value > 0, "bool")]
         if value.numel():
-            found += [Mutation("an entry of -1", _with(value, -1, 0), "sign"),
-                      Mutation("an entry of 10**6", _with(value, 10**6 if value.dtype != torch.int8 else 127, -1),
-                               "large")]  # fmt: skip
+            limits = torch.iinfo(value.dtype)
+            found += [Mutation("an entry of -1", _with(value, -1, 0), "sign")] if limits.min < 0 else []
+            found += [Mutation("an entry of 10**6", _with(value, min(10**6, limits.max), -1), "large")]
     else:
         found += [Mutation("floats", value.to(torch.float64) + 0.5, "refused"),
                   Mutation("integers", value.to(torch.int64), "ints")]  # fmt: skip

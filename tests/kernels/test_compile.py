@@ -53,11 +53,13 @@ def test_every_kernel_has_a_budget_and_three_versions_are_recorded():
     for version in recorded["measured"].values():
         for kernels in version.values():
             assert set(kernels) == names
-    # Triton 3.6 keeps 8 bytes of two Langevin kernels on the stack, at 56 and 64 registers; 3.9 none.
-    reviewed = {"langevin_net": 8, "langevin_net_box": 8}
+    # (stack bytes, spill instructions). Two versions round registers down and keep 8 bytes of a thread on the stack.
+    # 3.6: langevin_net and langevin_net_box on Hopper and Blackwell, at 56 and 64 registers. 3.7: langevin_net_box on
+    # Hopper at 64, langevin_net_mala on Ampere at 80, perm_gd_polynomial on Blackwell at 80. 3.9: nowhere.
+    reviewed = {name: (8, 2) for name in ("langevin_net", "langevin_net_box", "langevin_net_mala")}
+    reviewed["perm_gd_polynomial"] = (8, 4)
     for name, budget in recorded["budget"].items():
-        assert budget["stack"] == reviewed.get(name, 0)
-        assert budget["spills"] == (2 if name in reviewed else 0)
+        assert (budget["stack"], budget["spills"]) == reviewed.get(name, (0, 0)), name
         assert budget["regs"] <= 168 and budget["shared"] <= 102400
 
 

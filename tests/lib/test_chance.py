@@ -1,5 +1,7 @@
 """The allowance covers what it says, from exact binomial tails."""
 
+import math
+
 import pytest
 from scipy.stats import binom
 
@@ -17,8 +19,12 @@ def test_exact_binomial_tail_is_within_the_false_alarm(p, n, false_alarm):
     assert allowance(p, 4 * n) < allowance(p, n)
 
 
+def test_a_false_alarm_whose_inverse_overflows():
+    assert allowance(0.0, 1000, false_alarm=1e-310) == pytest.approx(2 / 3 * (math.log(2) + 310 * math.log(10)) / 1000)
+
+
 def test_refusals():
-    with pytest.raises(ValueError, match=r"p must be at most 1, found 1.5"):
+    with pytest.raises(ValueError, match=r"p must be finite and at least 0 and at most 1, found 1.5"):
         allowance(1.5, 10)
     with pytest.raises(ValueError, match=r"n must be at least 1, found 0"):
         allowance(0.5, 0)

@@ -1,10 +1,14 @@
 """The Python side of the explorer: what it refuses, what it stores, what it answers."""
 
 import base64
+import copy
 import doctest
 import importlib
 import io
 import json
+import pickle
+import pydoc
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import implicitly
 from implicitly.explorer import (
     Bars,
     Choice,
@@ -59,7 +64,7 @@ def all_samples():
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
-        (lambda: Slider("a", [1, 2, 3], default=2.5), ValueError, "default 2.5 is not on the grid"),
+        (lambda: Slider("a", [1, 2, 3], default=2.5), ValueError, "default must be one of the values .* found 2.5"),
         (lambda: Slider("a b", [1, 2]), ValueError, "Python identifier"),
         (lambda: Slider("a", [1]), ValueError, "at least two"),
         (lambda: Slider("a", [2, 1]), ValueError, "must increase"),
@@ -69,7 +74,7 @@ def all_samples():
         (lambda: Slider("a", [0, 1], format="{:.2f}"), ValueError, "format must look like"),
         (lambda: Slider("a", [0, 1], label=r"$\frac12$"), ValueError, r"\\frac"),
         (lambda: Choice("a", ["x"]), ValueError, "at least two"),
-        (lambda: Choice("a", ["x", "y"], default="z"), ValueError, "'z' is not one of"),
+        (lambda: Choice("a", ["x", "y"], default="z"), ValueError, "default must be one of .* found 'z'"),
         (lambda: Choice("a", ["x", "x"]), ValueError, "the same"),
         (lambda: lines(compute=3), TypeError, "compute must be a function"),
         (lambda: lines(controls=[]), ValueError, "controls"),
@@ -85,7 +90,7 @@ def all_samples():
         (lambda: lines(summary="{y.real}"), ValueError, "field must be"),
         (lambda: lines(summary="{y}"), ValueError, r"found index None of 'y' with shape \(8,\)"),
         (lambda: lines(summary="{y[8]}"), ValueError, "found index 8 of 'y'"),
-        (lambda: lines(view=Lines("t", "y.x")), ValueError, r"identifiers, found \['y.x'\]"),
+        (lambda: lines(view=Lines("t", "y.x")), ValueError, "Lines: y must be a Python identifier, found 'y.x'"),
         (lambda: lines(side=Bars("y", edges=T)), TypeError, "side must be Bars with labels"),
         (lambda: lines(summary="{z}"), ValueError, r"lacks \['z'\]"),
         (lambda: lines(view=Lines("t", "z")), ValueError, r"compute\(a=1.0\) lacks \['z'\]"),
@@ -145,6 +150,39 @@ def all_samples():
             ValueError,
             r"shape \(P, T, 2\)",
         ),
+        (lambda: Slider("a", [1, 2], default=True), TypeError, "default must be a number, found True"),
+        (lambda: Slider("a", [1, 2], enabled_when=["b"]), TypeError, "enabled_when must be a dict"),
+        (lambda: Slider("a", [0, 1], format=".99f"), ValueError, "at most 20 digits"),
+        (lambda: Choice("a", [1, 2], default=True), ValueError, "found True"),
+        (lambda: Choice("a", [1.0, float("nan")]), ValueError, "options that are no strings must be finite"),
+        (lambda: Choice("a", [1, True]), ValueError, "the same"),
+        (lambda: lines(title=3), TypeError, "title must be a string, found 3"),
+        (lambda: lines(caption=None), TypeError, "caption must be a string, found None"),
+        (lambda: lines(summary=b"x"), TypeError, "summary must be a string"),
+        (lambda: lines(summary="{t"), ValueError, "summary: expected '}'"),
+        (lambda: lines(id=3), TypeError, "id must be a string"),
+        (lambda: lines(columns=True), TypeError, "columns must be a whole number, found True"),
+        (lambda: lines(seconds="6"), TypeError, "seconds must be a number, found '6'"),
+        (lambda: lines(seconds=float("nan")), ValueError, "seconds must be finite"),
+        (lambda: lines(side=3), TypeError, "side must be a sequence of Bars"),
+        (lambda: lines(lambda a: {"t": T, "y": T, 3: T}, view=Lines("t", "z")), ValueError, r"lacks \['z'\]"),
+        (lambda: lines().at(3), TypeError, "params must be a dict, found 3"),
+        (lambda: lines().at({"a": 1.0, 3: 1}), ValueError, "params must be"),
+        (lambda: Points("p", 1, colors=(0,)), ValueError, "colors must reach class 1"),
+        (lambda: Points("p", "k", colors=(0,), labels=("A", "B")), ValueError, "at most one per colour"),
+        (lambda: Points("p", "k", colors=(True,)), TypeError, "colors: palette numbers must be a whole number"),
+        (lambda: Lines("t", ""), ValueError, "y must be a Python identifier"),
+        (lambda: Heatmap("z", (0, 1), (0, 1), labels=("A",)), ValueError, "labels name classes"),
+        (lambda: Heatmap("z", None, (0, 1)), TypeError, "xlim must be"),
+        (lambda: Bars("b", labels=("A", "A")), ValueError, "labels must differ"),
+        (lambda: Rule(float("inf")), ValueError, "at must be finite"),
+        (lambda: Panel(Bars("b", labels="AB"), Lines("t", "y")), TypeError, "labels must be a sequence"),
+        (lambda: Panel(Bars("b", labels=("A", "B")), Lines("t", "y")), ValueError, "must be Rules of y"),
+        (lambda: Panel(Bars("b", edges=(0, 1)), yscale="log"), ValueError, "yscale: Bars need a linear y axis"),
+        (lambda: Panel(Rule(0.0), yscale="log"), ValueError, "at must be positive on a log axis"),
+        (lambda: Panel(Heatmap("z", (0, 1), (1, 2)), xscale="log"), ValueError, "xlim must be positive on a log axis"),
+        (lambda: Panel(Lines("t", "y"), aspect=0), ValueError, "aspect must be finite and at least 0.3"),
+        (lambda: Panel(Lines("t", "y"), xgrid=[0], xscale="log"), ValueError, "xgrid"),
         (
             lambda: lines(controls=[Slider("a", [1, 2], enabled_when={"b": "x"})]),
             ValueError,
@@ -160,6 +198,69 @@ def all_samples():
 def test_bad_input_says_what_is_wrong(make, error, says):
     with pytest.raises(error, match=says):
         make()
+
+
+def test_numbers_of_numpy_are_as_good_as_python_s():
+    """Also 0-d tensors; and what is made of them is what Python's own numbers make."""
+
+    def compute(a, k):
+        return {"t": T, "y": a * T, "at": a, "z": np.ones((2, 2))}
+
+    def make(number, whole, flag):
+        return Explorer(
+            compute,
+            [
+                Slider("a", [number(1), number(2)], default=number(2), frames=flag(0)),
+                Choice("k", [whole(1), whole(2)], default=whole(2)),
+            ],
+            [
+                Panel(
+                    Lines("t", "y", colors=[whole(3)]), Rule(number(1)), xlim=[number(0), number(2)],
+                    ygrid=[number(1)], aspect=number(2), equal=flag(0),
+                ),
+                Panel(Heatmap("z", (number(0), number(1)), (number(0), number(1)), limits=(number(0), number(1)))),
+            ],
+            title="A", alt="B", columns=whole(2), seconds=number(3),
+        ).widget.spec  # fmt: skip
+
+    plain = make(float, int, bool)
+    assert make(np.float64, np.int64, np.bool_) == plain == make(torch.tensor(0.0).new_tensor, torch.tensor, np.bool_)
+
+
+def square(a):
+    """A function that pickles."""
+    return {"t": T, "y": a * T**2}
+
+
+def test_an_explorer_pickles_and_copies():
+    explorer = lines(square)
+    before = explorer.widget.spec
+    for again in (pickle.loads(pickle.dumps(explorer)), copy.deepcopy(explorer), copy.copy(explorer)):
+        assert again.widget.spec == before
+        assert again.widget is not explorer.widget, "a browser talks to one of them"
+        assert np.array_equal(again.at({"a": 3.0})["y"], 3 * T**2)
+    assert again._repr_html_() == explorer._repr_html_()
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(lines())
+
+
+def test_what_is_given_is_left_alone_and_may_be_given_again():
+    """One panel, layer, control for two explorers; lists may change afterwards."""
+    labels, when = ["a line"], {"kind": ["x"]}
+    panel = Panel(Lines("t", "y", labels=labels), ygrid=(grid := [1.0]))
+    controls = [Choice("kind", ["x", "y"]), Slider("a", [1.0, 2.0], enabled_when=when)]
+    before = copy.deepcopy([vars(v) for v in (panel, *panel.layers, *controls)])
+    makes = [lambda kind, a: {"t": T, "y": a * T}, lambda kind, a: {"t": 9 * T, "y": 100 * a * T}]
+    first = lines(makes[0], controls, panel)
+    html = first._repr_html_()
+    second = lines(makes[1], controls, panel)
+    assert [p["x"]["lim"] for e in (first, second) for p in bundle(e)[1]["panels"]] == [[0.0, 1.0], [0.0, 9.0]]
+    labels.append("more"), when.clear(), grid.clear()
+    assert first._repr_html_() == html
+    after = [vars(v) for v in (panel, *panel.layers, *controls)]
+    assert [{k: v for k, v in d.items() if k != "layers"} for d in after] == [
+        {k: v for k, v in d.items() if k != "layers"} for d in before
+    ]
 
 
 def test_an_exception_of_compute_names_the_setting_and_keeps_its_cause():
@@ -288,18 +389,30 @@ def bundle(explorer):
     return data, json.loads(data["text/html"][start : data["text/html"].rindex("</script>")])
 
 
+def still_of(explorer):
+    """The picture in an explorer's HTML and its size in CSS pixels."""
+    from PIL import Image
+
+    data, width, height = re.search(
+        r'<img src="data:image/png;base64,([^"]*)" alt="[^"]+" width="(\d+)" height="(\d+)"', explorer._repr_html_()
+    ).groups()
+    picture = base64.b64decode(data)
+    return picture, Image.open(io.BytesIO(picture)).convert("RGBA"), (int(width), int(height))
+
+
 def test_the_bundle_has_widget_page_and_words(all_samples):
     data, payload = bundle(all_samples["clock"])
     assert set(data) == {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"}
     assert data["text/plain"].startswith("Explorer 'Three points, one clock': flow_ (2 values)")
     text = data["text/html"]
     assert text.count("<script") == 1 and "<" not in json.dumps(payload["data"])
+    assert text.count("data:image/png;base64,") == 1  # the picture, once
     inside = text[text.index('json">') + 6 : text.rindex("</script>")]
     assert "<" not in inside
     assert inside == json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).replace(
         "<", "\\u003c"
     )
-    assert inside.count('"data":"') == 2  # the table and the picture: what nbval does not compare
+    assert inside.count('"data":"') == 1  # the table: what nbval does not compare, no more than the picture
 
 
 def test_same_inputs_give_the_same_bytes():
@@ -308,20 +421,64 @@ def test_same_inputs_give_the_same_bytes():
 
 
 def test_the_still_picture_is_a_small_png(all_samples):
-    from PIL import Image
-
     from implicitly.plotting import PALETTE
 
     for name, explorer in all_samples.items():
-        _, payload = bundle(explorer)
-        picture = base64.b64decode(payload["still"]["data"])
-        image = Image.open(io.BytesIO(picture)).convert("RGBA")
+        picture, image, (width, height) = still_of(explorer)
         assert len(picture) < 120_000, name
-        assert abs(image.width / image.height - payload["still"]["width"] / payload["still"]["height"]) < 0.01
+        assert abs(image.width / image.height - width / height) < 0.01
         assert image.getpixel((0, 0))[3] == 0, "the ground is transparent"
         inks = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in PALETTE])
         drawn = sum(n for n, c in image.getcolors(1 << 24) if c[3] > 200 and np.abs(inks - c[:3]).max(1).min() < 6)
         assert drawn > 500, f"{name}: hardly a pixel in the book's colours"
+
+
+def test_the_still_picture_does_not_hang_on_the_notebook_s_settings(all_samples):
+    """Each trajectory had another dash after `plotting.use()`."""
+    import matplotlib
+
+    from implicitly import plotting
+
+    explorer = all_samples["field"]  # arrows and trajectories
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        first = explorer._repr_html_()
+        plotting.use()
+        matplotlib.rcParams.update({"lines.linestyle": ":", "xtick.direction": "in"})
+        settings = dict(matplotlib.rcParams)
+        assert explorer._repr_html_() == first
+        assert dict(matplotlib.rcParams) == settings
+
+
+def test_paths_are_drawn_in_one_dash():
+    explorer = lines(
+        lambda a: {"p": np.stack(np.broadcast_arrays(T[None], np.arange(4.0)[:, None]), -1)},
+        view=Panel(Trajectories("p", alpha=1.0, width=3)),
+    )
+    _, image, _ = still_of(explorer)
+    pixels = np.array(image)
+    ink = (np.abs(pixels[..., :3].astype(int) - [0xB5, 0x45, 0x0B]).max(2) < 60) & (pixels[..., 3] > 128)
+    inked = ink.sum(1)
+    rows = np.flatnonzero(inked > 0.3 * inked.max())
+    paths = np.split(rows, np.flatnonzero(np.diff(rows) > 5) + 1)
+    assert [inked[path].max() > 0.97 * inked.max() for path in paths] == [True] * 4
+
+
+@pytest.mark.parametrize("exporter", ["html", "markdown"])
+def test_elsewhere_a_notebook_shows_the_picture(all_samples, exporter):
+    """GitHub, Colab, VS Code and nbconvert take HTML before PNG and run no script: the picture stands in the HTML."""
+    import nbconvert
+    import nbformat
+
+    data, _ = bundle(all_samples["clock"])
+    data.pop("application/vnd.jupyter.widget-view+json")  # not stored
+    output = nbformat.v4.new_output("execute_result", data)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("Explorer(...)", outputs=[output])])
+    page, _ = nbconvert.get_exporter(exporter)().from_notebook_node(notebook)
+    (image,) = re.findall(r"<img [^>]*>", page)
+    shown = dict(re.findall(r'(\w+)="([^"]*)"', image))
+    assert base64.b64decode(shown["src"].partition("base64,")[2]) == still_of(all_samples["clock"])[0]
+    assert shown["alt"] == all_samples["clock"].alt
 
 
 def test_a_map_on_log_axes_has_cells_equally_wide():
@@ -329,7 +486,7 @@ def test_a_map_on_log_axes_has_cells_equally_wide():
         lambda a: {"z": a * np.arange(6.0).reshape(2, 3) + 1},
         view=Panel(Heatmap("z", (0.01, 10), (1, 100), scale="log"), xscale="log", yscale="log"),
     )
-    assert explorer.panels[0].found == {"x": [0.01, 10.0], "y": [1.0, 100.0]}
+    assert explorer.ranges[0] == {"x": [0.01, 10.0], "y": [1.0, 100.0]}
     assert bundle(explorer)[1]["panels"][0]["layers"][0]["limits"] == [1.0, 21.0]
 
 
@@ -353,6 +510,29 @@ def test_labels_cannot_break_the_page():
         assert "<img src=x" not in html
 
 
+def test_the_page_has_the_picture_beside_it_and_not_in_it(all_samples):
+    placed = {}
+    for explorer in all_samples.values():
+        page, (ident,) = samples.extension().expand(
+            explorer._repr_html_(), lambda name, content: placed.setdefault(name, content) and name
+        )
+        assert "base64" not in page and page.count("<img ") == 1
+        name = re.search(r'<img class="im-ex-still" src="([^"]+)"', page)[1]
+        assert ident in name and placed[name] == still_of(explorer)[0]
+    assert len(placed) == len(all_samples)
+
+
+def test_a_legend_shows_paths_as_they_are_drawn():
+    """On the canvas and in the still no path has a dash."""
+    page = bundle(
+        lines(
+            lambda a: {"p": np.ones((3, 4, 2)), "k": np.array([0, 1, 2]), "t": T, "y": a * T},
+            view=[Panel(Trajectories("p", "k", labels=("A", "B", "C"))), Panel(Lines("t", "y", ["D"], [1]))],
+        )
+    )[1]["chrome"]
+    assert page.count("stroke-dasharray") == 1
+
+
 def test_the_alt_text_is_read_as_words():
     explorer = lines(alt=r"At $\sigma_0 \le 1$ a line rises.")
     page, _ = samples.extension().expand(explorer._repr_html_(), lambda name, content: name)
@@ -361,9 +541,9 @@ def test_the_alt_text_is_read_as_words():
 
 def test_ranges_hold_the_whole_table(all_samples):
     for explorer in all_samples.values():
-        for panel in explorer.panels:
+        for panel, ranges in zip(explorer.panels, explorer.ranges, strict=True):
             for axis in "xy":
-                low, high = panel.found[axis]
+                low, high = ranges[axis]
                 assert low < high
                 if panel.lim[axis] is None:
                     for layer in panel.layers:
@@ -430,13 +610,13 @@ def asked():
         summary="{a}",
     )
     answers = Answers()
-    explorer.send = answers
+    explorer.widget.send = answers
     return explorer, answers
 
 
 def test_the_kernel_answers_between_grid_values(asked):
     explorer, answers = asked
-    explorer._answer(None, {"kind": "compute", "number": 7, "params": {"kind": 1, "a": 2.5}}, [])
+    explorer.widget._answer(None, {"kind": "compute", "number": 7, "params": {"kind": 1, "a": 2.5}}, [])
     content, buffers = answers[0]
     assert content["kind"] == "result" and content["number"] == 7 and content["names"] == ["t", "y"]
     assert np.allclose(np.frombuffer(buffers[1], "<f4"), 2.5 * T)
@@ -456,10 +636,33 @@ def test_the_kernel_answers_between_grid_values(asked):
 def test_a_failure_is_sent_to_the_widget_and_raised(asked, params, says):
     explorer, answers = asked
     with pytest.raises((RuntimeError, ValueError, TypeError, IndexError)) as caught:
-        explorer._answer(None, {"kind": "compute", "number": 1, "params": params}, [])
+        explorer.widget._answer(None, {"kind": "compute", "number": 1, "params": params}, [])
     content, _ = answers[0]
     assert content["kind"] == "error" and content["message"] == str(caught.value)
     caught.match(says)
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), SystemExit(3), MemoryError()])
+def test_whatever_ends_a_computation_the_view_that_asked_gets_an_answer(fault):
+    """An interrupt is no Exception: the explorer stayed busy for ever."""
+    faults = []
+
+    def compute(a):
+        if faults:
+            raise faults.pop()
+        return {"t": T, "y": a * T}
+
+    explorer = lines(compute)
+    answers = explorer.widget.send = Answers()
+    faults.append(fault)
+    ask = {"kind": "compute", "view": "v-1", "number": 1, "params": {"a": 3.0}}
+    with pytest.raises((type(fault), RuntimeError)):
+        explorer.widget._answer(None, ask, [])
+    content, _ = answers[0]
+    assert (content["kind"], content["view"], content["number"]) == ("error", "v-1", 1)
+    assert content["message"].strip(), "a message of some words"
+    explorer.widget._answer(None, {**ask, "number": 2}, [])
+    assert answers[1][0] == {"kind": "result", "view": "v-1", "number": 2, "names": ["t", "y"]}
 
 
 def test_a_default_may_be_off_by_rounding():
@@ -476,21 +679,39 @@ def test_the_example_in_the_docstring_runs():
     from implicitly.explorer import widget
 
     found = doctest.testmod(widget)
-    assert found.attempted == 3 and found.failed == 0
+    assert found.attempted == 4 and found.failed == 0
+
+
+def test_help_is_about_the_explorer():
+    """And not about the hundreds of names of a Jupyter widget."""
+    text = pydoc.plain(pydoc.render_doc(implicitly.Explorer))
+    assert "A picture the reader turns" in text[:400]
+    assert len(text.splitlines()) < 120 and "traitlets" not in text
+    public = {name for name in dir(implicitly.Explorer) if not name.startswith("_")}
+    assert public == {"at", "sentence", "widget"}
+
+
+def test_the_public_names_come_from_the_library_itself():
+    names = importlib.import_module("implicitly.explorer").__all__
+    code = f"from implicitly import claim, {', '.join(names)}\nimport sys; print(Slider('a', [1, 2]).name, end=' ')"
+    code += "\nprint([m for m in ('torch', 'anywidget', 'matplotlib') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "a []"
+    assert set(names) <= set(implicitly.__all__) and implicitly.Slider is Slider
 
 
 def test_importing_is_light():
-    code = (
-        "import sys, implicitly.explorer as e; print([m for m in ('torch', 'matplotlib', 'PIL') if m in sys.modules])"
-    )
+    heavy = ("torch", "matplotlib", "PIL", "anywidget")
+    code = f"import sys, implicitly.explorer; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
 
 
 def test_the_live_widget_gets_the_script_and_one_spec():
     explorer = lines()
-    assert explorer._esm.count("export default") == 1
-    assert json.loads(explorer.spec)["id"] == "a-title"
+    assert explorer.widget._esm.count("export default") == 1
+    assert json.loads(explorer.widget.spec)["id"] == "a-title"
+    assert explorer.widget is explorer.widget
 
 
 def test_palettes_agree():

@@ -61,7 +61,7 @@ def test_unit_tests_and_agreement_with_python(node):
     tables = []
     for name in ("clock", "curves", "heat", "bars"):
         explorer = samples.SAMPLES[name]()
-        spec = json.loads(explorer.spec)
+        spec = json.loads(explorer.widget.spec)
         flat = {
             k: [[None if np.isnan(x) else float(x) for x in row] for row in v.reshape(len(v), -1)]
             for k, v in lookup(explorer).items()

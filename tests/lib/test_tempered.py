@@ -78,7 +78,7 @@ def test_log2_binomial():
 @pytest.mark.parametrize("name", ["binary_entropy", "independent_noise_error", "arbitrary_noise_bound"])
 @pytest.mark.parametrize("bad", [-0.1, 1.1, math.nan])
 def test_shares_are_checked(name, bad):
-    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"must be (finite|at least 0 and at most 1), found"):
         getattr(te, name)(bad)
 
 
@@ -137,7 +137,7 @@ def test_hash_price_against_many_lists():
 def test_shortest_hash_gives_up():
     with pytest.raises(RuntimeError, match="no table among the first 262144 fits 60 labels"):
         te.shortest_hash(torch.arange(60) < 30, seed=0, limit=2**18)
-    with pytest.raises(ValueError, match=r"flips must be bool \(N,\)"):
+    with pytest.raises(TypeError, match="flips must be bool, found float32"):
         te.shortest_hash(torch.zeros(3), seed=0)
 
 
@@ -160,7 +160,7 @@ def test_xor_law_against_all_pairs():
     for i, j in itertools.product(range(16), repeat=2):
         direct[i ^ j] += a[i] * b[j]
     assert torch.allclose(te.xor_law(a, b), direct, atol=1e-14)
-    with pytest.raises(ValueError, match="laws must be dense"):
+    with pytest.raises(ValueError, match=r"second must have shape \(16,\), found \(8,\)"):
         te.xor_law(a, b[:8])
 
 
@@ -283,13 +283,115 @@ def test_no_global_randomness(law3):
     assert (before[1] == np.random.get_state()[1]).all()
 
 
+def uniform(points):
+    return torch.full((2**points,), 2.0**-points, dtype=torch.float64)
+
+
+def typical(samples, flipped, law=None):
+    return te.typical_errors([uniform(3) if law is None else law], 0, torch.tensor(samples), torch.tensor(flipped))
+
+
+def test_python_numbers_keep_their_digits():
+    """A Python float that passes through float32 is another number from the eighth digit on."""
+    assert float(te.noisy_error([0.3], 0.1)) == 0.1 + (1 - 2 * 0.1) * 0.3
+    assert float(te.bits_to_error([0.7])) == pytest.approx(1 - 2**-0.7, rel=1e-15)
+    assert float(te.expected_over_flips([[0.1, 0.7]], 0.3)) == pytest.approx(0.7 * 0.1 + 0.3 * 0.7, rel=1e-14)
+
+
+def test_curves_keep_their_order_at_the_smallest_noise():
+    """1 - 2**-H was 0 there, below 2 eps (1 - eps)."""
+    eps = [1e-300, 1e-18, 1e-9]
+    assert (te.arbitrary_noise_bound(eps) > te.independent_noise_error(eps)).all()
+    assert float(te.bits_to_error(1e-18)) == pytest.approx(1e-18 * math.log(2), rel=1e-14)
+
+
+def test_curves_at_their_ends():
+    assert float(te.bits_to_error(0.0)) == 0.0 and float(te.bits_to_error(math.inf)) == 1.0
+    for eps in (0.0, 1.0):
+        assert te.clean_error_range(0.0, eps) == pytest.approx((eps, eps), abs=1e-15)
+    assert te.clean_error_range(1.0, 0.5) == pytest.approx((0.5, 0.5), abs=1e-7)
+    assert te.expected_over_flips([7.0], [0.0, 0.4, 1.0]).tolist() == [7.0, 7.0, 7.0]  # no examples, no flips
+    assert te.gap([], []).shape == (0,)
+
+
+@pytest.mark.parametrize(("n", "k"), [(0, 0), (5, 0), (5, 5), (10**9, 5), (10**15, 1000), (2**60, 3)])
+def test_log2_binomial_at_the_ends_and_beyond(n, k):
+    """Far up, three logarithms of gamma functions cancel: log2 of 10**15 over 1000 was wrong by two bits."""
+    assert float(te.log2_binomial(n, k)) == pytest.approx(math.log2(math.comb(n, k)), rel=1e-12, abs=1e-12)
+
+
+def test_memorizers_without_points_and_with_many():
+    bits, clean = te.beta_memorizer(0)
+    assert bits.tolist() == [0.0] and clean.tolist() == [0.5]
+    bits, density = te.hash_price(4000, 2000)  # 2**-4000 is no float64; the densest tables, 1/2, decide
+    assert bits == pytest.approx(4000 + 3 - np.euler_gamma / math.log(2), abs=1e-6) and density == pytest.approx(0.5)
+    assert te.shortest_hash(torch.zeros(0, dtype=torch.bool), seed=0) == te.HashRule(0, 1 / 16)
+
+
+def test_no_table_beyond_the_limit_is_taken():
+    flips = torch.arange(20) < 5
+    rule = te.shortest_hash(flips, seed=0)
+    assert te.shortest_hash(flips, seed=0, limit=rule.index + 1) == rule
+    with pytest.raises(RuntimeError, match=f"among the first {rule.index} fits"):
+        te.shortest_hash(flips, seed=0, limit=rule.index)
+
+
+def test_prices_without_noise_or_examples():
+    law = uniform(3)
+    for eps, N in ((0.0, 0), (1.0, 2)):
+        price = te.price_of_distinct_samples(law, 3, eps, N)
+        assert (price.bits, price.noisy, *price.clean) == pytest.approx((N, 0.5, *[0.5] * (N + 1)))
+    none = te.price_of_iid_samples(torch.eye(8, dtype=torch.float64)[0], 7, 2)
+    assert none.bits == math.inf and math.isnan(none.noisy) and none.clean == ()
+
+
+def test_prices_are_nan_where_a_sample_has_no_interpolator():
+    price = te.price_of_distinct_samples(torch.eye(8, dtype=torch.float64)[0], 0, 0.1, 1)
+    assert price.bits == math.inf and price.clean[0] == 0.0 and math.isnan(price.clean[1]) and math.isnan(price.noisy)
+
+
+def test_data_sets_without_examples():
+    nothing = torch.zeros(1, 0, dtype=torch.int64)
+    error, bits, chosen = te.typical_errors([uniform(3)], 3, nothing, nothing.bool())
+    assert (float(error), float(bits), int(chosen)) == (0.5, 0.0, 0)
+    assert te.typical_errors([uniform(3)], 3, nothing[:0], nothing[:0].bool())[0].shape == (0,)
+    target = torch.tensor([True, False])
+    bits, error = te.teacher_and_memorizer(target[None], target, nothing, nothing.bool())
+    assert (float(bits), float(error)) == (0.0, 0.5)
+
+
+def test_records_are_checked():
+    for make, name in (
+        (lambda: te.HashRule(-1, 0.5), "index"),
+        (lambda: te.HashRule(1, 1.5), "density"),
+        (lambda: te.Price(math.nan, 0.5, ()), "bits"),
+        (lambda: te.Price(1.0, -1.0, ()), "noisy"),
+        (lambda: te.Price(1.0, 0.5, (2.0,)), r"clean\[0\]"),
+    ):
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            make()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: te.price_of_distinct_samples(torch.ones(16) / 16, 0, 0.1, 4), "N must be at most 3, found 4"),
-        (lambda: te.price_of_distinct_samples(torch.ones(16) / 16, 0, -0.1, 2), "eps must be finite and at least 0"),
-        (lambda: te.typical_errors([torch.ones(4) / 4], 0, torch.zeros(1, 2), torch.zeros(2)), "must both be"),
+        (lambda: te.price_of_distinct_samples(uniform(4), 0, 0.1, 4), "N must be at most 3, found 4"),
+        (lambda: te.price_of_distinct_samples(uniform(4), 0, -0.1, 2), "eps must be finite and at least 0"),
+        (lambda: te.price_of_distinct_samples(uniform(3), 3, 1.5, 2), "eps must be .* at most 1, found 1.5"),
+        (lambda: te.price_of_distinct_samples(uniform(3), 8, 0.1, 2), "target must be at most 7, found 8"),
+        (lambda: te.price_of_iid_samples(2 * uniform(3), 0, 2), "law must sum to 1, found 2"),
+        (lambda: te.price_of_iid_samples(uniform(3)[:6], 0, 2), r"law must have 2\*\*P entries"),
+        (lambda: te.xor_law(torch.tensor([math.nan, 0.5]).double(), uniform(1)), r"first must be finite, found NaN"),
+        (lambda: te.minimal_law([uniform(3), uniform(2)]), r"laws\[1\] must have shape \(8,\), found \(4,\)"),
+        (lambda: te.minimal_law([]), "laws must hold at least one law"),
+        (lambda: typical([[2, 2]], [[True, False]]), "samples must hold distinct points in each data set"),
+        (lambda: typical([[-1, 2]], [[True, False]]), r"samples must be at least 0 .*, found -1 at \[0, 0\]"),
+        (lambda: typical([[0, 1, 2]], [[True] * 3]), "samples must leave a point over, at most 2 a set, found 3"),
+        (lambda: typical([[0, 1]], [[True]]), r"flipped must have shape \(1, 2\), found \(1, 1\)"),
+        (lambda: te.log2_binomial(3, 5), "k must be at most n, found n - k = -2"),
+        (lambda: te.gap([0.1, 0.2], [0.1, 0.2, 0.3]), "eps and delta must have shapes that broadcast, found"),
         (lambda: te.beta_memorizer(-1), "N must be at least 0"),
+        (lambda: te.hash_price(3, 4), "k must be at most 3, found 4"),
     ],
 )
 def test_bad_input(call, message):

@@ -151,11 +151,25 @@ def test_table_bits():
     ("call", "error", "message"),
     [
         (lambda g: crossbar(torch.zeros(2, 3).bool(), torch.zeros(2).bool(), g), ValueError, "distinct points"),
-        (lambda g: crossbar(points(4, 3, 0), torch.zeros(3).bool(), g), ValueError, r"labels must be bool \(4,\)"),
-        (lambda g: crossbar(points(4, 3, 0).float(), torch.zeros(4).bool(), g), ValueError, "X must be bool"),
+        (lambda g: crossbar(points(4, 3, 0), torch.zeros(3).bool(), g), ValueError, r"labels must have shape \(4,\)"),
+        (lambda g: crossbar(points(4, 3, 0).float(), torch.zeros(4).bool(), g), TypeError, "X must be bool"),
         (lambda g: crossbar(points(40, 6, 0), torch.arange(40) < 9, g, rows=3), ValueError, "power of two"),
         (lambda g: crossbar(points(40, 6, 0), torch.arange(40) < 9, g, tries=0), RuntimeError, "found in 0 tries"),
-        (lambda g: tc.neuron(3, [5], 1), ValueError, "ones must lie in 0 to 2"),
+        (lambda g: tc.neuron(3, [5], 1), ValueError, r"ones\[0\] must be at most 2, found 5"),
+        (lambda g: tc.neuron(3, [-1], 1), ValueError, r"ones\[0\] must be at least 0, found -1"),
+        (lambda g: tc.neuron(3, [1, 1], 1), ValueError, "ones must be distinct"),
+        (lambda g: tc.neuron(3, [1], 5), ValueError, "at_least must be at most 4, found 5"),
+        (lambda g: tc.neuron(3, [1], 1, scale=0), ValueError, "scale must be one of -1, 1, found 0"),
+        (lambda g: crossbar(points(4, 3, 0), torch.zeros(4).bool(), g, rows=8), ValueError, "rows must be at most 4"),
+        (lambda g: crossbar(points(4, 3, 0), torch.zeros(4).bool(), None), TypeError, "generator must be a torch.Gen"),
+        (lambda g: layer(weights=[[2]]), ValueError, "weights must be at most 1, found 2"),
+        (lambda g: layer(scale=[2]), ValueError, "scale must be at least -1 and at most 1, found 2"),
+        (lambda g: layer(bias=[2**24 + 1]), ValueError, "bias must be at least"),
+        (lambda g: layer(bias=[0, 0]), ValueError, r"bias must have shape \(1,\), found \(2,\)"),
+        (lambda g: layer(weights=[[]]), ValueError, "at least one neuron and one input"),
+        (lambda g: tc.ThresholdCircuit(()), TypeError, "layers must be a tuple of at least one Layer"),
+        (lambda g: tc.ThresholdCircuit((layer(), layer(weights=[[1, 0]]))), ValueError, "must read the 1 units"),
+        (lambda g: tc.widen(tc.neuron(3, [0], 1), 0, generator=g), ValueError, "extra must be at least 1, found 0"),
         (lambda g: tc.xor(tc.neuron(3, [0], 1), tc.neuron(4, [0], 1)), ValueError, "same inputs, found 3 and 4"),
         (lambda g: tc.table_bits(3, 4), ValueError, "zeros must be at least ones"),
         (lambda g: tc.neuron(3, [0], 1)(torch.zeros(2, 4).bool()), ValueError, r"shape \(points, 3\)"),
@@ -164,6 +178,37 @@ def test_table_bits():
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call(torch.Generator().manual_seed(0))
+
+
+def layer(weights=((1,),), scale=(1,), bias=(0,)):
+    return tc.Layer(torch.tensor(weights, dtype=torch.uint8), torch.tensor(scale), torch.tensor(bias))
+
+
+def test_neurons_that_always_or_never_fire():
+    X = points(8, 3, 0)
+    for ones in ([0, 2], [], np.array([0, 1, 2])):
+        for scale in (1, -1):
+            assert (tc.neuron(3, ones, 0, scale=scale)(X) == (scale == 1)).all()
+            assert (tc.neuron(3, ones, 4, scale=scale)(X) == (scale == -1)).all()
+
+
+@pytest.mark.parametrize("labels", [[0], [1], [0, 1], [1, 1]])
+def test_one_input(labels):
+    X, y = torch.tensor([[True], [False]])[: len(labels)], torch.tensor(labels).bool()
+    for circuit in (tc.and_memorizer(X, y), crossbar(X, y, torch.Generator().manual_seed(0), taps=9)):
+        assert torch.equal(circuit(X), y)
+
+
+def test_largest_biases_are_exact():
+    """2**24 is the last whole number that float32 holds with all its neighbours."""
+    X = torch.tensor([[False], [True]])
+    assert layer(bias=[-(2**24)])(X).tolist() == [[False], [False]]
+    assert layer(scale=[-1], bias=[2**24])(X).tolist() == [[True], [True]]
+
+
+def test_tables_of_almost_nothing():
+    assert tc.table_bits(0, 0) == (0.0, 0) and tc.table_bits(1, 1) == (2.0, 0)
+    assert tc.table_bits(2**53, 1) == (55.0, 52)  # r + 1 + 2**(53 - r) is 55 at r = 52 and at 53
 
 
 def test_empty_batch_and_reproducible():

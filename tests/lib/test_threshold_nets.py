@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -166,20 +167,85 @@ def test_errors_name_the_argument(corners):
     )
     bad(lambda: nets.cube(0), ValueError, "d must be at least 1", "0")
     bad(lambda: nets.cube(21), ValueError, "d must be at most 20", "21")
-    bad(lambda: nets.relu_units(corners.float()), TypeError, "X must be an integer", "float32")
+    bad(lambda: nets.relu_units(corners.float()), TypeError, "X must be int64", "float32")
     bad(lambda: nets.relu_units(corners[0]), ValueError, "X must have shape", "(3,)")
     bad(lambda: nets.relu_units(corners, levels=(0, 0)), ValueError, "levels must be distinct")
-    bad(lambda: nets.relu_units(corners, levels=(0, 0.5)), ValueError, "levels must be distinct")
+    bad(lambda: nets.relu_units(corners, levels=(0, 0.5)), TypeError, "levels[1] must be a whole number", "0.5")
     bad(lambda: nets.relu_units(nets.cube(12)), ValueError, "settings")
     bad(lambda: nets.sample_nets(units, 0, seed=0, count=1), ValueError, "width", "0")
-    bad(lambda: nets.truth_tables(units, torch.zeros(2, 2)), ValueError, "nets must be int64", "float32")
-    bad(lambda: nets.function_law(units, 12), ValueError, "exact enumeration")
+    bad(lambda: nets.truth_tables(units, torch.zeros(2, 2)), TypeError, "nets must be int64", "float32")
+    bad(lambda: nets.function_law(units, 12), ValueError, "exact", "enumeration")
     bad(lambda: nets.sampled_law(nets.threshold_units(nets.cube(6)), 2, guesses=1, seed=0), ValueError, "20 points")
     bad(lambda: nets.pack_tables(torch.zeros(1, 63, dtype=torch.bool)), ValueError, "62", "63")
     bad(lambda: nets.draw_samples(4, 5, seeds=[0], distinct=True), ValueError, "size must be at most", "5")
-    bad(lambda: guess(samples=samples + 8), ValueError, "samples must hold points 0 to 7")
-    bad(lambda: guess(samples=samples.float()), ValueError, "samples must be int64")
+    bad(lambda: guess(samples=samples + 8), ValueError, "samples must be at least 0 and at most 7", "8")
+    bad(lambda: guess(samples=samples.float()), TypeError, "samples must be int64")
     bad(lambda: guess(labels=labels[:7]), ValueError, "labels must be bool")
-    bad(lambda: guess(sample_labels=labels), ValueError, "sample_labels must be bool")
+    bad(lambda: guess(sample_labels=labels), ValueError, "sample_labels must have shape (1, 2)")
     bad(lambda: guess(offset=40_000), ValueError, "offset", "32768")
     bad(lambda: guess(guesses=0), ValueError, "guesses", "0")
+
+
+# -- edges ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_offset_is_a_whole_number(corners):
+    """A fraction meant one thing to the plain sums, another to the compiled loop."""
+    units, labels = nets.relu_units(corners), torch.zeros(8, dtype=torch.bool)
+    drawn, samples = nets.sample_nets(units, 2, seed=0, count=3), torch.tensor([[0, 5]])
+    for call in (
+        lambda offset: nets.truth_tables(units, drawn, offset=offset),
+        lambda offset: nets.function_law(units, 2, offset=offset),
+        lambda offset: nets.sampled_law(units, 2, guesses=10, seed=0, offset=offset),
+        lambda offset: nets.guess_and_check(units, 2, labels, samples, guesses=10, seed=0, offset=offset),
+    ):
+        bad(lambda call=call: call(0.5), TypeError, "offset must be a whole number", "0.5")
+        call(-1)
+
+
+def test_places_do_not_wrap(corners):
+    units = nets.relu_units(corners)
+    bad(lambda: nets.truth_tables(units, torch.tensor([[-1]])), ValueError, "nets", "-1 at [0, 0]")
+    bad(lambda: units.parameters(torch.tensor([units.settings])), ValueError, "settings", str(units.settings))
+    bad(lambda: nets.unpack_tables(torch.tensor([-1]), 3), ValueError, "words", "-1")
+    bad(lambda: nets.unpack_tables(torch.tensor([8]), 3), ValueError, "words must be below 2**points = 8", "8")
+    tables, label = torch.ones(2, 8, dtype=torch.bool), torch.ones(1, dtype=torch.bool)
+    bad(lambda: nets.fit_length(tables, torch.tensor([-1]), label), ValueError, "sample", "-1")
+    bad(lambda: nets.nets_by_index(units, 2, torch.tensor([-5]), seed=0), ValueError, "indices", "-5")
+
+
+def test_laws_are_laws():
+    tables = nets.unpack_tables(torch.tensor([1, 2, 2]), 3)
+    counts = torch.tensor([1, 2, 3])
+    assert nets.FunctionLaw(tables[:2], counts[:2], 3).bits(tables[1]) == pytest.approx(math.log2(1.5))
+    bad(lambda: nets.FunctionLaw(tables[:2], counts[:2], 4), ValueError, "counts must sum to total = 4", "3")
+    bad(lambda: nets.FunctionLaw(tables, counts, 6), ValueError, "tables must hold each function once")
+    bad(lambda: nets.FunctionLaw(tables[:2], counts[:2].float(), 3), TypeError, "counts must be int64")
+
+
+def test_a_net_without_weights_is_constant():
+    """One level, zero: every sum is 0, so the only function is the constant 0, at no cost."""
+    units = nets.relu_units(torch.tensor([[1], [2]]), levels=(0,))
+    law = nets.function_law(units, 3)
+    assert law.total == 1 and law.bits(torch.tensor([False, False])) == 0 and len(law.tables) == 1
+    assert nets.function_law(units, 3, offset=1).bits(torch.tensor([True, True])) == 0
+    sampled = nets.sampled_law(units, 3, guesses=5, seed=0)
+    assert torch.equal(sampled.tables, law.tables) and sampled.bits(law.tables[0]) == 0
+
+
+def test_nothing_to_draw_or_to_fit(corners):
+    units = nets.relu_units(corners)
+    assert nets.draw_samples(8, 3, seeds=[]).shape == (0, 3) and nets.draw_samples(8, 0, seeds=[1]).shape == (1, 0)
+    assert nets.truth_tables(units, torch.zeros(0, 2, dtype=torch.int64)).shape == (0, 8)
+    labels, nothing = torch.zeros(8, dtype=torch.bool), torch.zeros(1, 0, dtype=torch.int64)
+    run = nets.guess_and_check(units, 2, labels, nothing, guesses=20, seed=0)
+    assert run.fits.tolist() == [[20]] and run.bits.tolist() == [[0.0]] and run.found == (tuple(range(8)),)
+    bad(lambda: nets.guess_and_check(units, 2, labels, nothing[:0], guesses=1, seed=0), ValueError, "samples", "none")
+
+
+def test_numbers_of_numpy_and_large_ones(corners):
+    a, b = (nets.relu_units(corners, levels=v, scales=(0, 1)) for v in ((-1, 1), np.array([-1, 1])))
+    assert torch.equal(a.values, b.values) and a.levels == b.levels
+    bad(lambda: nets.relu_units(torch.tensor([[2**62]])), ValueError, "X, levels and scales", "2**62")
+    bad(lambda: nets.threshold_units(torch.tensor([[2**62]])), ValueError, "X, levels and scales", "2**62")
+    assert nets.threshold_units(torch.tensor([[2**61]])).values.abs().max() == 1

@@ -436,7 +436,7 @@ def test_errors_name_the_argument(corners, exact):
     bad(lambda: typical_nets.copy_bits(3, [1, 1], [2]), ValueError, "same depth")
     bad(lambda: typical_nets.copy_bits(3, [1], [2], either=True), ValueError, "either")
     bad(lambda: typical_nets.learning_curve(law, parity, [1]), ValueError, "label", "positive probability")
-    bad(lambda: typical_nets.learning_curve(law, torch.zeros(17, dtype=torch.bool), [1]), ValueError, "16")
+    bad(lambda: typical_nets.learning_curve(law, torch.zeros(17, dtype=torch.bool), [1]), ValueError, "label", "17")
     bad(lambda: typical_nets.learning_curve(law, label, [-1]), ValueError, "sizes")
     every = torch.arange(8)
     stuck = lambda: typical_nets.guess_until_fit(units, 1, every, parity, runs=1, seed=0, limit=40_000)  # noqa: E731
@@ -445,4 +445,4 @@ def test_errors_name_the_argument(corners, exact):
     lopsided = relu_units(corners, levels=(0, 1))
     draw = torch.Generator().manual_seed(0)
     bad(lambda: typical_nets.gaussian_bits(lopsided, parity[None], draws=1, generator=draw), ValueError, "mean")
-    bad(lambda: typical_nets.gaussian_bits(units, parity, draws=1, generator=draw), ValueError, "labels must be bool")
+    bad(lambda: typical_nets.gaussian_bits(units, parity, draws=1, generator=draw), ValueError, "labels must have")

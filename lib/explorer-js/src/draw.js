@@ -235,7 +235,7 @@ const PAINT = {
       image.data.set(paint, at);
       image.data[at + 3] = tints ? 89 : 255;
     }
-    const small = new OffscreenCanvas(columns, rows);
+    const small = Object.assign(document.createElement("canvas"), { width: columns, height: rows });
     small.getContext("2d").putImageData(image, 0, 0);
     const [left, right] = layer.xlim.map(sx);
     const [bottom, top] = layer.ylim.map(sy);

@@ -5,8 +5,10 @@ const raised = (exponent) => [...String(Number(exponent))].map((c) => SUPER[c]).
 const power = (exponent) => " × 10" + raised(exponent);
 const trim = (text) => (text.includes(".") ? text.replace(/0+$/, "").replace(/\.$/, "") : text);
 
+const SPEC = /^(?:\.(\d+))?([fge%d]?)$/;
+
 export function formatValue(value, spec = "") {
-  const [, digits, kind] = /^(?:\.(\d+))?([fge%d]?)$/.exec(spec);
+  const [, digits, kind] = SPEC.exec(spec);
   if (Number.isNaN(value)) return "–";
   let text;
   if (kind === "d") text = value.toFixed(0);
@@ -23,6 +25,25 @@ export function formatValue(value, spec = "") {
   }
   if (/^-[0.]*(\u202f%)?$/.test(text)) text = text.slice(1);
   return text.replace("-", "−");
+}
+
+// `value` as `spec` asks, with as many digits more as it takes until the number that is read back is `close` enough.
+export function writeValue(value, spec, close) {
+  const [, digits, kind] = SPEC.exec(spec);
+  let text = formatValue(value, spec);
+  for (let n = Number(digits) || 0; n < 17 && !close(parseValue(text, spec)); ) text = formatValue(value, `.${++n}${kind === "d" ? "f" : kind}`);
+  return text;
+}
+
+// A number as it is written here, or as people type it; NaN for what is none. "1,000" is none: it may mean 1 or 1000.
+export function parseValue(text, spec = "", unit = "") {
+  const bare = (t) => t.replace(/\s/g, "");
+  let t = bare(text);
+  if (unit && t.endsWith(bare(unit))) t = t.slice(0, -bare(unit).length);
+  t = t.replace(/[⁻⁰¹²³⁴-⁹]/g, (c) => Object.keys(SUPER).find((k) => SUPER[k] === c));
+  t = t.replace(/[−–]/g, "-").replace(/[×x*·]10\^?/, "e").replace(/%$/, "");
+  if (!/^[-+]?[1-9]\d{0,2},\d{3}$/.test(t)) t = t.replace(",", ".");
+  return /^[-+]?(\d+\.?|\d*\.\d+)(e[-+]?\d+)?$/i.test(t) ? Number(t) / (spec.endsWith("%") ? 100 : 1) : NaN;
 }
 
 // A tick at a power of ten.

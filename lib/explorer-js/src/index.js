@@ -2,11 +2,13 @@
 // mounts one on a Jupyter kernel. Everything fixed comes as HTML from Python; this fills in the rest.
 
 import { drawPanel } from "./draw.js";
-import { fillSentence, formatValue } from "./format.js";
+import { fillSentence, formatValue, parseValue, writeValue } from "./format.js";
 import { canonical, corners, decode, gridIndex, isEnabled, lookup } from "./table.js";
 import { positionOf, readHash, valueAt, writeHash } from "./state.js";
 
 const FINE = 0.1; // step of a slider that may stand between two grid values
+const PATIENCE = 10_000; // milliseconds until a kernel that says nothing is taken for lost
+const near = (a, b) => Math.abs(a - b) <= 1e-9 * Math.abs(b);
 const put = (node, text) => node.textContent !== text && (node.textContent = text);
 
 export async function mount(root, spec, host) {
@@ -24,7 +26,9 @@ export async function mount(root, spec, host) {
   // -- the state of the data ------------------------------------------------------------------
 
   const fromTable = () => {
-    const cell = corners(controls, numbers, positions);
+    // an integer stands where its value is, not where the hand is
+    const at = controls.map((c, k) => (c.integer && !c.frames ? positionOf(c, String(valueAt(c, positions[k]))) : positions[k]));
+    const cell = corners(controls, numbers, at);
     return new Map(spec.arrays.map((a) => [a.name, lookup(table.get(a.name), cell)]));
   };
 
@@ -56,7 +60,13 @@ export async function mount(root, spec, host) {
 
   // -- drawing --------------------------------------------------------------------------------
 
-  const words = (c, k) => (c.kind === "choice" ? c.labels[positions[k]] : formatValue(valueAt(c, positions[k]), c.format) + c.unit);
+  // Between two grid values a number is written out: what is shown is what is computed.
+  const exactly = (c, value) => writeValue(value, c.format, (v) => near(v, value)) + c.unit;
+  const words = (c, k) => {
+    if (c.kind === "choice") return c.labels[positions[k]];
+    const value = valueAt(c, positions[k]);
+    return c.frames || Number.isInteger(positions[k]) ? formatValue(value, c.format) + c.unit : exactly(c, value);
+  };
 
   const sentence = () => {
     let text = controls.filter((c) => isEnabled(controls, positions, c)).map((c) => `${c.label}: ${words(c, controls.indexOf(c))}`).join("; ") + ".";
@@ -91,10 +101,10 @@ export async function mount(root, spec, host) {
     speak = setTimeout(() => ($("[data-im-summary]").textContent = text), 500);
   };
 
-  const show = (text) => {
+  const show = (text, stale = Boolean(text)) => {
     message.hidden = !text;
     message.textContent = text ?? "";
-    root.toggleAttribute("data-im-stale", Boolean(text));
+    root.toggleAttribute("data-im-stale", stale);
   };
 
   // Take the newest setting to the screen, at most once a frame.
@@ -121,17 +131,21 @@ export async function mount(root, spec, host) {
     return Object.fromEntries(pairs.filter((_, k) => !controls[k].frames));
   };
 
+  // An error, a result, or neither: the kernel is silent, and the table takes over.
   const receive = (error, result) => {
-    show(error && `The kernel could not compute this setting; the picture shows the last one that it could. ${error}`);
-    if (result) {
-      current = result;
-      draw();
-    }
+    if (error) return show(`The kernel could not compute this setting; the picture shows the last one that it could. ${error}`);
+    show(result ? null : "The kernel does not answer: showing the stored table.", false);
+    current = result ?? fromTable();
+    draw();
   };
 
   // -- controls -------------------------------------------------------------------------------
 
   const nodes = controls.map((c) => $(`[data-im-control="${c.name}"]`));
+
+  const ranges = nodes.map((node) => node.querySelector("[type=range]"));
+  const fields = nodes.map((node) => node.querySelector("[data-im-value]")); // where a slider's value stands and is typed
+  let typing = null; // the field that a reader is writing in
 
   const syncControls = () => {
     controls.forEach((c, k) => {
@@ -141,14 +155,13 @@ export async function mount(root, spec, host) {
       for (const input of nodes[k].querySelectorAll("input")) {
         input.disabled = off;
         if (c.kind === "choice") input.checked = Number(input.value) === positions[k];
-        else {
-          const text = words(c, k);
-          if (Number(input.value) !== positions[k]) input.value = positions[k];
-          input.setAttribute("aria-valuetext", text);
-          input.style.setProperty("--im-share", `${(100 * positions[k]) / (c.values.length - 1)}%`);
-          put(nodes[k].querySelector("[data-im-value]"), text);
-        }
       }
+      if (c.kind === "choice") return;
+      const text = words(c, k);
+      if (Number(ranges[k].value) !== positions[k]) ranges[k].value = positions[k];
+      ranges[k].setAttribute("aria-valuetext", text);
+      ranges[k].style.setProperty("--im-share", `${(100 * positions[k]) / (c.values.length - 1)}%`);
+      if (fields[k] !== typing && fields[k].value !== text) fields[k].value = text;
     });
     root.setAttribute("data-im-state", query().toString());
   };
@@ -161,10 +174,18 @@ export async function mount(root, spec, host) {
     return found;
   };
 
+  const settle = () => {
+    if (typing?.getAttribute("aria-invalid")) show();
+    typing?.removeAttribute("aria-invalid");
+    typing?.setCustomValidity("");
+    typing = null;
+    refresh();
+  };
+
   const set = (k, position) => {
     positions[k] = position;
     host.remember?.(query(true));
-    refresh();
+    settle();
   };
 
   const adopt = (wanted) => {
@@ -172,25 +193,76 @@ export async function mount(root, spec, host) {
       const position = wanted?.has(c.name) ? positionOf(c, wanted.get(c.name)) : null;
       positions[k] = position === null ? c.default : stepped(c) ? Math.round(position) : position;
     });
-    refresh();
+    settle();
   };
 
   const stepped = (c) => c.kind === "choice" || (!host.ask && !c.frames && c.nearest);
 
+  // Where a hand leaves a slider: at the nearest number with few digits.
+  const tidy = (c, position) => {
+    if (c.frames || c.integer || Number.isInteger(position)) return position;
+    const value = valueAt(c, position);
+    const step = Math.abs(valueAt(c, Math.max(position - FINE, 0)) - value);
+    const text = writeValue(value, c.format, (v) => Math.abs(v - value) <= step / 4);
+    return positionOf(c, String(parseValue(text, c.format))) ?? position;
+  };
+
+  const enter = (k) => {
+    const c = controls[k];
+    const position = positionOf(c, String(parseValue(fields[k].value, c.format, c.unit)));
+    if (position !== null) return set(k, stepped(c) ? Math.round(position) : position);
+    const [low, high] = [c.values[0], c.values[c.values.length - 1]].map((v) => exactly(c, v));
+    const text = `${c.label}: a number from ${low} to ${high} is needed.`;
+    show(text, false);
+    fields[k].setAttribute("aria-invalid", "true");
+    fields[k].setCustomValidity(text);
+    if (fields[k].matches(":focus")) fields[k].reportValidity(); // beside the field: the message may be out of sight
+  };
+
   controls.forEach((c, k) => {
-    for (const input of nodes[k].querySelectorAll("input")) {
-      if (c.kind === "slider") input.step = stepped(c) ? 1 : FINE;
-      input.addEventListener("input", () => {
-        stop();
-        set(k, Number(input.value));
-      });
+    if (c.kind === "choice") {
+      for (const input of nodes[k].querySelectorAll("input"))
+        input.addEventListener("input", () => {
+          stop();
+          set(k, Number(input.value));
+        });
+      return;
     }
+    const range = ranges[k];
+    const field = fields[k];
+    range.step = stepped(c) ? 1 : FINE;
+    let held = null; // where a finger came down that has not yet said whether it turns the slider or scrolls the page
+    const turn = () => {
+      held = null;
+      if (Number(range.value) === positions[k]) return;
+      stop();
+      set(k, tidy(c, Number(range.value)));
+    };
+    const far = (a, b) => Math.abs(a - b) > 8;
+    const leave = () => {
+      if (held) refresh();
+      held = null;
+    };
+    range.addEventListener("input", () => held || turn());
+    range.addEventListener("pointerdown", (event) => (held = event.pointerType === "touch" ? event : null));
+    range.addEventListener("pointermove", (event) => held && far(event.clientX, held.clientX) && turn());
+    range.addEventListener("pointerup", (event) => held && (far(event.clientY, held.clientY) ? leave() : turn()));
+    range.addEventListener("pointercancel", leave);
+
+    field.addEventListener("focus", () => field.select());
+    field.addEventListener("input", () => {
+      stop();
+      typing = field;
+      typing.setCustomValidity("");
+    });
+    field.addEventListener("change", () => enter(k));
+    field.addEventListener("keydown", (event) => event.key === "Escape" && (settle(), field.select()));
   });
   $("[data-im-reset]").addEventListener("click", () => {
     stop();
     positions.splice(0, positions.length, ...controls.map((c) => c.default));
     host.remember?.(query(true));
-    refresh();
+    settle();
   });
 
   // -- play -----------------------------------------------------------------------------------
@@ -246,7 +318,8 @@ export async function mount(root, spec, host) {
 function fail(root, error) {
   const note = root.querySelector("[data-im-message]") ?? root.appendChild(document.createElement("p"));
   note.hidden = false;
-  note.textContent = `This explorer could not start: ${error.message}`;
+  note.textContent = `This explorer could not start: ${error.message}. The picture shows its first setting.`;
+  for (const node of root.querySelectorAll("input, button")) node.disabled = true;
   console.error(error);
 }
 
@@ -304,18 +377,37 @@ export function live(model, el) {
   let number = 0;
   let flying = null;
   let waiting = null;
+  let timer = 0; // runs while an answer is waited for
+  let silent = false;
   let last = JSON.stringify(defaults(spec)); // the table holds the default setting
   const send = (request) => {
     flying = request;
     root.setAttribute("aria-busy", "true");
-    model.send({ kind: "compute", number: request.number, params: request.params });
+    timer = setTimeout(hush, PATIENCE);
+    try {
+      model.send({ kind: "compute", view: unique, number: request.number, params: request.params });
+    } catch {
+      hush(); // there is no kernel
+    }
   };
+  const rest = () => {
+    clearTimeout(timer);
+    timer = 0;
+    if (waiting) send(...[waiting, (waiting = null)]);
+    else root.removeAttribute("aria-busy");
+  };
+  const hush = () => {
+    silent = true;
+    (waiting ?? flying).done(null, null);
+    rest();
+  };
+  const lost = () => (timer ? hush() : (silent = true)); // the kernel was restarted or stopped
   const answered = (content, buffers) => {
-    if (!flying || content.number !== flying.number) return;
+    if (content.view !== unique || content.number !== flying?.number) return;
     const { done } = flying;
     flying = null;
-    if (waiting) send(waiting), (waiting = null);
-    else root.removeAttribute("aria-busy");
+    silent = false;
+    rest();
     if (content.kind === "error") {
       last = null; // ask again when the reader comes back to this setting
       return done(content.message, null);
@@ -325,20 +417,24 @@ export function live(model, el) {
     done(null, new Map(content.names.map((name, k) => [name, raw(buffers[k])])));
   };
   model.on("msg:custom", answered);
+  model.on("comm_live_update", lost);
   const host = {
     ask: (params, done) => {
       const key = JSON.stringify(params);
       if (key === last) return; // a frame slider moved, or nothing did
       last = key;
       const request = { number: ++number, params, done };
-      if (flying) waiting = request;
+      if (silent) done(null, null); // from the table, while the kernel is asked again
+      if (timer) waiting = request;
       else send(request);
     },
   };
   let explorer = null;
   mount(root, spec, host).then((made) => (explorer = made), (error) => fail(root, error));
   return () => {
+    clearTimeout(timer);
     model.off("msg:custom", answered);
+    model.off("comm_live_update", lost);
     explorer?.remove();
   };
 }

@@ -1,5 +1,6 @@
 // Where each control stands, as a position on its grid, and the URL that says so.
 
+// To twelve digits: what was typed comes back as it was typed.
 export function valueAt(control, position) {
   if (control.kind === "choice") return control.values[position];
   const low = Math.min(Math.floor(position), control.values.length - 2);
@@ -7,7 +8,9 @@ export function valueAt(control, position) {
   if (f === 0) return a;
   if (f === 1) return b;
   const value = control.log ? a * (b / a) ** f : a + f * (b - a);
-  return control.integer ? Math.round(value) : Number(value.toPrecision(4));
+  if (control.integer) return Math.round(value);
+  const places = control.log ? 99 : 12 - Math.ceil(Math.log10(b - a)); // a position is exact to this part of a cell
+  return Number(Number(value.toFixed(Math.min(Math.max(places, 0), 99))).toPrecision(12));
 }
 
 export function positionOf(control, text) {
@@ -17,15 +20,19 @@ export function positionOf(control, text) {
   }
   const value = Number(text);
   const { values } = control;
-  if (text.trim() === "" || !(value >= values[0] && value <= values.at(-1))) return null;
-  const low = Math.min(values.findLastIndex((v) => v <= value), values.length - 2);
+  const last = values.length - 1;
+  if (text.trim() === "" || !(value >= values[0] && value <= values[last])) return null;
+  const low = values.findIndex((v, k) => k === last - 1 || values[k + 1] > value);
   const [a, b] = [values[low], values[low + 1]];
   return low + (control.log ? Math.log(value / a) / Math.log(b / a) : (value - a) / (b - a));
 }
 
 // "#id?flow=score&angle=94;other?x=1" -> Map(id -> URLSearchParams); any other hash is not ours.
+// Programs that send addresses on may write its marks as %3F, %3D, %26 and %3B.
 export function readHash(hash) {
   const found = new Map();
+  if (!hash.includes("?")) hash = hash.replace(/%3F/gi, "?");
+  if (!hash.includes("=")) hash = hash.replace(/%(3D|26|3B)/gi, decodeURIComponent);
   for (const part of hash.replace(/^#/, "").split(";")) {
     const [id, query] = part.split("?");
     if (id && query) found.set(id, new URLSearchParams(query));
@@ -34,6 +41,6 @@ export function readHash(hash) {
 }
 
 export function writeHash(states) {
-  const parts = [...states].filter(([, q]) => q.size).map(([id, q]) => `${id}?${q}`);
+  const parts = [...states].filter(([, q]) => String(q)).map(([id, q]) => `${id}?${q}`);
   return parts.length ? "#" + parts.join(";") : "";
 }

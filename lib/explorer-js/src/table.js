@@ -3,6 +3,7 @@
 const GAP = 65535;
 
 async function inflate(text) {
+  if (typeof DecompressionStream === "undefined") throw new Error("this browser is too old to unpack its table");
   const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
@@ -33,7 +34,7 @@ export async function decode(text, arrays, points) {
     const size = sizeOf(array.shape);
     const index = unshuffle(raw, at, points, points);
     at += 2 * points;
-    const codes = unshuffle(raw, at, rows * size, array.shape.length ? array.shape.at(-1) : 1);
+    const codes = unshuffle(raw, at, rows * size, array.shape[array.shape.length - 1] ?? 1);
     at += 2 * rows * size;
     const values = new Float32Array(rows * size);
     for (let i = 0; i < values.length; i++) values[i] = codes[i] === GAP ? NaN : low + step * codes[i];

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 
 import { shade } from "../src/draw.js";
-import { fillSentence, formatPower, formatValue } from "../src/format.js";
+import { fillSentence, formatPower, formatValue, parseValue, writeValue } from "../src/format.js";
 import { positionOf, readHash, valueAt, writeHash } from "../src/state.js";
 import { canonical, corners, decode, gridIndex, isEnabled, lookup } from "../src/table.js";
 
@@ -24,6 +24,22 @@ describe("format", () => {
     assert.equal(formatPower(1e-5), "10⁻⁵");
     assert.equal(formatPower(100), "100");
   });
+  it("reads what it writes, and what people type", () => {
+    for (const value of [0, 1.5, -2, 0.00012345, 6.9e-8, -1.25e12, 1000.4, 0.143])
+      for (const spec of ["", "d", ".1f", ".2e", ".3g", ".0%"]) {
+        const text = writeValue(value, spec, (v) => Math.abs(v - value) <= 1e-9 * Math.abs(value));
+        assert.ok(Math.abs(parseValue(text, spec) - value) <= 1e-9 * Math.abs(value), `${value} ${spec}: ${text}`);
+      }
+    assert.equal(writeValue(0.155, ".2f", (v) => v === 0.155), "0.155");
+    assert.equal(writeValue(0.2, ".2f", (v) => v === 0.2), "0.20");
+    const typed = [["1e-3", 0.001], [" .5 ", 0.5], ["−2", -2], ["1.5 × 10⁻³", 0.0015], ["1.5*10^-3", 0.0015], ["0,25", 0.25], ["+3.", 3]];
+    for (const [text, value] of typed) assert.equal(parseValue(text), value);
+    assert.equal(parseValue("90", ".0%"), 0.9);
+    assert.equal(parseValue("90 %", ".0%"), 0.9);
+    assert.equal(parseValue("94.5°", "", "°"), 94.5);
+    assert.equal(parseValue("12 nats", "", " nats"), 12);
+    for (const text of ["", "x", "1 or 2", "1,000", "--1", "1e", ".", "Infinity", "0x10", "1/2"]) assert.ok(Number.isNaN(parseValue(text)), text);
+  });
   it("fills sentences", () => {
     const read = (name, index) => (name === "flow" ? "score" : [0.25, 0.5][index]);
     assert.equal(fillSentence("{flow}: {share[1]:.0%}", read), "score: 50\u202f%");
@@ -40,6 +56,17 @@ describe("state", () => {
     assert.ok(Math.abs(positionOf(log, "0.1") - 0.5) < 1e-12);
     assert.equal(valueAt(slider("n", [2, 5], { integer: true }), 0.5), 4);
   });
+  it("keeps every digit of a value", () => {
+    const cases = [
+      [slider("a", [1000, 1001]), [1000.4, 1000.9, 1000.123456]],
+      [slider("a", [0, 1000, 5000]), [0.5, 0.123456, 4999.999999]],
+      [slider("a", [-1, 0.3, 2]), [0, -1e-6, 1.1, 0.1]],
+      [slider("a", [1e-3, 1e-2, 1], { log: true }), [0.00123456789, 0.0155, 0.3]],
+      [slider("a", [1e15, 3e15]), [1.5e15]],
+    ];
+    for (const [control, values] of cases)
+      for (const value of values) assert.equal(valueAt(control, positionOf(control, String(value))), value);
+  });
   it("refuses what a URL cannot ask for", () => {
     for (const text of ["", "x", "-1", "5", "NaN"]) assert.equal(positionOf(slider("a", [0, 1, 4]), text), null);
     assert.equal(positionOf(flow, "c"), null);
@@ -50,6 +77,13 @@ describe("state", () => {
     assert.deepEqual([...again.get("one")], [["a", "1"], ["b", "x;&?="]]);
     assert.equal(again.get("two").get("c"), "2");
     assert.equal(readHash("#score-flow/C1").size, 0);
+    // programs that pass an address on write its marks in their own way
+    for (const hash of ["#one%3Fa=1&b=2;two%3fc=3", "#one%3Fa%3D1%26b%3D2%3Btwo%3Fc%3D3"]) {
+      const found = readHash(hash);
+      assert.deepEqual([...found.get("one")], [["a", "1"], ["b", "2"]]);
+      assert.equal(found.get("two").get("c"), "3");
+    }
+    assert.equal(readHash("#one?b=x%3Fy").get("one").get("b"), "x?y");
     assert.equal(writeHash(new Map([["one", new URLSearchParams()]])), "");
   });
 });

@@ -1,28 +1,39 @@
 """What a reader can turn: sliders over numbers, choices between a few named settings."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
-from numbers import Integral, Real
 
-from .text import check_spec, format_value, label_html, label_text
+from . import checks
+from .text import format_value, label_text
+
+__all__ = ["Choice", "Slider"]
 
 
-def _name(kind, name):
-    if not isinstance(name, str) or not name.isidentifier():
-        raise ValueError(f"{kind}: name must be a Python identifier, found {name!r}")
+def _enabled_when(where, given) -> dict:
+    """`given` with a tuple of options for each name."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{where}: enabled_when must be a dict of options by control, {checks.found(given)}")
+    one = (str, int, float)
+    return {
+        checks.key(f"{where}: enabled_when: a name", name): (options,)
+        if isinstance(checks.plain(options), one)
+        else checks.items(f"{where}: enabled_when[{name!r}]", options, "options", least=1)
+        for name, options in given.items()
+    }
 
 
 @dataclass
 class Slider:
-    """A number the reader slides.
+    """A number the reader slides, or types beside the slider.
 
     Args:
         name: the parameter of `compute` (for a `frames` slider, the name the views refer to).
         values: the static grid, at least two increasing numbers; all ints make an integer slider.
         default: one of `values`; the middle one if left out.
         label: words, with ``$…$`` for symbols.
-        format: how a value is written, for example ``".2f"`` or ``".0%"``; `unit` is put after it.
+        format: how a value is written, for example ``".2f"`` or ``".0%"``; `unit` is put after it. Between
+            two grid values it gets the digits more that it takes to tell it.
         scale: ``"linear"`` or ``"log"``: how values between two grid values are spaced.
         lookup: on the static page, ``"linear"`` interpolates the table between grid values and
             ``"nearest"`` steps from one to the next; integers step unless told otherwise. Use
@@ -47,38 +58,34 @@ class Slider:
     kind = "slider"
 
     def __post_init__(self):
+        checks.key("Slider: name", self.name)
         where = f"Slider {self.name!r}"
-        _name("Slider", self.name)
-        values = tuple(getattr(v, "item", lambda v=v: v)() for v in self.values)
-        if len(values) < 2:
-            raise ValueError(f"{where}: values must hold at least two numbers, found {len(values)}")
-        for v in values:
-            if isinstance(v, bool) or not isinstance(v, Real) or not math.isfinite(v):
-                raise ValueError(f"{where}: values must be finite numbers, found {v!r}")
-        if any(b <= a for a, b in pairwise(values)):
-            raise ValueError(f"{where}: values must increase, found {values}")
-        if self.scale not in ("linear", "log"):
-            raise ValueError(f"{where}: scale must be 'linear' or 'log', found {self.scale!r}")
+        values = checks.numbers(f"{where}: values", self.values, least=2, increase=True)
+        checks.choice(f"{where}: scale", self.scale, ("linear", "log"))
         if self.scale == "log" and values[0] <= 0:
             raise ValueError(f"{where}: a log scale needs positive values, found {values[0]}")
-        integer = all(isinstance(v, Integral) for v in values)
-        lookup = self.lookup or ("nearest" if integer and not self.frames else "linear")
-        if lookup not in ("linear", "nearest"):
-            raise ValueError(f"{where}: lookup must be 'linear' or 'nearest', found {lookup!r}")
-        default = values[len(values) // 2] if self.default is None else self.default
+        self.frames = checks.flag(f"{where}: frames", self.frames)
+        integer = all(isinstance(v, int) for v in values)
+        lookup = "nearest" if integer and not self.frames else "linear"
+        if self.lookup is not None:
+            lookup = checks.choice(f"{where}: lookup", self.lookup, ("linear", "nearest"))
+        default = values[len(values) // 2]
+        if self.default is not None:
+            default = checks.number(f"{where}: default", self.default)
         near = [v for v in values if math.isclose(v, default, rel_tol=1e-9, abs_tol=1e-12)]
         if not near:
-            raise ValueError(f"{where}: default {default!r} is not on the grid {values}")
-        check_spec(self.format)
+            raise ValueError(f"{where}: default must be one of the values {values}, found {default!r}")
+        checks.spec(f"{where}: format", self.format)
+        checks.string(f"{where}: unit", self.unit)
         self.values = values
         self.lookup = lookup
-        self.default = near[0]
-        self.label = self.name if self.label is None else self.label
-        label_html(self.label)
+        self.default = min(near, key=lambda v: abs(v - default))
+        self.label = self.name if self.label is None else checks.label(f"{where}: label", self.label)
+        self.enabled_when = _enabled_when(where, self.enabled_when)
 
     @property
     def integer(self) -> bool:
-        return all(isinstance(v, Integral) for v in self.values)
+        return all(isinstance(v, int) for v in self.values)
 
     @property
     def index(self) -> int:
@@ -86,12 +93,12 @@ class Slider:
         return self.values.index(self.default)
 
     def text(self, value) -> str:
-        return format_value(value, self.format) + self.unit
+        """`value` as the page writes it."""
+        return format_value(checks.number("value", value), self.format) + self.unit
 
     def check(self, value):
         """`value` as `compute` gets it live; raises ValueError outside the range."""
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise TypeError(f"{self.name} must be a number, found {value!r}")
+        value = checks.number(self.name, value)
         low, high = self.values[0], self.values[-1]
         if not low <= value <= high:
             raise ValueError(f"{self.name} must be between {low} and {high}, found {value!r}")
@@ -135,23 +142,32 @@ class Choice:
     frames = False
 
     def __post_init__(self):
+        checks.key("Choice: name", self.name)
         where = f"Choice {self.name!r}"
-        _name("Choice", self.name)
-        options = self.options
-        if isinstance(options, str) or len(options) < 2:
-            raise ValueError(f"{where}: options must hold at least two values, found {options!r}")
-        values = tuple(options)
-        labels = tuple(options.values()) if isinstance(options, dict) else map(str, values)
-        if len({str(v) for v in values}) < len(values):
+        given = self.options
+        named = isinstance(given, Mapping)
+        values = checks.items(f"{where}: options", tuple(given) if named else given, "values", least=2)
+        values = tuple(checks.plain(v) for v in values)
+        for v in values:
+            if not isinstance(v, str | bool):
+                checks.number(f"{where}: options that are no strings", v)
+        if any(a == b or str(a) == str(b) for k, a in enumerate(values) for b in values[:k]):
             raise ValueError(f"{where}: two options are the same, found {values}")
-        default = values[0] if self.default is None else self.default
-        if default not in values:
-            raise ValueError(f"{where}: default {default!r} is not one of {values}")
+        self.labels = checks.labels(f"{where}: options", given.values() if named else map(str, values))
         self.options = values
-        self.labels = tuple(labels)
-        self.default = default
-        for text in (*self.labels, self.label or ""):
-            label_html(text)
+        if self.default is None:
+            self.default = values[0]
+        elif self.position(self.default) is None:
+            raise ValueError(f"{where}: default must be one of {values}, {checks.found(self.default)}")
+        else:
+            self.default = values[self.position(self.default)]
+        if self.label is not None:
+            checks.label(f"{where}: label", self.label)
+        self.enabled_when = _enabled_when(where, self.enabled_when)
+
+    def position(self, value) -> int | None:
+        """Where `value` stands among the options; None if it is not one."""
+        return next((k for k, option in enumerate(self.options) if _same(option, checks.plain(value))), None)
 
     @property
     def values(self):
@@ -159,16 +175,18 @@ class Choice:
 
     @property
     def index(self) -> int:
-        return self.options.index(self.default)
+        return self.position(self.default)
 
     def text(self, value) -> str:
-        return label_text(self.labels[self.options.index(value)])
+        """The label of an option, in plain characters."""
+        return label_text(self.labels[self.position(self.check(value))])
 
     def check(self, value):
         """The option called `value` (the page sends its position)."""
-        if value not in self.options:
-            raise ValueError(f"{self.name} must be one of {self.options}, found {value!r}")
-        return value
+        position = self.position(value)
+        if position is None:
+            raise ValueError(f"{self.name} must be one of {self.options}, {checks.found(value)}")
+        return self.options[position]
 
     def spec(self) -> dict:
         return {
@@ -182,6 +200,11 @@ class Choice:
         }
 
 
+def _same(a, b) -> bool:
+    """Equal, and not only as True equals 1."""
+    return isinstance(b, str | int | float) and isinstance(a, bool) == isinstance(b, bool) and a == b
+
+
 def enabled_spec(control, controls) -> dict:
     """`enabled_when` as ``{name: [positions]}``; raises for what does not exist."""
     where = f"{type(control).__name__} {control.name!r}: enabled_when"
@@ -190,11 +213,11 @@ def enabled_spec(control, controls) -> dict:
     for name, options in control.enabled_when.items():
         if name not in choices:
             raise ValueError(f"{where} names {name!r}, which is not a Choice here")
-        options = (options,) if isinstance(options, str) else tuple(options)
-        for option in options:
-            if option not in choices[name].options:
+        positions = [choices[name].position(option) for option in options]
+        for option, position in zip(options, positions, strict=True):
+            if position is None:
                 raise ValueError(f"{where}: {option!r} is not an option of {name!r} {choices[name].options}")
         if choices[name].enabled_when:
             raise ValueError(f"{where}: {name!r} is itself switched off by enabled_when")
-        out[name] = [choices[name].options.index(option) for option in options]
+        out[name] = positions
     return out

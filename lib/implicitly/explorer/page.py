@@ -2,7 +2,7 @@
 
 from html import escape
 
-from .text import format_value, label_html
+from .text import format_value, label_html, label_text
 
 #: Dashes of the data palette in SVG, in its order.
 DASHES = ("", "9 4", "2 3", "11 4 2 4", "16 5", "5 3 2 3 2 3")
@@ -58,11 +58,14 @@ def _slider(ident, c, plays):
         else ""
     )
     text = escape(c.text(c.default))
+    width = max(len(c.text(v)) for v in c.values) + 1  # between grid values a number takes a digit more
+    typed = ' inputmode="decimal"' if c.values[0] >= 0 else ""
     share = 100 * c.index / (len(c.values) - 1)
     return (
         f'<div class="im-ex-slider" role="group" data-im-control="{c.name}">'
         f'<label for="{ident}-{c.name}">{label_html(c.label)}</label>'
-        f'<output for="{ident}-{c.name}" data-im-value>{text}</output>{play}'
+        f'<input data-im-value autocomplete="off"{typed} aria-label="{escape(label_text(c.label))}, value" '
+        f'value="{text}" style="width:{width}ch">{play}'
         f'<input type="range" autocomplete="off" id="{ident}-{c.name}" min="0" '
         f'max="{len(c.values) - 1}" step="any" value="{c.index}" aria-valuetext="{text}" '
         f'style="--im-share:{share:.4g}%"></div>'
@@ -101,8 +104,8 @@ _SHAPES = {
 def _entry(label, color, mark, hollow):
     """One legend entry: the mark as drawn (line, area or a marker), and its name in ink."""
     stroke = f'stroke="var(--x-c{color})"'
-    if mark == "line":
-        dash = f' stroke-dasharray="{DASHES[color]}"' if DASHES[color] else ""
+    if mark in ("line", "path"):  # paths are many, and none has a dash
+        dash = f' stroke-dasharray="{DASHES[color]}"' if mark == "line" and DASHES[color] else ""
         drawing = f'<path d="M1 6H27" fill="none" stroke-width="1.8" {stroke}{dash}/>'
     elif mark == "area":
         drawing = f'<path d="M4 1H24V11H4Z" fill="var(--x-c{color})" fill-opacity=".35"/>'
@@ -116,17 +119,17 @@ def _entry(label, color, mark, hollow):
 
 
 def _ramp(explorer, layer):
-    low, high = (escape(format_value(v)) for v in explorer.color_limits(layer))
+    low, high = (escape(format_value(v)) for v in explorer._color_limits(layer))
     name = f"{label_html(layer.label)} " if layer.label else ""
     return f'<span class="im-ex-key">{name}{low}<span class="im-ex-ramp im-ex-{layer.colors}"></span>{high}</span>'
 
 
 def _side(explorer, k, bars):
     title = f'<p class="im-ex-side-title">{label_html(bars.title)}</p>' if bars.title else ""
-    low, high = explorer.bar_limits(bars)
+    low, high = explorer._bar_limits(bars)
     rows = []
     for i, (label, color) in enumerate(zip(bars.labels, bars.colors, strict=False)):
-        value = explorer.value_at(bars.values, i, bars)
+        value = explorer._value_at(bars.values, i, bars)
         share = 100 * min(max((value - low) / (high - low), 0), 1) if value == value else 0
         rows.append(
             f'<div class="im-ex-bar" data-im-bar="{k}:{i}"><span>{label_html(label)}</span>'

@@ -25,6 +25,7 @@ _STYLE = {
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "mathtext.fontset": "cm",
+    "image.cmap": "viridis",  # the book's own is known to matplotlib only after `plotting.use`
 }
 
 
@@ -41,14 +42,17 @@ def still(explorer) -> dict:
     height = sum(
         max(width / columns / p.aspect for p in explorer.panels[r * columns : (r + 1) * columns]) for r in range(rows)
     )
-    with matplotlib.rc_context(_STYLE):
+    plotting.add_fonts()
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # whatever the notebook has set, the picture is the same
+        matplotlib.rcParams.update(plotting.settings() | _STYLE)
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         figure.patch.set_alpha(0)
         for k, panel in enumerate(explorer.panels):
             ax = figure.add_subplot(rows, columns, k + 1)
             ax.patch.set_alpha(0)
-            _draw(explorer, panel, ax)
+            _draw(explorer, panel, explorer.ranges[k], ax)
         raw = io.BytesIO()
         figure.savefig(raw, dpi=160, format="png", metadata={"Software": None})
     image = Image.open(raw).quantize(128, method=Image.Quantize.FASTOCTREE, dither=0)
@@ -61,7 +65,7 @@ def still(explorer) -> dict:
     }
 
 
-def _draw(explorer, panel, ax):
+def _draw(explorer, panel, ranges, ax):
     for axis in "xy":
         for at in panel.grid[axis]:
             (ax.axvline if axis == "x" else ax.axhline)(at, color=RULE, lw=0.8, zorder=0)
@@ -71,7 +75,7 @@ def _draw(explorer, panel, ax):
         _LAYERS[type(layer).__name__](explorer, layer, ax)
     for axis, label in (("x", panel.x), ("y", panel.y)):
         if not (axis == "x" and panel.bands):
-            ax.set(**{axis + "lim": panel.found[axis]})
+            ax.set(**{axis + "lim": ranges[axis]})
         ax.set(**{axis + "label": label})  # matplotlib reads $...$ itself
     if panel.equal:
         ax.set_aspect("equal", adjustable="box")
@@ -137,6 +141,7 @@ def _trajectories(explorer, layer, ax):
             x[rows, :end].T,
             y[rows, :end].T,
             color=PALETTE[layer.colors[c]],
+            ls="solid",
             lw=layer.width,
             alpha=layer.alpha,
             zorder=3,
@@ -168,7 +173,7 @@ def _heatmap(explorer, layer, ax):
         ax.pcolormesh(*edges, values, cmap=colors, vmin=-0.5, vmax=top, alpha=0.35, rasterized=True)
         return
     stops = plotting.SEQUENTIAL if layer.colors == "sequential" else plotting.DIVERGING
-    norm = (LogNorm if layer.scale == "log" else Normalize)(*explorer.color_limits(layer))
+    norm = (LogNorm if layer.scale == "log" else Normalize)(*explorer._color_limits(layer))
     ax.pcolormesh(*edges, values, cmap=LinearSegmentedColormap.from_list("im", stops), norm=norm)
 
 

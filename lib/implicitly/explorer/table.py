@@ -82,10 +82,7 @@ def canonical(controls, params: dict) -> dict:
 
 def in_use(control, params: dict) -> bool:
     """Whether `control` has an effect at these choices (`enabled_when`)."""
-    return all(
-        params[name] in ((options,) if isinstance(options, str) else options)
-        for name, options in control.enabled_when.items()
-    )
+    return all(params[name] in options for name, options in control.enabled_when.items())
 
 
 def pack(entries: list[Entry], columns: dict[str, np.ndarray]) -> tuple[str, dict[str, int]]:

@@ -79,15 +79,21 @@ def _trim(text):
 def check_spec(spec) -> tuple[int | None, str]:
     """Digits and kind of a format; raises ValueError for what the page cannot write."""
     match = _SPEC.fullmatch(spec) if isinstance(spec, str) else None
-    if not match:
-        raise ValueError(f"format must look like '.2f', '.1e', '.3g', '.0%', 'd' or '', found {spec!r}")
+    if not match or int(match[1] or 0) > 20:
+        raise ValueError(
+            f"format must look like '.2f', '.1e', '.3g', '.0%', 'd' or '' (at most 20 digits), found {spec!r}"
+        )
     return (int(match[1]) if match[1] else None), match[2]
 
 
 def fields(template: str) -> list[tuple[str, int | None, str]]:
     """The ``{name[index]:format}`` fields of a sentence, as (name, index or None, format)."""
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"summary: {error}, found {template!r}") from None
     found = []
-    for _, field, spec, conversion in Formatter().parse(template):
+    for _, field, spec, conversion in parts:
         if field is None:
             continue
         match = re.fullmatch(r"([A-Za-z_]\w*)(?:\[(\d+)\])?", field)

@@ -6,10 +6,12 @@ up, never interpolated.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
-from .text import check_spec, label_html, label_text
+from . import checks
+from .text import label_html, label_text
+
+__all__ = ["Bars", "Field", "Heatmap", "Lines", "Panel", "Points", "Rule", "Trajectories"]
 
 #: Names of the data palette's markers, in its order (see the book's design notes).
 MARKERS = ("square", "circle", "triangle", "diamond", "plus", "times")
@@ -24,13 +26,6 @@ class Need(NamedTuple):
     whole: bool = False  # must be integers (classes)
 
 
-def _palette(where, colors, needed):
-    colors = tuple(range(needed)) if colors is None else tuple(colors)
-    if len(colors) < needed or any(c not in range(6) for c in colors):
-        raise ValueError(f"{where}: colors must be {needed} palette numbers 0 to 5, found {colors}")
-    return list(colors)
-
-
 def _plain(value):
     return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else value
 
@@ -40,12 +35,21 @@ class _Layer:
     until = None
     _sent = ()  # the fields that the page gets as they are
 
+    def _keys(self, *names):
+        """Check the names of arrays and of `frames` sliders."""
+        kind = type(self).__name__
+        for name in names:
+            checks.key(f"{kind}: {name}", getattr(self, name))
+        for name in ("over", "until"):
+            if getattr(self, name) is not None:
+                checks.key(f"{kind}: {name}", getattr(self, name))
+
     def _framed(self, *shapes):
         """`shapes`, and with `over` the same with frames in front."""
         return shapes + tuple("F" + s for s in shapes) if self.over else shapes
 
     def legend(self):
-        """Entries (label HTML, palette number, "line", "area" or a marker's name, hollow)."""
+        """Entries (label HTML, palette number, "line", "path", "area" or a marker's name, hollow)."""
         return []
 
     def spec(self):
@@ -79,15 +83,15 @@ class Lines(_Layer):
     _sent = ("x",)
 
     def __post_init__(self):
-        y = (self.y,) if isinstance(self.y, str) else tuple(self.y)
-        marks = ("line",) * len(y) if self.marks is None else tuple(self.marks)
-        if len(marks) != len(y) or set(marks) - {"line", "dots"}:
-            raise ValueError(f"Lines: marks must be 'line' or 'dots' for each of {y}, found {marks}")
-        if self.labels is not None and len(self.labels) != len(y):
-            raise ValueError(f"Lines: labels must be one per key of {y}, found {self.labels}")
-        self.y = y
-        self.marks = marks
-        self.colors = _palette("Lines", self.colors, len(y))
+        self._keys("x")
+        y = (self.y,) if isinstance(self.y, str) else checks.items("Lines: y", self.y, "keys", least=1)
+        self.y = tuple(checks.key("Lines: y", key) for key in y)
+        marks = ("line",) * len(y) if self.marks is None else self.marks
+        marks = checks.items("Lines: marks", marks, "'line' or 'dots' (one per key)", length=len(y))
+        self.marks = tuple(checks.choice("Lines: marks", mark, ("line", "dots")) for mark in marks)
+        self.labels = checks.labels("Lines: labels (one per key)", self.labels, len(y))
+        colors = range(len(y)) if self.colors is None else self.colors
+        self.colors = checks.palette("Lines: colors", colors, len(y))
 
     def needs(self):
         shapes = ("T", "FT", "FST") if self.over else ("T", "ST")
@@ -128,9 +132,10 @@ class Points(_Layer):
     _sent = ("points", "classes", "colors", "hollow", "marker", "size")
 
     def __post_init__(self):
-        if self.marker not in (None, *MARKERS):
-            raise ValueError(f"Points: marker must be one of {MARKERS}, found {self.marker!r}")
-        self.colors = _class_colors(self)
+        self._keys("points")
+        checks.choice("Points: marker", self.marker, (None, *MARKERS))
+        self.size = checks.number("Points: size", self.size, above=0, at_most=100)
+        _check_classes(self)
 
     def needs(self):
         needs = [Need(self.points, self._framed("N2"), "xy")]
@@ -168,7 +173,11 @@ class Trajectories(_Layer):
     _sent = ("paths", "classes", "colors", "hollow", "heads", "width", "alpha")
 
     def __post_init__(self):
-        self.colors = _class_colors(self)
+        self._keys("paths")
+        self.heads = checks.flag("Trajectories: heads", self.heads)
+        self.width = checks.number("Trajectories: width", self.width, above=0, at_most=100)
+        self.alpha = checks.number("Trajectories: alpha", self.alpha, above=0, at_most=1)
+        _check_classes(self)
 
     def needs(self):
         needs = [Need(self.paths, ("PT2",), "xy")]
@@ -177,18 +186,26 @@ class Trajectories(_Layer):
         return needs
 
     def legend(self):
-        return _class_legend(self, "line")
+        return _class_legend(self, "path")
 
 
-def _class_colors(layer):
-    name = type(layer).__name__
-    if isinstance(layer.classes, int) and layer.classes not in range(6):
-        raise ValueError(f"{name}: classes must be a key or a palette number, found {layer.classes}")
-    if isinstance(layer.classes, int):
-        return list(range(6))
-    names = 6 if layer.labels is None else len(layer.labels)
-    needed = names if layer.colors is None else min(names, len(layer.colors))
-    return _palette(name, layer.colors, needed)
+def _check_classes(layer):
+    """`classes`, `colors`, `hollow` and `labels` of a layer that is coloured by class."""
+    kind = type(layer).__name__
+    if isinstance(layer.classes, str):
+        checks.key(f"{kind}: classes", layer.classes)
+    else:
+        layer.classes = checks.whole(f"{kind}: classes that are no key", layer.classes, 0, 5)
+    one = not isinstance(layer.classes, str)
+    layer.labels = checks.labels(f"{kind}: labels", layer.labels, 1 if one else None)
+    count = 6 if one or layer.labels is None else len(layer.labels)
+    layer.colors = checks.palette(f"{kind}: colors", range(count) if layer.colors is None else layer.colors)
+    if one and layer.classes >= len(layer.colors):
+        raise ValueError(f"{kind}: colors must reach class {layer.classes}, found {layer.colors}")
+    if not one and count > len(layer.colors) and layer.labels is not None:
+        raise ValueError(f"{kind}: labels must be at most one per colour of {layer.colors}, found {layer.labels}")
+    hollow = checks.items(f"{kind}: hollow", layer.hollow, "classes")
+    layer.hollow = tuple(checks.whole(f"{kind}: hollow: classes", c, 0, len(layer.colors) - 1) for c in hollow)
 
 
 def _class_legend(layer, mark):
@@ -202,10 +219,13 @@ def _class_legend(layer, mark):
     ]
 
 
-def _box(where, xlim, ylim):
-    for name, lim in (("xlim", xlim), ("ylim", ylim)):
-        if len(lim) != 2 or not lim[0] < lim[1]:
-            raise ValueError(f"{where}: {name} must be (low, high), found {lim!r}")
+def _box(layer):
+    for name in ("xlim", "ylim"):
+        where = f"{type(layer).__name__}: {name}"
+        lim = checks.limits(where, getattr(layer, name))
+        if lim is None:
+            raise TypeError(f"{where} must be (low, high), found None")
+        setattr(layer, name, lim)
 
 
 @dataclass
@@ -226,7 +246,8 @@ class Field(_Layer):
     _sent = ("vectors", "xlim", "ylim")
 
     def __post_init__(self):
-        _box("Field", self.xlim, self.ylim)
+        self._keys("vectors")
+        _box(self)
 
     def needs(self):
         return [Need(self.vectors, self._framed("HW2"))]
@@ -259,16 +280,18 @@ class Heatmap(_Layer):
     _sent = ("values", "xlim", "ylim", "colors")
 
     def __post_init__(self):
-        _box("Heatmap", self.xlim, self.ylim)
-        if self.scale not in ("linear", "log"):
-            raise ValueError(f"Heatmap: scale must be 'linear' or 'log', found {self.scale!r}")
+        self._keys("values")
+        _box(self)
+        checks.choice("Heatmap: scale", self.scale, ("linear", "log"))
+        checks.label("Heatmap: label", self.label)
         if isinstance(self.colors, str):
-            if self.colors not in ("sequential", "diverging"):
-                raise ValueError(
-                    f"Heatmap: colors must be 'sequential', 'diverging' or palette numbers, found {self.colors!r}"
-                )
+            checks.choice("Heatmap: colors that are no palette numbers", self.colors, ("sequential", "diverging"))
         else:
-            self.colors = _palette("Heatmap", self.colors, len(self.colors))
+            self.colors = checks.palette("Heatmap: colors", self.colors)
+        if self.labels is not None and not self.tints:
+            raise ValueError("Heatmap: labels name classes, which need colors to be palette numbers")
+        self.labels = checks.labels("Heatmap: labels", self.labels, len(self.colors))
+        self.limits = checks.limits("Heatmap: limits", self.limits, log=self.scale == "log")
 
     @property
     def tints(self):
@@ -312,17 +335,25 @@ class Bars(_Layer):
     _sent = ("values", "edges", "colors", "format", "limits")
 
     def __post_init__(self):
+        self._keys("values")
         if (self.labels is None) == (self.edges is None):
-            raise ValueError("Bars: give labels (one per bar) or edges (one more than bars)")
-        n = len(self.labels) if self.edges is None else len(self.edges) - 1
-        colors = (self.colors,) * n if isinstance(self.colors, int) else self.colors
-        self.colors = _palette("Bars", colors, n)
-        if self.edges is not None:
-            edges = tuple(float(e) for e in self.edges)
-            if any(b <= a for a, b in pairwise(edges)):
-                raise ValueError(f"Bars: edges must increase, found {edges}")
-            self.edges = edges
-        check_spec(self.format)
+            found = "neither" if self.labels is None else "both"
+            raise ValueError(f"Bars: give labels (one per bar) or edges (one more than bars), found {found}")
+        if self.edges is None:
+            self.labels = checks.labels("Bars: labels", self.labels)
+            if len(set(self.labels)) < len(self.labels):
+                raise ValueError(f"Bars: labels must differ, found {self.labels}")
+            n = len(self.labels)
+        else:
+            edges = checks.numbers("Bars: edges", self.edges, least=2, increase=True)
+            self.edges = tuple(float(e) for e in edges)
+            n = len(edges) - 1
+        colors = checks.plain(self.colors)
+        one = not hasattr(colors, "__iter__")
+        self.colors = checks.palette("Bars: colors", (colors,) * n if one else colors, n)
+        self.limits = checks.limits("Bars: limits", self.limits)
+        checks.spec("Bars: format", self.format)
+        checks.label("Bars: title", self.title)
 
     def needs(self):
         return [Need(self.values, self._framed("B"), "y")]
@@ -351,9 +382,13 @@ class Rule(_Layer):
     _sent = ("at", "axis", "color")
 
     def __post_init__(self):
-        if self.axis not in ("x", "y"):
-            raise ValueError(f"Rule: axis must be 'x' or 'y', found {self.axis!r}")
-        _palette("Rule", (self.color,), 1)
+        self._keys(*(["at"] if isinstance(self.at, str) else []))
+        if not isinstance(self.at, str):
+            self.at = checks.number("Rule: at", self.at)
+        checks.choice("Rule: axis", self.axis, ("x", "y"))
+        if self.label is not None:
+            checks.label("Rule: label", self.label)
+        self.color = checks.whole("Rule: color", self.color, 0, 5)
 
     def needs(self):
         return [Need(self.at, self._framed(""), self.axis)] if isinstance(self.at, str) else []
@@ -396,35 +431,59 @@ class Panel:
             names = [type(layer).__name__ for layer in layers]
             raise TypeError(f"Panel: layers must be views (Lines, Points, ...), found {names}")
         for name, scale in (("xscale", xscale), ("yscale", yscale)):
-            if scale not in ("linear", "log"):
-                raise ValueError(f"Panel: {name} must be 'linear' or 'log', found {scale!r}")
-        linear = equal or any(isinstance(layer, Field) for layer in layers)
-        if linear and "log" in (xscale, yscale):
+            checks.choice(f"Panel: {name}", scale, ("linear", "log"))
+        equal = checks.flag("Panel: equal", equal)
+        if (equal or any(isinstance(layer, Field) for layer in layers)) and "log" in (xscale, yscale):
             raise ValueError("Panel: equal=True and Field need linear axes")
-        for name, lim, scale in (("xlim", xlim, xscale), ("ylim", ylim, yscale)):
-            if lim is not None and (len(lim) != 2 or not lim[0] < lim[1]):
-                raise ValueError(f"Panel: {name} must be (low, high), found {lim!r}")
-            if lim is not None and scale == "log" and lim[0] <= 0:
-                raise ValueError(f"Panel: {name} must be positive on a log axis, found {lim!r}")
         self.layers = layers
-        self.title, self.x, self.y = title, x, y
-        for text in (title, x, y):
-            label_html(text)
-        self.lim = {"x": xlim, "y": ylim}
+        self.title, self.x, self.y = (
+            checks.label(f"Panel: {name}", text) for name, text in (("title", title), ("x", x), ("y", y))
+        )
         self.log = {"x": xscale == "log", "y": yscale == "log", "z": False}
-        self.grid = {"x": list(xgrid), "y": list(ygrid)}
+        self.lim = {
+            axis: checks.limits(f"Panel: {axis}lim", lim, log=self.log[axis])
+            for axis, lim in (("x", xlim), ("y", ylim))
+        }
+        self.grid = {
+            axis: list(checks.numbers(f"Panel: {axis}grid", at, **({"above": 0} if self.log[axis] else {})))
+            for axis, at in (("x", xgrid), ("y", ygrid))
+        }
         self.equal = equal
-        self.aspect = aspect or (1.25 if equal else 1.6)
-        if not 0.3 <= self.aspect <= 5:
-            raise ValueError(f"Panel: aspect must be between 0.3 and 5, found {aspect!r}")
+        self.aspect = 1.25 if equal else 1.6
+        if aspect is not None:
+            self.aspect = checks.number("Panel: aspect", aspect, at_least=0.3, at_most=5)
+        if self.bands and not all(
+            (isinstance(layer, Bars) and layer.labels == self._banded.labels)
+            or (isinstance(layer, Rule) and layer.axis == "y")
+            for layer in layers
+        ):
+            raise ValueError("Panel: layers beside Bars with labels must be Rules of y, since x has no numbers")
+        for layer in layers:
+            self._check_on_log_axes(layer)
+
+    def _check_on_log_axes(self, layer):
+        kind = type(layer).__name__
+        for axis in "xy":
+            if not self.log[axis]:
+                continue
+            if isinstance(layer, Heatmap) and getattr(layer, f"{axis}lim")[0] <= 0:
+                raise ValueError(
+                    f"Heatmap: {axis}lim must be positive on a log axis, found {getattr(layer, f'{axis}lim')}"
+                )
+            if isinstance(layer, Rule) and layer.axis == axis and not isinstance(layer.at, str) and layer.at <= 0:
+                raise ValueError(f"Rule: at must be positive on a log axis, found {layer.at}")
+            if isinstance(layer, Bars) and (axis == "y" or layer.edges is None or layer.edges[0] <= 0):
+                what = "a linear y axis" if axis == "y" else "positive edges on a log x axis"
+                raise ValueError(f"Panel: {axis}scale: {kind} need {what}")
+
+    @property
+    def _banded(self):
+        return next((layer for layer in self.layers if isinstance(layer, Bars) and layer.labels is not None), None)
 
     @property
     def bands(self):
         """Labels of a bar chart's x axis, or None."""
-        for layer in self.layers:
-            if isinstance(layer, Bars) and layer.labels is not None:
-                return [label_text(t) for t in layer.labels]
-        return None
+        return [label_text(t) for t in self._banded.labels] if self._banded else None
 
     def is_log(self, layer, axis):
         if axis == "z":

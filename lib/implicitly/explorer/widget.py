@@ -2,24 +2,20 @@
 
 import json
 import re
-import time
-from pathlib import Path
+from html import escape
 
-import anywidget
 import numpy as np
-import traitlets
 
-from . import table
+from . import checks, table
 from .controls import Choice, Slider, enabled_spec
 from .page import chrome
 from .text import fields, format_value, label_html, label_text
 from .views import Bars, Heatmap, Panel, _Layer
 
-_HERE = Path(__file__).parent
-_LIVE = "\nexport default { render({ model, el }) { return Explorer.live(model, el); } };\n"
+__all__ = ["Explorer"]
 
 
-class Explorer(anywidget.AnyWidget):
+class Explorer:
     """A picture the reader turns: live in Jupyter, from a table on the static page.
 
     ``compute(**params) -> {key: array}`` is a pure function of the controls (numpy, torch tensors
@@ -46,9 +42,13 @@ class Explorer(anywidget.AnyWidget):
         TypeError, ValueError: naming the argument or key, what was expected and what was found. An
             exception of `compute` is raised again as `RuntimeError` with the parameter values.
 
+    It pickles and copies as its `compute` does (a function of a module: yes; a lambda: with cloudpickle).
+    `widget` goes into layouts of ipywidgets.
+
     On the page the state is in the URL, ``#id?flow=score&angle=94`` (several explorers: joined by
     ``;``). Cost of a redraw and of the script: see ``lib/explorer-js/README.md``.
 
+    >>> import numpy as np
     >>> from implicitly.explorer import Explorer, Lines, Panel, Slider
     >>> t = np.linspace(0, 4, 50)
     >>> Explorer(
@@ -60,10 +60,6 @@ class Explorer(anywidget.AnyWidget):
     ... )
     Explorer 'A decay': rate (3 values); 3 grid points.
     """
-
-    _esm = (_HERE / "explorer.js").read_text(encoding="utf-8") + _LIVE
-    _css = (_HERE / "explorer.css").read_text(encoding="utf-8")
-    spec = traitlets.Unicode().tag(sync=True)
 
     def __init__(
         self,
@@ -82,36 +78,34 @@ class Explorer(anywidget.AnyWidget):
         seconds=6.0,
     ):
         if not callable(compute):
-            raise TypeError(f"Explorer: compute must be a function, found {type(compute).__name__}")
+            raise TypeError(f"Explorer: compute must be a function, {checks.found(compute)}")
         for name, value in (("title", title), ("alt", alt)):
-            if not isinstance(value, str) or not value.strip():
+            if not checks.label(f"Explorer: {name}", value).strip():
                 raise ValueError(f"Explorer: {name} must be a non-empty string, found {value!r}")
+        checks.label("Explorer: caption", caption)
+        fields(checks.string("Explorer: summary", summary))
         self.compute = compute
         self.controls = _controls(controls)
         self.panels = _panels(view)
-        self.side = [side] if isinstance(side, Bars) else list(side)
+        self.side = [side] if isinstance(side, Bars) else list(checks.items("Explorer: side", side, "Bars"))
         if not all(isinstance(bars, Bars) and bars.labels for bars in self.side):
             raise TypeError(f"Explorer: side must be Bars with labels, found {side!r}")
         self.title, self.alt, self.caption, self.summary = title, alt, caption, summary
         slug = re.sub(r"[^a-z0-9]+", "-", label_text(title).lower()).strip("-")
-        self.id = slug if id is None else id
-        if not re.fullmatch(r"[A-Za-z][\w-]*", self.id):
+        self.id = slug if id is None else checks.string("Explorer: id", id)
+        if not re.fullmatch(r"[A-Za-z][\w-]*", self.id, re.ASCII):
             raise ValueError(f"Explorer: id must be letters, digits and dashes, found {self.id!r}")
-        if animate is not None and animate not in {c.name for c in self.controls if c.kind == "slider"}:
+        sliders = [c.name for c in self.controls if c.kind == "slider"]
+        if animate is not None and (not isinstance(animate, str) or animate not in sliders):
             raise ValueError(f"Explorer: animate must name a Slider, found {animate!r}")
-        if not 0.5 <= seconds <= 120:
-            raise ValueError(f"Explorer: seconds must be between 0.5 and 120, found {seconds!r}")
-        self.columns = min(3, len(self.panels)) if columns is None else columns
-        if self.columns not in (1, 2, 3, 4):
-            raise ValueError(f"Explorer: columns must be 1 to 4, found {columns!r}")
-        self.animate, self.seconds = animate, seconds
+        self.animate, self.seconds = animate, checks.number("Explorer: seconds", seconds, at_least=0.5, at_most=120)
+        self.columns = min(3, len(self.panels)) if columns is None else checks.whole("Explorer: columns", columns, 1, 4)
         self.by_name = {c.name: c for c in self.controls}
         self._uses = self._needs()
         self.points = table.grid(self.controls)
         self._entries = None
         self._fill()
-        super().__init__(spec=_json(self._payload()))
-        self.on_msg(self._answer)
+        self._widget = None
 
     # -- what the views read -----------------------------------------------------------------
 
@@ -137,9 +131,6 @@ class Explorer(anywidget.AnyWidget):
         for name, _, _ in fields(self.summary):
             if name not in self.by_name:
                 uses.setdefault(name, [])
-        odd = sorted(key for key in uses if not (isinstance(key, str) and key.isidentifier()))
-        if odd:
-            raise ValueError(f"Explorer: keys of arrays must be Python identifiers, found {odd}")
         both = sorted(set(self.by_name) & set(uses))
         if both:
             raise ValueError(f"Explorer: {both} name both a control and an array")
@@ -156,7 +147,7 @@ class Explorer(anywidget.AnyWidget):
             raise TypeError(f"{where} must return a dict of arrays, found {type(result).__name__}")
         missing = sorted(set(self._uses) - set(result))
         if missing:
-            raise ValueError(f"{where} lacks {missing}, which the views need; it has {sorted(result)}")
+            raise ValueError(f"{where} lacks {missing}, which the views need; it has {list(result)}")
         out = {}
         for key, uses in self._uses.items():
             array = table.as_array(result[key], f"{where}: {key!r}")
@@ -259,8 +250,8 @@ class Explorer(anywidget.AnyWidget):
                     f"found index {index} of {name!r} with shape {shape}"
                 )
         self._columns = columns
-        for panel in self.panels:
-            panel.found = {axis: self._limits(panel, axis) for axis in "xy"}
+        #: of each panel, the range of each axis
+        self.ranges = [{axis: self._limits(panel, axis) for axis in "xy"} for panel in self.panels]
 
     def _entry(self, name, array):
         key, _, part = name.partition(".")
@@ -311,12 +302,12 @@ class Explorer(anywidget.AnyWidget):
 
     # -- what is shown -----------------------------------------------------------------------
 
-    def _payload(self, still=None):
+    def _payload(self):
         controls = []
         for c in self.controls:
             controls.append({**c.spec(), "enabled": enabled_spec(c, self.controls)})
-        panels = [self._panel_spec(panel) for panel in self.panels]
-        payload = {
+        panels = [self._panel_spec(*each) for each in zip(self.panels, self.ranges, strict=True)]
+        return {
             "id": self.id,
             "title": label_text(self.title),
             "alt": label_text(self.alt),
@@ -330,15 +321,12 @@ class Explorer(anywidget.AnyWidget):
             "data": self._data,
             "chrome": chrome(self),
         }
-        if still is not None:
-            payload["still"] = still
-        return payload
 
-    def _panel_spec(self, panel):
+    def _panel_spec(self, panel, ranges):
         return {
             "layers": [self._layer_spec(layer, panel) for layer in panel.layers],
-            "x": {"lim": panel.found["x"], "log": panel.log["x"], "grid": panel.grid["x"]},
-            "y": {"lim": panel.found["y"], "log": panel.log["y"], "grid": panel.grid["y"]},
+            "x": {"lim": ranges["x"], "log": panel.log["x"], "grid": panel.grid["x"]},
+            "y": {"lim": ranges["y"], "log": panel.log["y"], "grid": panel.grid["y"]},
             "equal": panel.equal,
             "bands": panel.bands,
         }
@@ -350,12 +338,12 @@ class Explorer(anywidget.AnyWidget):
             u, v = (self._columns[f"{layer.vectors}.{a}"] for a in "xy")
             spec["longest"] = float(f"{np.nanmax(np.hypot(u, v)) or 1.0:.3g}")
         if kind == "heatmap" and not layer.tints:
-            spec["limits"] = self.color_limits(layer)
+            spec["limits"] = self._color_limits(layer)
         if kind == "bars" and panel is None:
-            spec["limits"] = self.bar_limits(layer)
+            spec["limits"] = self._bar_limits(layer)
         return spec
 
-    def color_limits(self, layer) -> list[float]:
+    def _color_limits(self, layer) -> list[float]:
         """Values at the two ends of a heatmap's colours."""
         if layer.limits is not None:
             return [float(v) for v in layer.limits]
@@ -365,14 +353,14 @@ class Explorer(anywidget.AnyWidget):
             low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))
         return [float(f"{low:.3g}"), float(f"{high if high > low else low + 1:.3g}")]
 
-    def bar_limits(self, bars) -> list[float]:
+    def _bar_limits(self, bars) -> list[float]:
         """Values at the two ends of a side bar."""
         if bars.limits is not None:
             return [float(v) for v in bars.limits]
         values = self._columns[bars.values]
         return [min(0.0, float(f"{np.nanmin(values):.3g}")), float(f"{np.nanmax(values):.3g}") or 1.0]
 
-    def value_at(self, name, index=None, bars=None):
+    def _value_at(self, name, index=None, bars=None):
         """A number of the default state, at the default frame where the array has frames."""
         array = self.default[name]
         if bars is not None and bars.over and array.ndim == 2:
@@ -393,7 +381,7 @@ class Explorer(anywidget.AnyWidget):
             (name, index, spec) = fields(match[0])[0]
             if name in self.by_name:
                 return self.by_name[name].text(self.by_name[name].default)
-            return format_value(self.value_at(name, index), spec)
+            return format_value(self._value_at(name, index), spec)
 
         text += " " + re.sub(r"\{[^{}]*\}", write, self.summary)
         return text[0].upper() + text[1:]
@@ -404,44 +392,36 @@ class Explorer(anywidget.AnyWidget):
         return f"Explorer {label_text(self.title)!r}: {held}; {points}."
 
     def _repr_html_(self):
-        """The static form. The book's build puts the controls and the still picture in the page."""
+        """The static form. The book's build puts the controls in the page, and the picture beside it."""
         from .still import still
 
-        payload = _json(self._payload(still(self)))
+        picture = still(self)
         return (
             f'<div class="im-explorer" id="{self.id}" data-im-explorer="{self.id}">'
-            f"<p><b>Explorer: {label_html(self.title)}.</b> {label_html(self.alt)} "
+            f"<p><b>Explorer: {label_html(self.title)}.</b> "
             "Run this cell to move its controls, or read it in the book.</p>"
-            f'<script type="application/json">{payload}</script></div>'
+            f'<img src="data:image/png;base64,{picture["data"]}" alt="{escape(label_text(self.alt))}" '
+            f'width="{picture["width"]}" height="{picture["height"]}" style="max-width:100%;height:auto">'
+            f'<script type="application/json">{_json(self._payload())}</script></div>'
         )
 
     def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        data, metadata = self.widget._repr_mimebundle_(**kwargs)
         return {**data, "text/html": self._repr_html_(), "text/plain": repr(self)}, metadata
 
     # -- live --------------------------------------------------------------------------------
 
-    def _answer(self, _widget, message, _buffers):
-        """Compute at the reader's values; a failure is shown in the widget and raised here."""
-        if not isinstance(message, dict) or message.get("kind") != "compute":
-            return
-        number = message.get("number")
-        started = time.perf_counter()
-        try:
-            arrays = self.at(self._decode(message.get("params", {})))
-        except Exception as error:
-            self.send({"kind": "error", "number": number, "message": f"{error}"})
-            raise
-        self.send(
-            {
-                "kind": "result",
-                "number": number,
-                "names": list(arrays),
-                "ms": round(1e3 * (time.perf_counter() - started), 1),
-            },
-            [np.ascontiguousarray(a, "<f4").tobytes() for a in arrays.values()],
-        )
+    @property
+    def widget(self):
+        """The anywidget that Jupyter shows, made when it is first asked for."""
+        if self._widget is None:
+            from .live import Live
+
+            self._widget = Live(self, _json(self._payload()))
+        return self._widget
+
+    def __getstate__(self):
+        return {**self.__dict__, "_widget": None}  # its connection to a browser stays here
 
     def _decode(self, params):
         """`params` as the page sends them, with options named by their position, as values."""
@@ -450,22 +430,22 @@ class Explorer(anywidget.AnyWidget):
         out = dict(params)
         for c in self.controls:
             if c.kind == "choice" and c.name in out:
-                if out[c.name] not in range(len(c.options)):
-                    raise ValueError(f"{c.name} must be an option's position, found {out[c.name]!r}")
-                out[c.name] = c.options[out[c.name]]
+                out[c.name] = c.options[checks.whole(f"{c.name}: position", out[c.name], 0, len(c.options) - 1)]
         return out
 
     def at(self, params: dict) -> dict[str, np.ndarray]:
         """`compute` at any values the controls allow, checked as at construction."""
-        wanted = sorted(c.name for c in self.controls if not c.frames)
-        if sorted(params) != wanted:
-            raise ValueError(f"params must be {wanted}, found {sorted(params)}")
+        wanted = [c.name for c in self.controls if not c.frames]
+        if not isinstance(params, dict):
+            raise TypeError(f"params must be a dict, {checks.found(params)}")
+        if set(params) != set(wanted):
+            raise ValueError(f"params must be {wanted}, found {list(params)}")
         checked = {name: self.by_name[name].check(value) for name, value in params.items()}
         return self._evaluate(table.canonical(self.controls, checked))
 
 
 def _controls(controls):
-    controls = list(controls)
+    controls = list(checks.items("Explorer: controls", controls, "Slider and Choice"))
     for c in controls:
         if not isinstance(c, (Slider, Choice)):
             raise TypeError(f"Explorer: controls must be Slider or Choice, found {type(c).__name__}")
