@@ -272,8 +272,10 @@ def test_a_path_is_checked(problem):
     path = descend(*problem, "pairlog", at=[0, 2], step_size=0.1)
     with pytest.raises(ValueError, match=r"steps must increase, found \(2, 0\)"):
         replace(path, steps=(2, 0))
-    with pytest.raises(ValueError, match="log_time must be below infinity and not decrease"):
-        replace(path, log_time=path.log_time.flip(0))
+    with pytest.raises(ValueError, match="log_time must be below infinity, found NaN or infinity"):
+        replace(path, log_time=-path.log_time)
+    with pytest.raises(ValueError, match="log_time of the path must not decrease, found a fall"):
+        replace(path, log_time=path.log_time.flip(0)).at([0.0])
 
 
 def test_few_digits_and_many():
