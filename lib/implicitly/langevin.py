@@ -314,7 +314,7 @@ class OrnsteinUhlenbeck:
         scale, budget = self.beta * self.s2, self.d * self.a * self.beta * (self.s2 + self.m * self.m)
         if not (scale > 0 and math.isfinite(1 / scale) and math.isfinite(scale) and math.isfinite(budget)):
             raise ValueError(
-                "a, m, s2, beta and d must give beta s2, 1 / (beta s2), d a beta (s2 + m^2) within the range of floats, "
+                "a, m, s2, beta and d must give beta s2, 1 / (beta s2), d a beta (s2 + m^2) in the range of floats, "
                 f"found a = {self.a:g}, m = {self.m:g}, s2 = {self.s2:g}, beta = {self.beta:g}, d = {self.d}"
             )
 
