@@ -203,9 +203,9 @@ def test_empty_batch():
         (lambda: score_flow(starts(), SQUARE, 0.1, time=1.0, steps=2, method="magic"), "method must be one of"),
         (lambda: probability_flow(starts(), SQUARE, torch.tensor([0.1, 0.2])), "sigmas must .*, found 0.1, 0.2$"),
         (lambda: probability_flow(starts(), SQUARE, torch.ones(7)), "sigmas must .*, found 1, 1, 1, 1, 1, …"),
-        (lambda: probability_flow(starts(), SQUARE, torch.ones(1)), "sigmas must hold at least 2 noise levels, found 1"),
+        (lambda: probability_flow(starts(), SQUARE, torch.ones(1)), "sigmas must hold at least 2 noise"),
         (lambda: counted_as_zero(1.0, 0.2, 1.5, tolerance=0.01), "ratio must be .* at most 1, found 1.5"),
-        (lambda: counted_as_zero(1.0, 0.2, 0.0, tolerance=0.01), "ratio must be finite and above 0 and at most 1, found 0"),
+        (lambda: counted_as_zero(1.0, 0.2, 0.0, tolerance=0.01), "ratio must be finite and above 0 .*, found 0"),
         (lambda: score_flow(starts() * math.nan, SQUARE, 0.1, time=1.0, steps=2), "x must be finite, found NaN"),
     ],
 )
@@ -227,7 +227,7 @@ def test_flows_at_the_edges():
         score_flow(x, lambda x, rho: x[0], 0.1, time=1.0, steps=3)  # one point for all: no broadcast
     with pytest.raises(TypeError, match="path must be True or False, found str 'no'"):
         score_flow(x, SQUARE, 0.1, time=1.0, steps=3, path="no")
-    with pytest.raises(ValueError, match="sigma_0 must not be lost in the rounding of sigma_T = 0.2, found 1e-300"):
+    with pytest.raises(ValueError, match=r"sigma_0 must not be lost in the rounding of sigma_T = 0.2, found 1e-300"):
         solve_probability_flow(x, SQUARE, 0.2, 1e-300, schedule="linear")
     with pytest.raises(ValueError, match=r"time must be finite and above 0 and at most 10000, found 1e.300"):
         solve_score_flow(x, SQUARE, 0.1, time=1e300)
