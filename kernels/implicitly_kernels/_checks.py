@@ -1,8 +1,23 @@
-"""Argument checks shared by the ops. Each message names the argument, what was expected and found."""
+"""Argument checks shared by the ops. Each message names the argument, what was expected and found.
+
+Numbers, whole numbers and flags of numpy, and 0-d arrays and tensors, are as good as Python's own; a bool is never a
+number.
+"""
 
 import math
+from collections.abc import Iterable
+from numbers import Integral, Real
 
+import numpy as np
 import torch
+
+from implicitly_kernels._dispatch import BACKENDS
+
+
+def _plain(value):
+    """A 0-d tensor or array as the Python scalar it holds; anything else as it is."""
+    held = isinstance(value, torch.Tensor | np.ndarray | np.generic) and value.ndim == 0
+    return value.item() if held and str(getattr(value, "device", "cpu")) != "meta" else value
 
 
 def tensor(name, value, *, dtypes=None, ndim=None, device=None, shape=None):
@@ -14,6 +29,9 @@ def tensor(name, value, *, dtypes=None, ndim=None, device=None, shape=None):
         raise TypeError(f"{name}: expected a torch.Tensor, got {type(value).__name__}")
     if dtypes is not None and value.dtype not in dtypes:
         raise TypeError(f"{name}: expected dtype {_or(dtypes)}, got {value.dtype}")
+    # The operators' fake implementations would take it. What torch.compile traces with has the device of its model.
+    if value.device.type == "meta" and (device is None or device.type == "meta"):
+        raise ValueError(f"{name}: expected a tensor that holds values, got one on the meta device")
     if ndim is not None and value.ndim != ndim:
         raise ValueError(f"{name}: expected {ndim} dimensions, got shape {tuple(value.shape)}")
     if shape is not None:
@@ -36,30 +54,62 @@ def finite(name, value):
 
 
 def integer(name, value, *, at_least, at_most):
-    """Raise unless `value` is an int (not a bool) in the closed range."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    """`value` as an int; raise unless it is a whole number (not a bool) in the closed range."""
+    plain = _plain(value)
+    if isinstance(plain, bool) or not isinstance(plain, Integral):
         raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
-    if not at_least <= value <= at_most:
-        raise ValueError(f"{name}: expected {at_least} <= {name} <= {at_most}, got {value}")
+    if not at_least <= plain <= at_most:
+        raise ValueError(f"{name}: expected {at_least} <= {name} <= {at_most}, got {plain}")
+    return int(plain)
 
 
-def positive(name, value):
-    """Raise unless `value` is a finite real number above zero."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+def positive(name, value, dtype=torch.float64):
+    """`value` as a float; raise unless it is a real number above zero that `dtype` can hold."""
+    plain = _plain(value)
+    if isinstance(plain, bool) or not isinstance(plain, Real):
         raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name}: expected a finite number > 0, got {value}")
+    if not (0 < plain < math.inf):
+        raise ValueError(f"{name}: expected a finite number > 0, got {plain}")
+    limits = torch.finfo(dtype)
+    if not limits.smallest_normal <= plain <= limits.max:
+        raise ValueError(
+            f"{name}: expected a number between {limits.smallest_normal:.3g} and {limits.max:.3g}, got {plain}"
+        )
+    return float(plain)
+
+
+def flag(name, value):
+    """`value` as a bool; raise unless it is True or False."""
+    plain = _plain(value)
+    if not isinstance(plain, bool):
+        raise TypeError(f"{name}: expected True or False, got {type(value).__name__}")
+    return plain
+
+
+def integers(name, value, **limits):
+    """`value` as a list of ints; raise unless it is a sequence of whole numbers in the closed range."""
+    if isinstance(value, torch.Tensor | np.ndarray) and value.ndim == 1:
+        value = value.tolist()
+    if isinstance(value, str | bytes | dict | torch.Tensor | np.ndarray) or not isinstance(value, Iterable):
+        raise TypeError(f"{name}: expected a sequence of ints, got {type(value).__name__}")
+    return [integer(f"{name}[{k}]", one, **limits) for k, one in enumerate(value)]
 
 
 def one_of(name, value, allowed):
-    """Raise ValueError unless `value` is one of `allowed`."""
-    if value not in allowed:
-        raise ValueError(f"{name}: expected one of {tuple(allowed)}, got {value!r}")
+    """Raise ValueError unless `value` is a str and one of `allowed`."""
+    if not isinstance(value, str) or value not in allowed:
+        shown = repr(value) if isinstance(value, str) else type(value).__name__
+        raise ValueError(f"{name}: expected one of {tuple(allowed)}, got {shown}")
+
+
+def backend(value):
+    """Raise ValueError unless `value` names a backend, or "auto"."""
+    one_of("backend", value, ("auto", *BACKENDS))
 
 
 def seed(value):
-    """Raise unless `value` is an int in [0, 2**63)."""
-    integer("seed", value, at_least=0, at_most=2**63 - 1)
+    """`value` as an int; raise unless it is a whole number in [0, 2**63)."""
+    return integer("seed", value, at_least=0, at_most=2**63 - 1)
 
 
 def _or(dtypes):

@@ -124,4 +124,7 @@ class Dispatcher:
 
 def available_backends(device: str = "cpu") -> list[str]:
     """Backends that can run on tensors of `device` ("cpu" or "cuda") in this process."""
+    if not isinstance(device, str) or device not in ("cpu", "cuda"):
+        shown = repr(device) if isinstance(device, str) else type(device).__name__
+        raise ValueError(f"device: expected 'cpu' or 'cuda', got {shown}")
     return [b for b in BACKENDS if _why_not(b, device) is None]

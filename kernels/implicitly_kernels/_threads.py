@@ -1,16 +1,58 @@
-"""How the numba backends share independent items among torch's threads."""
+"""How the numba backends run: in pieces, between which Python sees a Ctrl-C, shared among torch's threads."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from itertools import pairwise
+from threading import Event
 
 import torch
 
+#: Operations of one compiled call, about: a tenth of a second on one core.
+PIECE = 1 << 28
 
-def share(part, items):
-    """Call `part(first, last)`, which must release the GIL, on ranges that cover `items` items."""
-    threads = max(1, min(torch.get_num_threads(), items))
-    edges = [items * t // threads for t in range(threads + 1)]
-    if threads == 1:
-        part(0, items)
+
+def pieces(first, last, steps, work):
+    """Ranges (first item, last item, first step, last step) that cover `steps` steps of items first..last-1.
+
+    One step of one item takes `work` operations. Several items run all their steps in one piece, or one item some
+    of them: then the pieces of an item follow each other. With no steps there is still a piece for each item.
+    """
+    whole = work * max(1, steps)
+    if whole <= PIECE or steps <= 1:
+        many = max(1, PIECE // max(1, whole))
+        for item in range(first, last, many):
+            yield item, min(item + many, last), 0, steps
         return
+    some = max(1, PIECE // work)
+    for item in range(first, last):
+        for step in range(0, steps, some):
+            yield item, item + 1, step, min(step + some, steps)
+
+
+def share(part, items, steps=1, work=0):
+    """Call `part(first, last, begin, end)`, which must release the GIL, on the pieces of `items` items.
+
+    An error or a KeyboardInterrupt ends all threads after the piece at which they are.
+    """
+    threads = max(1, min(torch.get_num_threads(), items))
+    stop = Event()
+
+    def run(first, last):
+        for piece in pieces(first, last, steps, work):
+            if stop.is_set():
+                return
+            part(*piece)
+
+    if threads == 1:
+        run(0, items)
+        return
+    edges = [items * t // threads for t in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(part, edges[:-1], edges[1:]))
+        try:
+            waiting = {pool.submit(run, *ends) for ends in pairwise(edges)}
+            while waiting:  # with a timeout: a wait without one need not hear a signal
+                done, waiting = wait(waiting, timeout=0.1, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+        except BaseException:
+            stop.set()
+            raise

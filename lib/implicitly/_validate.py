@@ -248,7 +248,10 @@ def tensor(
     if finite and not _finite(value):
         raise ValueError(f"{name} must be finite, found {_first(value, ~torch.isfinite(value))}")
     if convert is not None:
-        value = value.to(convert)
+        given, value = value, value.to(convert)
+        if finite and not bool(torch.isfinite(value).all()):
+            wanted = f"within the range of {str(convert).removeprefix('torch.')}"
+            raise ValueError(f"{name} must be {wanted}, found {_first(given, ~torch.isfinite(value))}")
     wanted = _range(value, above, at_least, below, at_most)
     if wanted:
         inside = torch.ones_like(value, dtype=torch.bool)

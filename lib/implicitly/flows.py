@@ -1,7 +1,8 @@
 """Score flow and probability flow of a denoiser, their exact solutions, and where they end.
 
-A denoiser is any ``h(x, noise) -> x`` on batches (B, d). The score flow ``dx/dt = h(x, rho) - x`` keeps
-the noise fixed. The probability flow ``dx/d(-ln sigma) = h(x, alpha sigma) - x`` lets it run out.
+A denoiser is any ``h(x, noise) -> x`` on batches (B, d), float32 or float64. The score flow
+``dx/dt = h(x, rho) - x`` keeps the noise fixed. The probability flow ``dx/d(-ln sigma) = h(x, alpha sigma) - x``
+lets it run out.
 Claim ids refer to the chapter ``score-flow`` (arXiv 2506.19031); derivations are on its page.
 """
 
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._validate import choice, matrix, number, whole
+from ._validate import choice, flag, function, number, tensor, whole
 
 __all__ = [
     "KINDS",
@@ -36,6 +37,9 @@ __all__ = [
 
 Denoiser = Callable[[Tensor, float], Tensor]
 
+F64 = torch.float64
+_FLOATS = (torch.float32, F64)
+
 #: sigma(t) for t from 0 (sigma_T) to 1 (sigma_0). "polynomial" is that of Karras et al. 2022, power 7.
 SCHEDULES: dict[str, Callable[[Tensor, float, float], Tensor]] = {
     "geometric": lambda t, top, end: top * (end / top) ** t,
@@ -51,16 +55,31 @@ KINDS = ("training", "sum", "neither")
 def sigma_grid(sigma_T: float, sigma_0: float, steps: int, schedule: str = "geometric") -> Tensor:
     """Noise levels (steps + 1,), float64, from `sigma_T` down to `sigma_0` > 0, along a named schedule.
 
-    The schedule is one of `SCHEDULES`; it is evaluated at equal steps of its own time.
+    The schedule is one of `SCHEDULES`; it is evaluated at equal steps of its own time, from 1 to 10**7 of them.
     """
-    number("sigma_0", sigma_0, above=0.0)
-    number("sigma_T", sigma_T, above=sigma_0)
-    whole("steps", steps, at_least=1)
+    sigma_0 = number("sigma_0", sigma_0, above=0.0)
+    sigma_T = number("sigma_T", sigma_T, above=sigma_0)
+    steps = whole("steps", steps, at_least=1, at_most=10**7)
     choice("schedule", schedule, SCHEDULES)
-    t = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    t = torch.linspace(0, 1, steps + 1, dtype=F64)
     grid = SCHEDULES[schedule](t, sigma_T, sigma_0)
     grid[0], grid[-1] = sigma_T, sigma_0  # not their rounded powers
     return grid
+
+
+def _starts(x, denoise) -> None:
+    tensor("x", x, shape=("B", "d"), dtype=_FLOATS)
+    function("denoise", denoise)
+
+
+def _denoised(denoise: Denoiser, x: Tensor, noise: float) -> Tensor:
+    if not torch.isfinite(x).all():
+        raise FloatingPointError("the flow diverged; take more steps, or a shorter way")
+    clean = denoise(x, noise)
+    if not isinstance(clean, Tensor) or clean.shape != x.shape:
+        found = tuple(clean.shape) if isinstance(clean, Tensor) else type(clean).__name__
+        raise ValueError(f"denoise must give a tensor of x's shape {tuple(x.shape)}, found {found}")
+    return clean
 
 
 def _march(x: Tensor, drift: Callable[[Tensor, float], Tensor], times, method: str, path: bool) -> Tensor:
@@ -74,6 +93,8 @@ def _march(x: Tensor, drift: Callable[[Tensor, float], Tensor], times, method: s
         x = x + step * slope
         if path:
             states.append(x)
+    if not torch.isfinite(x).all():
+        raise FloatingPointError("the flow diverged; take more steps, or a shorter way")
     return torch.stack(states) if path else x
 
 
@@ -85,21 +106,25 @@ def score_flow(
     Args:
         x: starts, (B, d), floating.
         denoise: ``h(x, rho)``, (B, d) to (B, d).
-        rho: noise handed to `denoise`, fixed.
+        rho: noise handed to `denoise`, fixed, at least 0.
         time: how long to run, positive.
-        steps: number of equal steps, at least 1.
+        steps: number of equal steps, from 1 to 10**7. Steps of more than 2 are unstable.
         method: "heun" (second order) or "euler".
         path: whether to return all states.
 
     Returns:
         Ends (B, d), or the path (steps + 1, B, d).
+
+    Raises:
+        FloatingPointError: if the states leave the range of floats.
     """
-    matrix("x", x)
-    number("time", time, above=0.0)
-    whole("steps", steps, at_least=1)
+    _starts(x, denoise)
+    rho, time = number("rho", rho, at_least=0.0), number("time", time, above=0.0)
+    steps = whole("steps", steps, at_least=1, at_most=10**7)
     choice("method", method, ("heun", "euler"))
-    times = torch.linspace(0, time, steps + 1, dtype=torch.float64).tolist()
-    return _march(x, lambda x, _: denoise(x, rho) - x, times, method, path)
+    path = flag("path", path)
+    times = torch.linspace(0, time, steps + 1, dtype=F64).tolist()
+    return _march(x, lambda x, _: _denoised(denoise, x, rho) - x, times, method, path)
 
 
 def probability_flow(
@@ -117,8 +142,8 @@ def probability_flow(
     Args:
         x: starts at ``sigmas[0]``, (B, d), floating.
         denoise: ``h(x, noise)``; it is handed ``alpha * sigma``.
-        sigmas: noise levels, (S,), positive and strictly decreasing, as from :func:`sigma_grid`.
-        alpha: radius of the balls per unit of noise.
+        sigmas: noise levels, (S,), S >= 2, positive and strictly decreasing, as from :func:`sigma_grid`.
+        alpha: radius of the balls per unit of noise, positive.
         method: "heun" (second order) or "euler".
         variable: "log" steps in -ln sigma, "sigma" in sigma itself (an Euler step is then the
             deterministic step of DDIM). The path is the same, the errors differ.
@@ -126,21 +151,25 @@ def probability_flow(
 
     Returns:
         Ends (B, d), or the path (S, B, d).
+
+    Raises:
+        FloatingPointError: if the states leave the range of floats.
     """
-    matrix("x", x)
-    if not isinstance(sigmas, Tensor) or sigmas.ndim != 1 or len(sigmas) < 2:
-        found = tuple(sigmas.shape) if isinstance(sigmas, Tensor) else type(sigmas).__name__
-        raise ValueError(f"sigmas must be a tensor of shape (S,) with S >= 2, found {found}")
+    _starts(x, denoise)
+    tensor("sigmas", sigmas, shape=("S",), dtype=_FLOATS)
+    if len(sigmas) < 2:
+        raise ValueError(f"sigmas must hold at least 2 noise levels, found {len(sigmas)}")
     if not (sigmas[-1] > 0 and (sigmas.diff() < 0).all()):
         found = ", ".join(f"{s:.3g}" for s in sigmas[:5].tolist())
         raise ValueError(f"sigmas must be positive and strictly decreasing, found {found}{', …' * (len(sigmas) > 5)}")
-    number("alpha", alpha, above=0.0)
+    alpha = number("alpha", alpha, above=0.0)
     choice("method", method, ("heun", "euler"))
     choice("variable", variable, ("log", "sigma"))
+    path = flag("path", path)
     if variable == "sigma":
-        return _march(x, lambda x, s: (x - denoise(x, alpha * s)) / s, sigmas.tolist(), method, path)
+        return _march(x, lambda x, s: (x - _denoised(denoise, x, alpha * s)) / s, sigmas.tolist(), method, path)
     times = (-sigmas.double().log()).tolist()
-    return _march(x, lambda x, s: denoise(x, alpha * math.exp(-s)) - x, times, method, path)
+    return _march(x, lambda x, s: _denoised(denoise, x, alpha * math.exp(-s)) - x, times, method, path)
 
 
 def _solve(x: Tensor, rate: Callable[[float, Tensor], Tensor], end: float, rtol: float) -> Tensor:
@@ -163,9 +192,16 @@ def _solve(x: Tensor, rate: Callable[[float, Tensor], Tensor], end: float, rtol:
 
 
 def solve_score_flow(x: Tensor, denoise: Denoiser, rho: float, *, time: float, rtol: float = 1e-11) -> Tensor:
-    """The score flow again, by SciPy's adaptive solver LSODA: an independent reference, (B, d) float64 on CPU."""
-    matrix("x", x)
-    number("time", time, above=0.0)
+    """The score flow again, by SciPy's adaptive solver LSODA: an independent reference, (B, d) float64 on CPU.
+
+    Args:
+        x, denoise, rho: as in `score_flow`.
+        time: how long to run, positive, at most 10_000.
+        rtol: relative tolerance of the solver, from 1e-13 to 0.1.
+    """
+    _starts(x, denoise)
+    rho, time = number("rho", rho, at_least=0.0), number("time", time, above=0.0, at_most=1e4)
+    rtol = number("rtol", rtol, at_least=1e-13, at_most=0.1)
     return _solve(x, lambda t, x: denoise(x, rho) - x, time, rtol)
 
 
@@ -183,9 +219,18 @@ def solve_probability_flow(
 
     Solves ``dx/dt = (d ln sigma / dt) (x - h(x, alpha sigma(t)))`` with the derivative of the schedule
     taken by autograd. An independent reference, (B, d) float64 on CPU.
+
+    Args:
+        x, denoise, alpha: as in `probability_flow`.
+        sigma_T, sigma_0, schedule: as in `sigma_grid`.
+        rtol: relative tolerance of the solver, from 1e-13 to 0.1.
     """
-    matrix("x", x)
-    sigma_grid(sigma_T, sigma_0, 1, schedule)  # checks the arguments
+    _starts(x, denoise)
+    sigma_T, sigma_0 = sigma_grid(sigma_T, sigma_0, 1, schedule).tolist()  # checks the arguments
+    alpha, rtol = number("alpha", alpha, above=0.0), number("rtol", rtol, at_least=1e-13, at_most=0.1)
+    last = SCHEDULES[schedule](torch.ones((), dtype=F64), sigma_T, sigma_0).item()
+    if not abs(last - sigma_0) < sigma_0 / 2:
+        raise ValueError(f"sigma_0 must not be lost in the rounding of sigma_T = {sigma_T:g}, found {sigma_0:g}")
 
     def rate(t, x):
         clock = torch.tensor(t, dtype=torch.float64, requires_grad=True)
@@ -197,6 +242,17 @@ def solve_probability_flow(
     return _solve(x, rate, 1.0, rtol)
 
 
+def _lengths(length, name: str, like: Tensor) -> Tensor:
+    """`length` as a positive tensor, () or (m,), of the dtype and device of `like`, which is called `name`."""
+    length = tensor("length", length, convert=like.dtype, above=0.0).to(like.device)
+    if length.ndim and (length.shape != like.shape[-1:] or not len(length)):
+        raise ValueError(
+            f"length must be a number or have the shape (m,) of {name} (B, m) = {tuple(like.shape)}, "
+            f"found {tuple(length.shape)}"
+        )
+    return length
+
+
 def score_flow_exact(c: Tensor, length: Tensor | float, rho: float, time: float) -> Tensor:
     """Coordinates (B, m) of the score flow at `time` for orthogonal data, claim score-flow/C2.
 
@@ -204,22 +260,15 @@ def score_flow_exact(c: Tensor, length: Tensor | float, rho: float, time: float)
     exponential decay to 0 or L outside.
 
     Args:
-        c: coordinates at the start, floating and finite, (B, m).
-        length: edge lengths, (m,) or one for all, above ``2 rho``.
-        rho: radius of the balls, above 0.
-        time: at least 0.
-
-    Raises:
-        TypeError, ValueError: an argument is not what is described above.
+        c: coordinates at the start, (B, m), float32 or float64.
+        length: edge lengths, positive, a number or (m,).
+        rho: radius of the balls, positive, below half the shortest length.
+        time: how long to run, at least 0.
     """
-    if not isinstance(c, Tensor) or not c.is_floating_point():
-        found = c.dtype if isinstance(c, Tensor) else type(c).__name__
-        raise TypeError(f"c must be a floating tensor, found {found}")
-    if not c.isfinite().all():
-        raise ValueError("c must be finite, found NaN or infinity")
-    length = torch.as_tensor(length, dtype=c.dtype, device=c.device)
-    number("rho", rho, above=0.0, below=float(length.min()) / 2)
-    number("time", time, at_least=0.0)
+    tensor("c", c, shape=("B", "m"), dtype=_FLOATS)
+    length = _lengths(length, "c", c)
+    rho = number("rho", rho, above=0.0, below=float(length.min()) / 2)
+    time = number("time", time, at_least=0.0)
     q = c - length / 2
     half = length / 2 - rho  # half the width of the middle band
     rate = rho / half
@@ -238,20 +287,20 @@ def probability_flow_exact(
     """``h(x) + (sigma_0 / sigma_T) (x - h(x))`` with h at `sigma_T`, (B, d), claims score-flow/C3 and C7.
 
     The exact end of the probability flow for orthogonal data and for points on a line; not for obtuse
-    data. `sigma_0` may be 0.
+    data. `sigma_0` may be 0; `sigma_T` is above it, `alpha` above 0.
     """
-    matrix("x", x)
-    number("sigma_0", sigma_0, at_least=0.0)
-    number("sigma_T", sigma_T, above=sigma_0)
-    clean = denoise(x, alpha * sigma_T)
+    _starts(x, denoise)
+    sigma_0 = number("sigma_0", sigma_0, at_least=0.0)
+    sigma_T = number("sigma_T", sigma_T, above=sigma_0)
+    clean = _denoised(denoise, x, number("alpha", alpha, above=0.0) * sigma_T)
     return clean + (sigma_0 / sigma_T) * (x - clean)
 
 
 def _clock(gamma: float, length: float, rho_T: float, rho_0: float) -> float:
     """kappa of claim score-flow/C5: what is left of (f1 + f2) / (f1 - f2)."""
-    number("gamma", gamma, above=0.0, below=1.0)
-    number("rho_T", rho_T, above=0.0, below=length / 2)
-    number("rho_0", rho_0, above=0.0, below=rho_T)
+    gamma, length = number("gamma", gamma, above=0.0, below=1.0), number("length", length, above=0.0)
+    rho_T = number("rho_T", rho_T, above=0.0, below=length / 2)
+    rho_0 = number("rho_0", rho_0, above=0.0, below=rho_T)
     return (rho_0 * (length - 2 * rho_T) / (rho_T * (length - 2 * rho_0))) ** (2 * gamma)
 
 
@@ -261,19 +310,20 @@ def two_edges_exact(f: Tensor, gamma: float, length: float, rho_T: float, rho_0:
     Claim score-flow/C5 (c). For starts with both coordinates in the middle band.
 
     Args:
-        f: ``ramp(c)`` at the start, (B, 2), strictly between 0 and `length`.
+        f: ``ramp(c)`` at the start, (B, 2), strictly between 0 and `length`; float32 or float64.
         gamma: minus the cosine of the angle between the edges, in (0, 1).
-        length: the common length.
-        rho_T, rho_0: radius of the balls at start and end.
+        length: the common length, a number.
+        rho_T, rho_0: radius of the balls at start and end, ``0 < rho_0 < rho_T < length / 2``.
     """
-    matrix("f", f, columns=2)
+    tensor("f", f, shape=("B", 2), dtype=_FLOATS)
+    length = number("length", length, above=0.0)
     inside = (f > 0) & (f < length)
     if not inside.all():
         raise ValueError(
             f"f must lie strictly between 0 and length = {length:.6g} (both coordinates in the middle band), "
             f"found {f[~inside][0]:.6g}"
         )
-    kappa = _clock(gamma, length, rho_T, rho_0)
+    kappa = max(_clock(gamma, length, rho_T, rho_0), torch.finfo(f.dtype).tiny)  # at 0, 0 times infinity
     total = f.sum(1) * kappa**0.5
     gap = (f[:, 0] - f[:, 1]) * kappa**-0.5
     both = torch.stack([total + gap, total - gap], 1) / 2
@@ -282,7 +332,10 @@ def two_edges_exact(f: Tensor, gamma: float, length: float, rho_T: float, rho_0:
 
 
 def off_edge_share(gamma: float, length: float, rho_T: float, rho_0: float) -> float:
-    """Share of uniform middle-band starts still off both edges at the end: ``2 k / (1 + k)``, C5 (c)."""
+    """Share of uniform middle-band starts still off both edges at the end: ``2 k / (1 + k)``, C5 (c).
+
+    Arguments as in :func:`two_edges_exact`.
+    """
     kappa = _clock(gamma, length, rho_T, rho_0)
     return 2 * kappa / (1 + kappa)
 
@@ -291,9 +344,9 @@ def vertex_is_fixed(gram: Tensor, length: Tensor, rho: float, members: Tensor) -
     """Which vertices ``x1 + sum_{n in S} L_n u_n`` are rest points of the score flow, claim C5 (a).
 
     Args:
-        gram: inner products of the edge directions, (m, m).
-        length: edge lengths, (m,).
-        rho: radius of the balls.
+        gram: inner products of the edge directions, (m, m), m >= 1, float32 or float64.
+        length: edge lengths, (m,), positive, of the same dtype.
+        rho: radius of the balls, at least 0, below half the shortest length.
         members: the sets S, (V, m) bool.
 
     Returns:
@@ -303,7 +356,13 @@ def vertex_is_fixed(gram: Tensor, length: Tensor, rho: float, members: Tensor) -
         ValueError: if two edges meet at an acute angle (some ``G_ij > 0``, up to rounding). The condition
             says nothing then, because edges outside S may be active at the vertex.
     """
-    matrix("gram", gram)
+    tensor("gram", gram, shape=("m", "m"), dtype=_FLOATS)
+    m = len(gram)
+    if not m or gram.shape[1] != m or (gram.diagonal() - 1).abs().max() > 1e-4 or (gram - gram.T).abs().max() > 1e-4:
+        raise ValueError(f"gram must be symmetric, (m, m), with a diagonal of ones, found shape {tuple(gram.shape)}")
+    tensor("length", length, shape=(m,), dtype=gram.dtype, above=0.0)
+    rho = number("rho", rho, at_least=0.0, below=float(length.min()) / 2)
+    tensor("members", members, shape=("V", m), dtype=torch.bool)
     off = gram - torch.diag(gram.diagonal())
     cosine = float(off.max())
     if cosine > 100 * torch.finfo(gram.dtype).eps:
@@ -317,9 +376,16 @@ def classify(f: Tensor, length: Tensor | float, *, tolerance: float) -> Tensor:
 
     A coordinate counts as 0 or L within ``tolerance * length``. For obtuse data hand in ``ramp(c)``,
     not `c`: off its edge a training point has negative coordinates.
+
+    Args:
+        f: float32 or float64, m >= 1.
+        length: edge lengths, positive, a number or (m,).
+        tolerance: in (0, 1/2).
     """
-    matrix("f", f)
-    number("tolerance", tolerance, above=0.0, below=0.5)
+    tensor("f", f, shape=("B", "m"), dtype=_FLOATS)
+    if not f.shape[1]:
+        raise ValueError(f"f must have at least one coordinate, found shape {tuple(f.shape)}")
+    length, tolerance = _lengths(length, "f", f), number("tolerance", tolerance, above=0.0, below=0.5)
     share = f / length
     full = (share - 1).abs() <= tolerance
     vertex = (full | (share.abs() <= tolerance)).all(1)
@@ -327,7 +393,10 @@ def classify(f: Tensor, length: Tensor | float, *, tolerance: float) -> Tensor:
 
 
 def shares(kinds: Tensor) -> Tensor:
-    """Shares (3,) of training, sum and neither among codes (B,) from :func:`classify`."""
+    """Shares (3,), float64, of training, sum and neither among codes (B,), B >= 1, from :func:`classify`."""
+    tensor("kinds", kinds, shape=("B",), dtype=torch.int64, at_least=0, at_most=len(KINDS) - 1)
+    if not len(kinds):
+        raise ValueError("kinds must hold at least one code, found none")
     return torch.bincount(kinds, minlength=3).double() / len(kinds)
 
 
@@ -337,16 +406,15 @@ def end_probabilities(p_0: float, p_L: float, m: int) -> tuple[float, float, flo
     Args:
         p_0: probability that a coordinate ends at 0.
         p_L: probability that it ends at L; ``p_0 + p_L <= 1``.
-        m: number of edges, one less than the number of training points.
+        m: number of edges, from 1 to 2**53, one less than the number of training points.
     """
-    number("p_0", p_0, at_least=0.0)
-    number("p_L", p_L, at_least=0.0)
-    whole("m", m, at_least=1)
+    p_0, p_L = number("p_0", p_0, at_least=0.0), number("p_L", p_L, at_least=0.0)
+    m = whole("m", m, at_least=1, at_most=2**53)
     if p_0 + p_L > 1 + 1e-12:
         raise ValueError(f"p_0 + p_L must be at most 1, found {p_0 + p_L}")
     training = p_0**m + m * p_0 ** (m - 1) * p_L
     vertex = (p_0 + p_L) ** m
-    return training, vertex - training, 1 - vertex
+    return training, max(vertex - training, 0.0), max(1 - vertex, 0.0)  # rounding may go below 0
 
 
 def counted_as_zero(length: float, rho_T: float, ratio: float, *, tolerance: float) -> tuple[float, float]:
@@ -366,13 +434,12 @@ def counted_as_zero(length: float, rho_T: float, ratio: float, *, tolerance: flo
         The interval ``(low, high)``.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        TypeError, ValueError: if an argument is no number or out of its range.
     """
-    number("length", length, above=0.0)
-    number("rho_T", rho_T, at_least=0.0, below=length / 2)
-    if number("ratio", ratio, above=0.0) > 1:
-        raise ValueError(f"ratio must be at most 1, found {float(ratio):.6g}")
-    number("tolerance", tolerance, above=0.0, below=0.5)
+    length = number("length", length, above=0.0)
+    rho_T = number("rho_T", rho_T, at_least=0.0, below=length / 2)
+    ratio = number("ratio", ratio, above=0.0, at_most=1.0)
+    tolerance = number("tolerance", tolerance, above=0.0, below=0.5)
     near = tolerance * length
     if near <= rho_T * ratio:  # within the flat part at the end: c_0 = ratio * c_T
         return -near / ratio, near / ratio

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._validate import matrix, number, whole
+from ._validate import flag, function, number, tensor, whole
+from ._validate import generator as checked_generator
 
 __all__ = [
     "OrnsteinUhlenbeck",
@@ -26,14 +27,23 @@ __all__ = [
     "run_chains",
 ]
 
+F64 = torch.float64
+_FLOATS = (torch.float32, torch.float64)
 
-def _per_coordinate(name, value, like: Tensor) -> Tensor:
+
+def _positions(theta) -> Tensor:
+    return tensor("theta", theta, shape=("C", "d"), dtype=_FLOATS)
+
+
+def _like(name: str, value, theta: Tensor) -> Tensor:
+    return tensor(name, value, shape=tuple(theta.shape), dtype=theta.dtype, device=theta.device)
+
+
+def _per_coordinate(name: str, value, like: Tensor) -> Tensor:
     """`value` as a positive tensor of shape (d,) or () with the dtype and device of `like`, (C, d)."""
-    value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
+    value = tensor(name, value, convert=like.dtype, above=0.0).to(like.device)
     if value.ndim > 1 or (value.ndim == 1 and len(value) != like.shape[1]):
         raise ValueError(f"{name} must be a number or have shape ({like.shape[1]},), found {tuple(value.shape)}")
-    if not (torch.isfinite(value) & (value > 0)).all():
-        raise ValueError(f"{name} must be finite and positive, found {value.tolist()}")
     return value
 
 
@@ -45,10 +55,11 @@ def _one_of(prior_var, box) -> None:
 def reflect(z: Tensor, box: float | Tensor) -> Tensor:
     """Fold `z` back into ``[-box, box]`` as a mirror at each wall does, however far it overshoots.
 
-    A triangle wave of period ``4 box``: one mirror is not enough when a step is longer than the box.
+    A triangle wave of period ``4 box``: one mirror is not enough when a step is longer than the box. What is
+    inside stays as it is, to the last bit.
 
     Args:
-        z: any floating tensor, shape (..., d).
+        z: float32 or float64, shape (..., d) or (), finite.
         box: half width of the box, positive: a number or shape (d,).
 
     Returns:
@@ -57,12 +68,27 @@ def reflect(z: Tensor, box: float | Tensor) -> Tensor:
     >>> reflect(torch.tensor([0.5, 1.5, 3.5, -9.25]), 1.0)
     tensor([ 0.5000,  0.5000, -0.5000, -0.7500])
     """
-    if not isinstance(z, Tensor) or not z.is_floating_point():
-        raise TypeError(f"z must be a floating torch.Tensor, found {getattr(z, 'dtype', type(z).__name__)}")
-    box = _per_coordinate("box", box, z.reshape(-1, z.shape[-1] if z.ndim else 1))
-    y = torch.remainder(z + box, 4 * box)
-    y = torch.where(y > 2 * box, 4 * box - y, y) - box
-    return torch.minimum(torch.maximum(y, -box), box)  # `remainder` may round up to 4 box
+    z = tensor("z", z, dtype=_FLOATS)
+    return _reflect(z, _per_coordinate("box", box, z.reshape(-1, z.shape[-1]) if z.ndim else z.reshape(1, 1)))
+
+
+def _reflect(z: Tensor, box: Tensor) -> Tensor:
+    beyond = z.abs() - box
+    y = torch.fmod(beyond, 4 * box)  # from the wall that it crossed first; exact
+    folded = torch.where(y > 2 * box, y - 3 * box, box - y)
+    folded = torch.minimum(torch.maximum(folded, -box), box)  # rounding may leave the box
+    return torch.where(beyond <= 0, z, torch.where(z < 0, -folded, folded))
+
+
+def _coefficients(theta: Tensor, beta: float, eta: float, pull: Tensor | float) -> tuple[Tensor | float, float]:
+    """``keep`` and ``scale`` of `_euler`, after checking that theta's dtype can hold them; `pull` is that of a step."""
+    keep, scale = 1 - pull, math.sqrt(2 * eta / beta)
+    if not (max(eta, scale) <= torch.finfo(theta.dtype).max and torch.as_tensor(keep).isfinite().all()):
+        raise ValueError(
+            f"beta, eta and prior_var must give steps within the range of {str(theta.dtype).removeprefix('torch.')}, "
+            f"found beta = {beta:g}, eta = {eta:g}"
+        )
+    return keep, scale
 
 
 def _euler(theta, grad, keep, eta: float, scale: float, noise: Tensor) -> Tensor:
@@ -87,26 +113,56 @@ def langevin_step(
     It keeps ``p_inf`` only as ``eta -> 0``; `mala_step` keeps it exactly.
 
     Args:
-        theta: positions, shape (C, d).
-        grad: gradient of the loss there, shape (C, d).
+        theta: positions, shape (C, d), float32 or float64; C may be 0.
+        grad: gradient of the loss there, like `theta`.
         beta: inverse temperature, positive.
         eta: step size, positive; stable only if ``eta * (curvature + 1 / (beta s^2)) < 2``.
         prior_var: ``s^2``, a number or shape (d,).
         box: half width ``b``, a number or shape (d,). Exactly one of `prior_var` and `box` is given.
-        noise: standard normal numbers, shape (C, d); drawn from `generator` if left out.
+        noise: standard normal numbers, like `theta`; drawn from `generator` if left out.
+        generator: a torch.Generator on theta's device, needed where `noise` is left out.
 
     Returns:
         The next positions, shape (C, d).
+
+    Raises:
+        ValueError: also where beta, eta and prior_var make a step that theta's dtype cannot hold.
+        FloatingPointError: if a position leaves the range of floats.
     """
-    matrix("theta", theta)
-    matrix("grad", grad, rows=theta.shape[0], columns=theta.shape[1])
+    theta = _positions(theta)
+    grad = _like("grad", grad, theta)
     beta, eta = number("beta", beta, above=0.0), number("eta", eta, above=0.0)
     _one_of(prior_var, box)
+    var = None if prior_var is None else _per_coordinate("prior_var", prior_var, theta)
+    wall = None if box is None else _per_coordinate("box", box, theta)
+    keep, scale = _coefficients(theta, beta, eta, 0.0 if var is None else eta * (1 / (beta * var)))
+    if noise is None and generator is None:
+        raise TypeError("give noise or generator, a torch.Generator, found None for both")
+    if noise is not None:
+        noise = _like("noise", noise, theta)
+    if generator is not None:
+        generator = checked_generator("generator", generator, device=theta.device)
     if noise is None:
         noise = torch.randn(theta.shape, generator=generator, dtype=theta.dtype, device=theta.device)
-    pull = 0.0 if prior_var is None else 1 / (beta * _per_coordinate("prior_var", prior_var, theta))
-    moved = _euler(theta, grad, 1 - eta * pull, eta, math.sqrt(2 * eta / beta), noise)
-    return moved if box is None else reflect(moved, box)
+    moved = _not_diverged(_euler(theta, grad, keep, eta, scale, noise), beta, eta)
+    return moved if wall is None else _reflect(moved, wall)
+
+
+def _not_diverged(theta: Tensor, beta: float, eta: float) -> Tensor:
+    if not torch.isfinite(theta).all():
+        raise FloatingPointError(f"the chains diverged (beta = {beta:g}, eta = {eta:g}); take a smaller eta")
+    return theta
+
+
+def _evaluated(value_and_grad, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss and gradient, after checking their shapes."""
+    result = value_and_grad(theta)
+    shapes = tuple(tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in result)
+    if shapes != ((len(theta),), tuple(theta.shape)):
+        raise ValueError(
+            f"value_and_grad must give tensors of shapes {(len(theta),)} and {tuple(theta.shape)}, found {shapes}"
+        )
+    return result
 
 
 def mala_step(
@@ -117,34 +173,43 @@ def mala_step(
     eta: float,
     prior_var: float | Tensor | None = None,
     box: float | Tensor | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """One Metropolis-adjusted step: the proposal of `langevin_step`, accepted or refused.
 
-    Keeps ``p_inf`` exactly at every step size. In a box a proposal outside is refused.
+    Keeps ``p_inf`` exactly at every step size. A proposal outside the box is refused, and so is one whose
+    loss is infinite or not a number.
 
     Args:
-        theta: positions, shape (C, d).
+        theta: positions, shape (C, d), float32 or float64, inside the box; C may be 0.
         value_and_grad: ``theta -> (L, grad L)`` of shapes (C,) and (C, d).
-        beta, eta, prior_var, box, generator: as in `langevin_step`.
+        beta, eta, prior_var, box: as in `langevin_step`.
+        generator: source of the proposals and of the tests, on theta's device.
 
     Returns:
         The next positions, shape (C, d), and which chains moved, bool (C,).
     """
-    matrix("theta", theta)
+    theta = _positions(theta)
+    function("value_and_grad", value_and_grad)
     beta, eta = number("beta", beta, above=0.0), number("eta", eta, above=0.0)
     _one_of(prior_var, box)
     var = None if prior_var is None else _per_coordinate("prior_var", prior_var, theta)
     wall = None if box is None else _per_coordinate("box", box, theta)
+    _coefficients(theta, beta, eta, 0.0 if var is None else eta / (beta * var))
+    if wall is not None and (theta.abs() > wall).any():
+        raise ValueError(f"theta must lie inside the box, found {theta[theta.abs() > wall][0]:.6g}")
+    generator = checked_generator("generator", generator, device=theta.device)
 
     def potential(x):  # U with p_inf ~ exp(-U), and where one Euler step without noise leads
-        loss, grad = value_and_grad(x)
+        loss, grad = _evaluated(value_and_grad, x)
         if var is None:
             return beta * loss, x - eta * grad
         return beta * loss + (x * x / (2 * var)).sum(1), x - eta * (grad + x / (beta * var))
 
     draw = dict(generator=generator, dtype=theta.dtype, device=theta.device)
     here, mean_here = potential(theta)
+    if here.isnan().any():
+        raise ValueError("value_and_grad must give a loss that is a number at theta, found NaN")
     proposal = mean_here + math.sqrt(2 * eta / beta) * torch.randn(theta.shape, **draw)
     there, mean_there = potential(proposal)
     forth, back = (proposal - mean_here).square().sum(1), (theta - mean_there).square().sum(1)
@@ -165,16 +230,25 @@ def run_chains(
     adjust: bool = False,
     prior_var: float | Tensor | None = None,
     box: float | Tensor | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator,
 ) -> Tensor:
-    """Positions after `steps` steps of `langevin_step`, or of `mala_step` if `adjust`; shape (C, d)."""
-    whole("steps", steps, at_least=0)
+    """Positions after `steps` steps of `langevin_step`, or of `mala_step` if `adjust`; shape (C, d).
+
+    Args:
+        steps: at least 0.
+        adjust: whether each step is accepted or refused.
+        theta, value_and_grad, beta, eta, prior_var, box, generator: as in `mala_step`.
+    """
+    theta, steps, adjust = _positions(theta), whole("steps", steps, at_least=0), flag("adjust", adjust)
+    function("value_and_grad", value_and_grad)
     arguments = dict(beta=beta, eta=eta, prior_var=prior_var, box=box, generator=generator)
+    if not steps:  # still say what is wrong
+        langevin_step(theta[:0], theta[:0], **arguments)
     for _ in range(steps):
         if adjust:
             theta, _ = mala_step(theta, value_and_grad, **arguments)
         else:
-            theta = langevin_step(theta, value_and_grad(theta)[1], **arguments)
+            theta = langevin_step(theta, _evaluated(value_and_grad, theta)[1], **arguments)
     return theta
 
 
@@ -182,9 +256,9 @@ def kolmogorov_distance(sample: Tensor, grid: Tensor, density: Tensor) -> float:
     """Largest gap between the distribution function of a sample and that of a density on a grid.
 
     Args:
-        sample: shape (n,).
-        grid: increasing, shape (m,); covers the support.
-        density: not negative, shape (m,); need not be normalized.
+        sample: floating, shape (n,), n >= 1.
+        grid: floating, strictly increasing, shape (m,), m >= 2; covers the support.
+        density: floating, shape (m,), not negative and not zero everywhere; need not be normalized.
 
     Returns:
         The distance, in [0, 1]. An atom in the sample counts in full.
@@ -192,10 +266,18 @@ def kolmogorov_distance(sample: Tensor, grid: Tensor, density: Tensor) -> float:
     from scipy.integrate import cumulative_trapezoid
     from scipy.stats import ks_1samp
 
-    for name, value in (("sample", sample), ("grid", grid), ("density", density)):
-        matrix(name, value[:, None])
-    x, spot, height = (t.double().cpu().numpy() for t in (sample, grid, density))
+    sample, grid = tensor("sample", sample, shape=("n",)), tensor("grid", grid, shape=("m",))
+    density = tensor("density", density, shape=("m",), at_least=0.0)
+    if not len(sample):
+        raise ValueError("sample must hold at least one number, found none")
+    if len(grid) < 2 or not (grid.diff() > 0).all():
+        raise ValueError(f"grid must hold at least 2 strictly increasing numbers, found {grid[:5].tolist()}")
+    if len(density) != len(grid):
+        raise ValueError(f"density must have the shape of grid, {tuple(grid.shape)}, found {tuple(density.shape)}")
+    x, spot, height = (t.double().cpu().numpy() for t in (sample, grid, density / density.max()))
     cdf = cumulative_trapezoid(height, spot, initial=0)
+    if not (np.isfinite(cdf[-1]) and cdf[-1] > 0):
+        raise ValueError(f"density must have a positive, finite integral over grid, found {density.max():.6g} at most")
     # (of the p-values, which nothing uses, the asymptotic one is the cheapest)
     return float(ks_1samp(x, lambda x: np.interp(x, spot, cdf / cdf[-1]), method="asymp").statistic)
 
@@ -204,8 +286,8 @@ def kolmogorov_distance(sample: Tensor, grid: Tensor, density: Tensor) -> float:
 class OrnsteinUhlenbeck:
     """The quadratic loss ``L = (a / 2) |theta - m|^2``, where every law is Gaussian and known.
 
-    All coordinates are alike: mean ``mu_t`` and variance ``v_t`` each. Every method takes a time
-    tensor `t` of any shape (float64) and returns its shape.
+    All coordinates are alike: mean ``mu_t`` and variance ``v_t`` each. Every method takes a float64 tensor `t` of
+    times, at least 0, of any shape, and returns a tensor of its shape.
 
     Args:
         a: curvature, positive.   m: minimum of the loss.   s2: prior variance, positive.
@@ -225,9 +307,16 @@ class OrnsteinUhlenbeck:
 
     def __post_init__(self):
         for name in ("a", "s2", "beta"):
-            number(name, getattr(self, name), above=0.0)
-        number("m", self.m)
-        whole("d", self.d, at_least=1)
+            object.__setattr__(self, name, number(name, getattr(self, name), above=0.0))
+        object.__setattr__(self, "m", number("m", self.m))
+        object.__setattr__(self, "d", whole("d", self.d, at_least=1, at_most=2**53))
+        # In these every law is finite: rate, stationary variance, the budget of all time.
+        scale, budget = self.beta * self.s2, self.d * self.a * self.beta * (self.s2 + self.m * self.m)
+        if not (scale > 0 and math.isfinite(1 / scale) and math.isfinite(scale) and math.isfinite(budget)):
+            raise ValueError(
+                "a, m, s2, beta and d must give beta s2, 1 / (beta s2), d a beta (s2 + m^2) in the range of floats, "
+                f"found a = {self.a:g}, m = {self.m:g}, s2 = {self.s2:g}, beta = {self.beta:g}, d = {self.d}"
+            )
 
     @property
     def rate(self) -> float:
@@ -241,20 +330,22 @@ class OrnsteinUhlenbeck:
 
     def mean(self, t: Tensor) -> Tensor:
         """``mu_t = (a m / k)(1 - exp(-k t))``."""
+        t = _times(t)
         return -self.stationary[0] * torch.expm1(-self.rate * t)
 
     def var(self, t: Tensor) -> Tensor:
         """``v_t = v_inf + (s^2 - v_inf) exp(-2 k t)`` with ``v_inf = 1 / (beta k)``."""
+        t = _times(t)
         v = self.stationary[1]
         return v + (self.s2 - v) * torch.exp(-2 * self.rate * t)
 
     def kl_prior(self, t: Tensor) -> Tensor:
         """``KL(p_t || p_0)`` in nats."""
-        return self.d * gauss_kl(self.mean(t), self.var(t), 0.0, self.s2)
+        return self.d * _gauss_kl(self.mean(t), self.var(t), 0.0, self.s2)
 
     def kl_stationary(self, t: Tensor) -> Tensor:
         """``KL(p_t || p_inf)`` in nats."""
-        return self.d * gauss_kl(self.mean(t), self.var(t), *self.stationary)
+        return self.d * _gauss_kl(self.mean(t), self.var(t), *self.stationary)
 
     def energy(self, t: Tensor) -> Tensor:
         """``E L(theta_t)``."""
@@ -262,20 +353,29 @@ class OrnsteinUhlenbeck:
 
     def budget(self, t: Tensor) -> Tensor:
         """``beta (E L(theta_0) - E L(theta_t))``, in nats: the bound of claim C2."""
+        t = _times(t)
         return self.beta * (self.energy(torch.zeros_like(t)) - self.energy(t))
 
     def jeffreys(self) -> float:
         """``KL(p_0 || p_inf) + KL(p_inf || p_0)`` in nats: claim C3."""
         zero = torch.zeros(1, dtype=torch.float64)
         mean, var = (torch.tensor([x], dtype=torch.float64) for x in self.stationary)
-        return (self.kl_stationary(zero) + self.d * gauss_kl(mean, var, 0.0, self.s2)).item()
+        return (self.kl_stationary(zero) + self.d * _gauss_kl(mean, var, 0.0, self.s2)).item()
 
     def euler_law(self, steps: Tensor, eta: float) -> tuple[Tensor, Tensor]:
         """Mean and variance of a coordinate after Euler-Maruyama steps of size `eta`, exactly.
 
         The variance tends to ``v_inf / (1 - eta k / 2)``: steps of size `eta` sample at inverse
         temperature ``beta (1 - eta k / 2)``. Needs ``eta k < 2``.
+
+        Args:
+            steps: numbers of steps, int64, at least 0, any shape.
+            eta: step size, positive.
+
+        Returns:
+            Means and variances, float64, of the shape of `steps`.
         """
+        steps = tensor("steps", steps, dtype=torch.int64, at_least=0)
         eta = number("eta", eta, above=0.0, below=2 / self.rate)
         shrink = 1 - eta * self.rate
         forgotten = torch.as_tensor(shrink, dtype=torch.float64) ** steps
@@ -284,10 +384,32 @@ class OrnsteinUhlenbeck:
         return mean, limit + (self.s2 - limit) * forgotten**2
 
 
+def _times(t) -> Tensor:
+    return tensor("t", t, dtype=F64, at_least=0.0)
+
+
 def gauss_kl(mean: Tensor, var: Tensor, other_mean: float, other_var: float) -> Tensor:
-    """``KL(N(mean, var) || N(other_mean, other_var))`` in nats, in one dimension; same shape as `mean`."""
+    """``KL(N(mean, var) || N(other_mean, other_var))`` in nats, in one dimension.
+
+    Args:
+        mean: float64, any shape.
+        var: float64, the shape of `mean`, positive.
+        other_mean, other_var: numbers, the second positive.
+
+    Returns:
+        The divergence, float64, of the shape of `mean`; infinite where it exceeds the largest float.
+    """
+    mean, var = tensor("mean", mean, dtype=F64), tensor("var", var, dtype=F64, above=0.0)
+    if var.shape != mean.shape:
+        raise ValueError(f"var must have the shape of mean, {tuple(mean.shape)}, found {tuple(var.shape)}")
+    return _gauss_kl(mean, var, number("other_mean", other_mean), number("other_var", other_var, above=0.0))
+
+
+def _gauss_kl(mean: Tensor, var: Tensor, other_mean: float, other_var: float) -> Tensor:
     excess = (var - other_var) / other_var
-    return 0.5 * (excess - torch.log1p(excess) + (mean - other_mean) ** 2 / other_var)
+    # Near zero by log1p, which loses nothing; elsewhere by the logarithms, since var / other_var may round to 0.
+    log = torch.where(excess.abs() < 0.5, torch.log1p(excess), var.log() - math.log(other_var))
+    return 0.5 * (excess - log + (mean - other_mean) ** 2 / other_var)
 
 
 def path_budget(times: Tensor, grad: Tensor, *, beta: float, prior_var: float | None = None) -> Tensor:
@@ -298,18 +420,25 @@ def path_budget(times: Tensor, grad: Tensor, *, beta: float, prior_var: float | 
     ``(beta / 2) int_0^t exp(-(t - u) / (beta s^2)) E|grad L(theta_u)|^2 du``. By the trapezoidal rule.
 
     Args:
-        times: increasing, from 0, shape (T,).
-        grad: ``E|grad L|^2`` at these times, shape (T,).
+        times: strictly increasing, from 0, shape (T,), T >= 1, float32 or float64.
+        grad: ``E|grad L|^2`` at these times, like `times`, not negative.
+        beta: inverse temperature, positive.
+        prior_var: ``s^2``, positive; memory for T * T numbers.
 
     Returns:
         The bounds in nats, shape (T,), at each time.
     """
-    for name, value in (("times", times), ("grad", grad)):
-        matrix(name, value[:, None], rows=len(times))
+    times = tensor("times", times, shape=("T",), dtype=_FLOATS, at_least=0.0)
+    if not (len(times) and times[0] == 0 and (times.diff() > 0).all()):
+        raise ValueError(f"times must start at 0 and increase, found {times[:5].tolist()}")
+    grad = tensor("grad", grad, dtype=times.dtype, at_least=0.0)
+    if grad.shape != times.shape:
+        raise ValueError(f"grad must have the shape of times, {tuple(times.shape)}, found {tuple(grad.shape)}")
     beta = number("beta", beta, above=0.0)
     if prior_var is None:
         return beta / 4 * torch.cat([times[:1] * 0, torch.cumulative_trapezoid(grad, times)])
-    rate = 1 / (beta * number("prior_var", prior_var, above=0.0))
+    memory = beta * number("prior_var", prior_var, above=0.0)
+    rate = 1 / number("beta * prior_var", memory, above=torch.finfo(times.dtype).tiny)
     kernel = torch.exp(-rate * (times[:, None] - times).clamp(min=0)) * (times[:, None] >= times)
     gaps = times.diff()
     pieces = (kernel[:, 1:] * grad[1:] + kernel[:, :-1] * grad[:-1]) / 2 * gaps

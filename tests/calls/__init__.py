@@ -45,7 +45,7 @@ KINDS = {
     "sign": "the negative of the number; -1 in an integer tensor",
     "zero": "0",
     "size": "1e300, -1e300 or 1e-300",
-    "large": "10**6 in an integer tensor",
+    "large": "10**6 in an integer tensor, or the largest number that it can hold",
     "bool": "a boolean tensor for a numeric one",
     "any": "anything: the argument is handed through untouched",
 }
@@ -204,8 +204,8 @@ def _of_tensor(value):
         found += [Mutation("floats", value.to(torch.float64) + 0.5, "refused"), Mutation("booleans", value > 0, "bool")]
         if value.numel():
             limits = torch.iinfo(value.dtype)
+            found += [Mutation("a large entry", _with(value, min(10**6, limits.max), -1), "large")]
             found += [Mutation("an entry of -1", _with(value, -1, 0), "sign")] if limits.min < 0 else []
-            found += [Mutation("an entry of 10**6", _with(value, min(10**6, limits.max), -1), "large")]
     else:
         found += [Mutation("floats", value.to(torch.float64) + 0.5, "refused"),
                   Mutation("integers", value.to(torch.int64), "ints")]  # fmt: skip

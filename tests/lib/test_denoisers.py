@@ -1,5 +1,7 @@
 """Closed-form denoisers: exact special cases, invariances, refusals."""
 
+import math
+
 import pytest
 import torch
 
@@ -75,13 +77,13 @@ def test_from_points_refuses():
         SimplexDenoiser.from_points(torch.tensor([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0]]))
     with pytest.raises(ValueError, match=r"finite"):
         SimplexDenoiser.from_points(torch.tensor([[0.0], [float("nan")]]))
-    with pytest.raises(TypeError, match=r"points must be a floating tensor, found torch.int64"):
+    with pytest.raises(TypeError, match=r"points must be float32 or float64, found int64"):
         SimplexDenoiser.from_points(torch.tensor([[0], [1]]))
     with pytest.raises(TypeError, match=r"points must be a torch.Tensor, found list"):
         SimplexDenoiser.from_points([[0.0], [1.0]])
     h = SimplexDenoiser.from_points(planar_triangle(90.0))
-    with pytest.raises(ValueError, match=r"x must have shape \(any, 2\), found \(4, 3\)"):
-        h(torch.zeros(4, 3), 0.1)
+    with pytest.raises(ValueError, match=r"y must have shape \(B, 2\), found \(4, 3\)"):
+        h(torch.zeros(4, 3).double(), 0.1)
 
 
 def test_vertices_of_the_square():
@@ -158,3 +160,59 @@ def test_ball_samples():
     assert ball_samples(torch.zeros(2, 1), 0.1, 9).shape == (2, 2, 1)
     with pytest.raises(ValueError, match=r"generator must be given"):
         ball_samples(torch.zeros(1, 3), 0.1, 4)
+
+
+def test_the_ramp_at_the_edges():
+    z = torch.tensor([-1.0, 0.2, 0.5, 2.0])
+    assert ramp(z, 1.0, 0.0).tolist() == pytest.approx([0.0, 0.2, 0.5, 1.0])  # a clip
+    with pytest.raises(ValueError, match=r"rho must be below 0.5 by more than rounding, found 0.49999999999"):
+        ramp(z, 1.0, 0.49999999999)  # 2 rho is 1 in float32, and 0.5 would give 0 times infinity
+    assert ramp(z.double(), 1.0, 0.49999999999)[2].item() == pytest.approx(0.5)
+    with pytest.raises(ValueError, match=r"length must be a number or have the shape \(m,\) of z .*, found \(3,\)"):
+        ramp(z[:, None], torch.ones(3), 0.1)  # once a silent (4, 3)
+    with pytest.raises(ValueError, match=r"length must be above 0, found 0"):
+        ramp(z, 0.0, 0.0)
+
+
+def test_denoisers_compare_and_are_built_with_care():
+    for cls, points in ((SimplexDenoiser, planar_triangle(90.0)), (LineDenoiser, planar_triangle(90.0)[:2])):
+        one, two = cls.from_points(points), cls.from_points(points)
+        assert one == one and one != two and len({one, two}) == 2
+    assert EmpiricalBayes(points) != EmpiricalBayes(points)
+    x, eye, ones = torch.zeros(2), torch.eye(2), torch.ones(2)
+    with pytest.raises(ValueError, match=r"U must hold directions of norm 1, found norms \[2.0, 2.0\]"):
+        SimplexDenoiser(x, 2 * eye, ones)
+    with pytest.raises(ValueError, match=r"L must have shape \(2,\), found \(1,\)"):
+        SimplexDenoiser(x, eye, ones[:1])
+    with pytest.raises(ValueError, match=r"t must hold at least 2 places, from 0 and ascending, found \[0.0, 0.0\]"):
+        LineDenoiser(x, eye[0], torch.zeros(2))
+    with pytest.raises(TypeError, match=r"y must be float64, found float32 tensor of shape \(2, 2\)"):
+        SimplexDenoiser.from_points(planar_triangle(90.0))(eye, 0.1)
+    far = torch.tensor([[-1e308], [1e308]], dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"points must lie at finite distances, found inf"):
+        SimplexDenoiser.from_points(far)
+
+
+def test_empirical_bayes_at_the_edges():
+    points = planar_triangle(90.0)
+    between = torch.tensor([[0.5, 0.0]], dtype=torch.float64)
+    for sigma in (1e-8, 1e-300):  # equally near: their mean; sigma**2 is 0 in floats
+        assert EmpiricalBayes(points[:2])(between, sigma)[0].tolist() == pytest.approx([0.5, 0.0], abs=1e-15)
+    assert torch.equal(EmpiricalBayes(points.float())(between.float() + 0.1, 1e-300), points[1:2].float())
+    assert torch.equal(EmpiricalBayes(100 * points.float())(90 * points[1:2].float(), 1e-19), 100 * points[1:2].float())
+    everywhere = EmpiricalBayes(points)(between, 1e300)  # the mean
+    assert everywhere[0].tolist() == pytest.approx([1 / 3, 1 / 3])
+    assert EmpiricalBayes(points[:1])(between, 0.1).tolist() == [[0.0, 0.0]]
+
+
+def test_triangles_have_the_angle_they_are_asked_for():
+    """Not the angle rounded to float32: its cosine would be off by 2e-8."""
+    points = planar_triangle(100.1, lengths=(1.1, 1.3))
+    assert points[1, 0].item() == 1.1 and points[2].norm().item() == pytest.approx(1.3, rel=1e-15)
+    assert points[2, 0].item() / 1.3 == pytest.approx(math.cos(math.radians(100.1)), rel=1e-14)
+    with pytest.raises(ValueError, match=r"lengths must hold 2 of numbers, found 3"):
+        planar_triangle(90.0, lengths=(1.0, 1.0, 1.0))
+    with pytest.raises(ValueError, match=r"lengths must be \(low, high\) with low <= high, found \(2.0, 1.0\)"):
+        random_simplex(2, 2, generator=generator(), lengths=(2.0, 1.0))
+    with pytest.raises(ValueError, match=r"obtuse must be"):  # also where one edge has no angle
+        random_simplex(1, 2, generator=generator(), obtuse=(0.9, 0.1))

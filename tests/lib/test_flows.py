@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -213,14 +214,13 @@ def test_empty_batch():
         (lambda: score_flow(starts(), SQUARE, 0.1, time=1.0, steps=2, method="magic"), "method must be one of"),
         (lambda: probability_flow(starts(), SQUARE, torch.tensor([0.1, 0.2])), "sigmas must .*, found 0.1, 0.2$"),
         (lambda: probability_flow(starts(), SQUARE, torch.ones(7)), "sigmas must .*, found 1, 1, 1, 1, 1, …"),
-        (lambda: probability_flow(starts(), SQUARE, [0.2, 0.1]), "sigmas must be a tensor .*, found list"),
-        (lambda: probability_flow(starts(), SQUARE, torch.ones(1)), r"sigmas must be a tensor .*, found \(1,\)"),
+        (lambda: probability_flow(starts(), SQUARE, torch.ones(1)), "sigmas must hold at least 2 noise"),
         (lambda: score_flow_exact(starts() * math.inf, 1.0, 0.1, 1.0), "c must be finite, found NaN or infinity"),
         (lambda: score_flow_exact(starts(), 1.0, math.nan, 1.0), "rho must be finite and above 0 and below 0.5, found"),
         (lambda: score_flow_exact(starts(), math.nan, 0.1, 1.0), "rho must be finite and above 0 and below nan"),
         (lambda: score_flow_exact(starts(), 1.0, 0.1, math.inf), "time must be finite and at least 0, found inf"),
-        (lambda: counted_as_zero(1.0, 0.2, 1.5, tolerance=0.01), "ratio must be at most 1, found 1.5"),
-        (lambda: counted_as_zero(1.0, 0.2, 0.0, tolerance=0.01), "ratio must be finite and above 0, found 0"),
+        (lambda: counted_as_zero(1.0, 0.2, 1.5, tolerance=0.01), "ratio must be .* at most 1, found 1.5"),
+        (lambda: counted_as_zero(1.0, 0.2, 0.0, tolerance=0.01), "ratio must be finite and above 0 .*, found 0"),
         (lambda: score_flow(starts() * math.nan, SQUARE, 0.1, time=1.0, steps=2), "x must be finite, found NaN"),
     ],
 )
@@ -233,3 +233,49 @@ def test_refusals(call, message):
 def test_coordinates_are_floating(c, found):
     with pytest.raises(TypeError, match=f"c must be a floating tensor, found {found}"):
         score_flow_exact(c, 1.0, 0.1, 1.0)
+
+
+def test_sigmas_are_a_tensor():
+    with pytest.raises(TypeError, match=r"sigmas must be a torch.Tensor, found list"):
+        probability_flow(starts(), SQUARE, [0.2, 0.1])
+
+
+def test_flows_at_the_edges():
+    x = starts(3)
+    with pytest.raises(FloatingPointError, match="the flow diverged; take more steps"):
+        score_flow(x, SQUARE, 0.1, time=1e6, steps=300)
+    with pytest.raises(ValueError, match=r"denoise must give a tensor of x's shape \(3, 2\), found \(2,\)"):
+        score_flow(x, lambda x, rho: x[0], 0.1, time=1.0, steps=3)  # one point for all: no broadcast
+    with pytest.raises(TypeError, match="path must be True or False, found str 'no'"):
+        score_flow(x, SQUARE, 0.1, time=1.0, steps=3, path="no")
+    with pytest.raises(ValueError, match=r"sigma_0 must not be lost in the rounding of sigma_T = 0.2, found 1e-300"):
+        solve_probability_flow(x, SQUARE, 0.2, 1e-300, schedule="linear")
+    with pytest.raises(ValueError, match=r"time must be finite and above 0 and at most 10000, found 1e.300"):
+        solve_score_flow(x, SQUARE, 0.1, time=1e300)
+    assert torch.equal(score_flow(x, SQUARE, np.float64(0.1), time=1, steps=np.int64(3)),
+                       score_flow(x, SQUARE, 0.1, time=1.0, steps=3))  # fmt: skip
+
+
+def test_exact_ends_at_the_edges():
+    f = torch.tensor([[0.3, 0.6], [0.5, 0.5]], dtype=torch.float64)
+    winner = two_edges_exact(f, 0.99, 1.0, 0.2, 1e-300)  # kappa underflows
+    assert winner[0].tolist() == pytest.approx([0.0, math.sqrt(0.27)]) and winner[1, 0] == winner[1, 1]
+    assert off_edge_share(0.99, 1.0, 0.2, 1e-300) == 0.0
+    assert end_probabilities(0.1, 0.9, 1)[1:] == (0.0, 0.0)  # (0.1 + 0.9)**1 - 0.1**1 - 0.9 is -2.8e-17
+    assert end_probabilities(1 / 3, 2 / 3 + 1e-13, 3)[2] == 0.0
+    assert shares(torch.tensor([2])).tolist() == [0, 0, 1]
+    one = torch.ones(1, 1, dtype=torch.float64)
+    assert vertex_is_fixed(one, one[0], 0.1, torch.tensor([[True]])).tolist() == [True]
+    assert classify(one, 1.0, tolerance=0.1).tolist() == [0]
+    for call, message in [
+        (lambda: shares(torch.tensor([], dtype=torch.int64)), "kinds must hold at least one code"),
+        (lambda: shares(torch.tensor([0, 3])), r"kinds must be at least 0 and at most 2, found 3 at \[1\]"),
+        (lambda: shares(torch.tensor([-1])), "kinds must be at least 0"),
+        (lambda: vertex_is_fixed(2 * SQUARE.gram, SQUARE.L, 0.1, torch.ones(1, 2) > 0), "with a diagonal of ones"),
+        (lambda: vertex_is_fixed(SQUARE.gram, SQUARE.L[:1], 0.1, torch.ones(1, 2) > 0), r"length must have shape"),
+        (lambda: vertex_is_fixed(SQUARE.gram, SQUARE.L, 0.6, torch.ones(1, 2) > 0), "rho must be .* below 0.5"),
+        (lambda: classify(torch.ones(3, 2), torch.ones(3), tolerance=0.1), r"length must be a number or have"),
+        (lambda: score_flow_exact(torch.ones(3, 2), torch.ones(3), 0.1, 1.0), r"length must be a number or have"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()

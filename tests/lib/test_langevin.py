@@ -57,7 +57,7 @@ def test_step_is_the_formula_and_leaves_the_global_generator_alone():
     torch.testing.assert_close(boxed, reflect(theta - 0.1 * grad + math.sqrt(0.2 / 3) * noise, 0.3))
     one, two = (langevin_step(theta, grad, beta=1.0, eta=0.1, box=1.0, generator=generator(4)) for _ in range(2))
     assert torch.equal(one, two) and torch.equal(torch.get_rng_state(), state)
-    assert langevin_step(theta[:0], grad[:0], beta=1.0, eta=0.1, box=1.0).shape == (0, 2)
+    assert langevin_step(theta[:0], grad[:0], beta=1.0, eta=0.1, box=1.0, generator=generator()).shape == (0, 2)
 
 
 @pytest.mark.parametrize("box", [None, 0.8])
@@ -173,8 +173,8 @@ def test_path_budgets_hold_for_the_quadratic(forget):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: reflect([1.0], 1.0), TypeError, "z must be a floating torch.Tensor, found list"),
-        (lambda: reflect(tensor(1.0), -1.0), ValueError, "box must be finite and positive"),
+        (lambda: reflect([1.0], 1.0), TypeError, "z must be a torch.Tensor, found list"),
+        (lambda: reflect(tensor(1.0), -1.0), ValueError, "box must be above 0, found -1"),
         (lambda: reflect(tensor(1.0), tensor(1.0, 2.0)), ValueError, "box must be a number or have shape"),
         (lambda: step(beta=0.0), ValueError, "beta must be finite and above 0, found 0"),
         (lambda: step(eta=-1.0), ValueError, "eta must be finite and above 0"),
@@ -201,9 +201,9 @@ def test_path_budgets_hold_for_the_quadratic(forget):
         (lambda: pac_bayes.pac_bayes_bound(1.0, 0, 0.1), ValueError, "N must be at least 1, found 0"),
         (lambda: pac_bayes.pac_bayes_bound(1.0, 10, 1.0), ValueError, "delta must be finite and above 0 and below 1"),
         (lambda: pac_bayes.pac_bayes_bound(1.0, 10, 0.1, "best"), ValueError, "form must be one of"),
-        (lambda: pac_bayes.binary_kl(1.5, 0.5), ValueError, r"q must lie in \[0, 1\], found 1.5"),
+        (lambda: pac_bayes.binary_kl(1.5, 0.5), ValueError, "q must be finite and at least 0 and at most 1, found 1.5"),
         (lambda: noisy_digits.digits(900, flip=0.0, seed=0), ValueError, "N must be at most 800, found 900"),
-        (lambda: noisy_digits.digits(10, flip=1.5, seed=0), ValueError, "flip must be at most 1"),
+        (lambda: noisy_digits.digits(10, flip=1.5, seed=0), ValueError, "flip must be .* at most 1, found 1.5"),
         (lambda: noisy_digits.langevin_run(50.0, 20, 0.0, 0, eta=500.0, steps=60),
          (FloatingPointError, ValueError), r"diverged|finite"),
     ],
@@ -376,3 +376,123 @@ def test_a_run_takes_the_steps_of_the_library():
         _, grad = net.loss_and_grad(theta, x, y)
         theta = langevin_step(theta, grad, beta=100.0, eta=0.05, prior_var=net.prior_var(), generator=g)
     assert run["end_loss"] == pytest.approx(net.loss(theta, x, y).mean().item(), rel=1e-5)
+
+
+def test_pac_bayes_at_the_edges():
+    bk, inverse, moment = pac_bayes.binary_kl, pac_bayes.kl_inverse, pac_bayes.hoeffding_moment
+    assert [bk(0, 0), bk(1, 1), bk(0.0, 1.0), bk(1.0, 0.0), bk(0.5, 0.0)] == [0, 0, math.inf, math.inf, math.inf]
+    assert bk(1e-20, 2e-20) == pytest.approx(1e-20 * (1 - math.log(2)), rel=1e-12)  # 0 if 1 - q is formed
+    assert bk(0.5, 5e-324) == pytest.approx(0.5 * (math.log(0.25) - math.log(5e-324)), rel=1e-12)  # 0.5 / p overflows
+    assert inverse(0.3, 0.0) == 0.3 and inverse(1.0, 2.0) == 1.0 and inverse(0.4, 1e300) == 1.0
+    assert inverse(0.0, 1e-20) == pytest.approx(1e-20, rel=1e-12)
+    # e^(lam p) overflows, e^(lam p) times the mean does not: 2000 log cosh(1/2) = 240.23
+    assert math.log(moment(2000.0, 2000, 0.5)) == pytest.approx(2000 * math.log(math.cosh(0.5)), rel=1e-12)
+    assert moment(-2000.0, 2000, 0.5) == pytest.approx(moment(2000.0, 2000, 0.5), rel=1e-12)
+    assert moment(1e6, 10, 0.3) == math.inf and moment(5.0, 3, 0.0) == moment(-5.0, 3, 1.0) == moment(0.0, 3, 0.2) == 1
+    assert pac_bayes.pac_bayes_bound(0.0, 2**53, 5e-324) == pytest.approx(
+        math.sqrt((math.log(2) + 26.5 * math.log(2) - math.log(5e-324)) / 2**54), rel=1e-12
+    )
+
+
+def test_reflection_leaves_what_is_inside_and_knows_wide_boxes():
+    z = torch.tensor([0.1234567, -3e-9, 0.0, 1e30])
+    for box in (1e6, 1e30, 3e38):
+        assert torch.equal(reflect(z[:3], box), z[:3])
+    assert reflect(z[3], 3e38) == z[3]
+    near = torch.tensor([1e6 + 0.25, -1e6 - 0.25])  # one mirror is exact
+    assert torch.equal(reflect(near, 1e6), torch.tensor([1e6 - 0.25, -1e6 + 0.25]))
+    most = torch.finfo(torch.float32).max
+    assert reflect(torch.tensor([most]), 3e38).item() == pytest.approx(6e38 - most, rel=1e-6)  # 4 box overflows
+    assert reflect(torch.tensor([most, -most]), 1e-30).abs().max() <= 1e-30
+
+
+def test_langevin_at_the_edges():
+    theta, grad, noise = torch.randn(3, 4, 2, generator=generator(), dtype=F64)
+    with pytest.raises(ValueError, match=r"noise must have shape \(4, 2\), found \(1, 2\)"):
+        langevin_step(theta, grad, beta=1.0, eta=0.1, prior_var=1.0, noise=noise[:1])
+    with pytest.raises(TypeError, match=r"give noise or generator, a torch.Generator, found"):
+        langevin_step(theta, grad, beta=1.0, eta=0.1, prior_var=1.0)
+    with pytest.raises(ValueError, match="beta, eta and prior_var must give steps within the range of float32"):
+        langevin_step(theta.float(), grad.float(), beta=1e-300, eta=0.1, prior_var=1.0, generator=generator())
+    cold = langevin_step(theta, grad, beta=1e300, eta=0.1, prior_var=1.0, noise=noise)
+    torch.testing.assert_close(cold, theta - 0.1 * grad, rtol=1e-14, atol=0)  # the limit of no temperature
+    with pytest.raises(FloatingPointError, match="diverged"):
+        langevin_step(theta, 1e200 * grad, beta=1.0, eta=1e200, box=1.0, noise=noise)
+
+    def steep(x):
+        return x.square().sum(1) / 2, x
+
+    with pytest.raises(ValueError, match=r"theta must lie inside the box, found 2"):
+        mala_step(theta * 0 + 2, steep, beta=1.0, eta=0.1, box=1.0, generator=generator())
+    with pytest.raises(ValueError, match=r"value_and_grad must give tensors of shapes \(4,\) and \(4, 2\), found"):
+        mala_step(theta, lambda x: (x.sum(), x), beta=1.0, eta=0.1, prior_var=1.0, generator=generator())
+    with pytest.raises(TypeError, match="adjust must be True or False, found str 'no'"):
+        langevin.run_chains(
+            theta, steep, steps=1, beta=1.0, eta=0.1, prior_var=1.0, adjust="no", generator=generator()
+        )
+    with pytest.raises(ValueError, match="eta must be finite"):  # checked even where no step is taken
+        langevin.run_chains(theta, steep, steps=0, beta=1.0, eta=math.nan, prior_var=1.0, generator=generator())
+
+
+def test_quadratic_at_the_edges():
+    cold = OrnsteinUhlenbeck(1.0, 0.0, 1.0, 1e20)  # v_inf / s2 rounds away beside 1
+    assert cold.kl_prior(tensor(1e3)).item() == pytest.approx(0.5 * (20 * math.log(10) - 1), rel=1e-12)
+    assert cold.kl_prior(tensor(0.0)).item() == 0 and cold.budget(tensor(0.0)).item() == 0
+    assert langevin.gauss_kl(tensor(0.0), tensor(1.0), 1e300, 1.0).item() == math.inf
+    for bad in (dict(m=1e300), dict(s2=1e-300, beta=1e-300), dict(a=1e300, beta=1e300)):
+        with pytest.raises(ValueError, match=r"a, m, s2, beta and d must give .* the range of floats, found a ="):
+            OrnsteinUhlenbeck(**(dict(a=1.0, m=1.0, s2=1.0, beta=1.0) | bad))
+    with pytest.raises(ValueError, match="t must be at least 0, found -1"):
+        cold.mean(tensor(-1.0))
+    mean, var = OrnsteinUhlenbeck(1.0, 1.0, 1.0, 1.0).euler_law(torch.tensor(10**6), 0.5)
+    assert (mean.item(), var.item()) == pytest.approx((0.5, 1.0))  # (a m / k, v_inf / (1 - eta k / 2))
+
+
+def test_distances_and_budgets_at_the_edges():
+    grid, flat = tensor(0.0, 0.5, 1.0), tensor(1.0, 1.0, 1.0)
+    assert langevin.kolmogorov_distance(tensor(0.25), grid, flat) == pytest.approx(0.75)  # one point
+    assert langevin.kolmogorov_distance(tensor(5.0), grid, flat) == 1.0
+    assert langevin.kolmogorov_distance(tensor(0.25), grid, 1e308 * flat) == pytest.approx(0.75)
+    for bad, named in ((dict(sample=tensor()), "sample"), (dict(grid=tensor(0.0, 0.5, 0.5)), "grid"),
+                       (dict(density=0 * flat), "density"), (dict(density=flat[:2]), "density")):  # fmt: skip
+        with pytest.raises(ValueError, match=f"{named} must"):
+            langevin.kolmogorov_distance(**(dict(sample=grid, grid=grid, density=flat) | bad))
+    assert langevin.path_budget(tensor(0.0), tensor(3.0), beta=2.0).tolist() == [0.0]
+    assert langevin.path_budget(tensor(0.0), tensor(3.0), beta=2.0, prior_var=1.0).tolist() == [0.0]
+    for times in (tensor(0.0, 1.0, 1.0), tensor(0.5, 1.0, 2.0), tensor(0.0, 2.0, 1.0)):
+        with pytest.raises(ValueError, match="times must start at 0 and increase, found"):
+            langevin.path_budget(times, flat, beta=1.0)
+
+
+def test_the_digits_are_the_same_whatever_the_default_dtype_and_nobody_can_change_them():
+    before = noisy_digits.digits(20, flip=0.5, seed=3)
+    noisy_digits._arrays.cache_clear()
+    torch.set_default_dtype(F64)
+    try:
+        within = noisy_digits.digits(20, flip=0.5, seed=3)
+        prior = noisy_digits.TanhNet(2).sample_prior(3, generator())
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(torch.equal(a, b) for a, b in zip(before, within, strict=True))
+    assert torch.equal(prior, noisy_digits.TanhNet(2).sample_prior(3, generator()))
+    within[2].zero_()  # the test pictures of one caller
+    assert torch.equal(noisy_digits.digits(20, flip=0.5, seed=3)[2], before[2])
+
+
+def test_networks_on_digits_at_the_edges():
+    net, (x, y, *_) = noisy_digits.TanhNet(2), noisy_digits.digits(5, flip=0.0, seed=0)
+    theta = net.sample_prior(3, generator())
+    loss, grad = net.loss_and_grad(theta[:0], x, y)
+    assert loss.shape == (0,) and grad.shape == (0, net.d)
+    assert net.loss(0 * theta, x, y).tolist() == pytest.approx([math.log(2)] * 3)
+    with pytest.raises(ValueError, match="x must hold at least one picture, found none"):
+        net.loss(theta, x[:0], y[:0])
+    with pytest.raises(ValueError, match="y must hold labels 0 and 1, found 2"):
+        net.error(theta, x, y + 2)
+    with pytest.raises(ValueError, match="beta, eta and prior_var must give steps within the range of float32"):
+        noisy_digits.langevin_run(1e-300, 20, 0.0, 0, steps=1)
+    for bad, found in ((dict(record=0), "record must be at least 1"), (dict(eta=math.nan), "eta must be finite")):
+        with pytest.raises(ValueError, match=found):
+            noisy_digits.langevin_run(50.0, 20, 0.0, 0, steps=1, **bad)
+    cold = noisy_digits.langevin_run(1e300, 20, 0.0, 2**63 - 1, steps=2)  # no noise: gradient descent
+    assert cold["end_loss"] < math.inf and cold["time"] == 0.1

@@ -27,24 +27,51 @@ _DISPATCH = Dispatcher("langevin", {
 FLOATS = (torch.float32, torch.float64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Polynomial:
-    """L(theta) = sum_i sum_k coefficients[i, k] theta_i**k; coefficients (d, 5), degrees 0 to 4."""
+    """L(theta) = sum_i sum_k coefficients[i, k] theta_i**k; coefficients (d, 5), degrees 0 to 4.
+
+    coefficients: float32 or float64, finite; d >= 1.
+    """
 
     coefficients: Tensor
 
+    def __post_init__(self):
+        check.tensor("coefficients", self.coefficients, dtypes=FLOATS, shape=(None, 5))
+        if not len(self.coefficients):
+            raise ValueError("coefficients: expected at least one row, got none")
+        check.finite("coefficients", self.coefficients)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class TanhNet:
     """L(theta) = mean over n of softplus(z_n) - y_n z_n, z = w2 . tanh(W1 x), without biases.
 
-    x: (N, d_in) inputs. y: (N,) labels in {0, 1}. hidden: rows of W1.
+    x: (N, d_in) inputs, float32 or float64, finite; N, d_in >= 1. y: (N,) labels 0 or 1, of any real dtype or bool.
+    hidden: rows of W1, from 1 to 2**20.
     theta holds W1 row by row (hidden * d_in numbers), then w2 (hidden).
     """
 
     x: Tensor
     y: Tensor
     hidden: int
+
+    def __post_init__(self):
+        check.tensor("x", self.x, dtypes=FLOATS, ndim=2)
+        if not self.x.numel():
+            raise ValueError(f"x: expected at least one sample and one input, got shape {tuple(self.x.shape)}")
+        check.finite("x", self.x)
+        check.tensor("y", self.y, device=self.x.device, shape=(self.x.shape[0],))
+        if self.y.is_complex():
+            raise TypeError(f"y: expected a real dtype, got {self.y.dtype}")
+        _check_labels(self.y)
+        object.__setattr__(self, "hidden", check.integer("hidden", self.hidden, at_least=1, at_most=2**20))
+
+
+def _check_labels(y):
+    wrong = (y != 0) & (y != 1)
+    if wrong.any():
+        raise ValueError(f"y: expected labels 0 or 1, got {y[wrong][0].item()}")
 
 
 @torch.library.custom_op("implicitly::langevin", mutates_args=())
@@ -67,8 +94,8 @@ def _run(theta: Tensor, beta: Tensor, precision: Tensor, box: Tensor, a: Tensor,
                          f"{theta[outside][0].item()} at {tuple(outside.nonzero()[0].tolist())}")
     name = "coefficients" if kind == "polynomial" else "x"
     check.finite(name, a)
-    if kind == "net" and not ((b == 0) | (b == 1)).all():
-        raise ValueError(f"y: expected labels 0 or 1, got values in [{b.min()}, {b.max()}]")
+    if kind == "net":
+        _check_labels(b)
     out = _DISPATCH(backend, theta)(theta, beta, precision, box, a, b, kind, hidden, eta, steps,
                                     metropolis, seed, first_step)
     # An operator may not return its input, which zero steps of the reference would.
@@ -97,8 +124,7 @@ def _per_coordinate(name, value, theta, default):
         check.tensor(name, value, dtypes=(theta.dtype,), device=theta.device,
                      shape=(theta.shape[1],))
         return value
-    check.positive(name, value)
-    return theta.new_full((theta.shape[1],), float(value))
+    return theta.new_full((theta.shape[1],), check.positive(name, value, theta.dtype))
 
 
 def langevin(theta: Tensor, potential: Polynomial | TanhNet, *, beta, eta: float, steps: int,
@@ -108,41 +134,39 @@ def langevin(theta: Tensor, potential: Polynomial | TanhNet, *, beta, eta: float
 
     theta: (C, d) float32 (or float64, reference only), the starts.
     potential: Polynomial or TanhNet, tensors of theta's dtype and device.
-    beta: inverse temperature > 0, a number or one per chain (C,). eta: step size > 0.
+    beta: inverse temperature > 0, a number or one per chain (C,). eta: step size > 0. These and the
+       two below must be within the range of theta's dtype.
     prior_var: variance s^2 > 0 of a Gaussian prior, a number or (d,); None for none.
-    box: half widths > 0 of a reflecting box, a number or (d,); None for none. With `metropolis`
+    box: half widths > 0 of a reflecting box, a number or (d,), inf for no wall; None for none. With `metropolis`
        a proposal outside the box is refused instead.
     metropolis: accept or refuse each step so that exp(-beta L) times the prior stays exact.
     seed: int in [0, 2**63). first_step: number of the first step, so that a run can be continued:
        normals and uniforms are addressed by (seed, chain, step, draw), see `reference`.
 
     Returns theta (C, d), its loss (C,) and accepted steps (C,) int64. Short runs of all backends
-    agree to a relative error of 1e-5; a long chain is chaotic and only its law is claimed.
+    agree to a relative error of 1e-5; a long chain is chaotic and only its law is claimed. A chain
+    that diverges, for a step too large, raises nothing: it ends in inf or NaN.
     Not differentiable. Source: arXiv 2505.19087, chapter langevin-generalization, C1 to C5.
     """
     check.tensor("theta", theta, dtypes=FLOATS, ndim=2)
-    check.positive("eta", eta)
-    check.integer("steps", steps, at_least=0, at_most=2**31 - 1)
-    check.integer("first_step", first_step, at_least=0, at_most=2**31 - 1 - steps)
-    check.seed(seed)
+    eta = check.positive("eta", eta, theta.dtype)
+    steps = check.integer("steps", steps, at_least=0, at_most=2**31 - 1)
+    first_step = check.integer("first_step", first_step, at_least=0, at_most=2**31 - 1 - steps)
+    metropolis, seed = check.flag("metropolis", metropolis), check.seed(seed)
+    check.backend(backend)
     chains, d = theta.shape
     if d == 0:
-        raise ValueError("theta: expected at least one parameter a chain")
+        raise ValueError("theta: expected at least one parameter a chain, got none")
     if isinstance(beta, Tensor):
         check.tensor("beta", beta, dtypes=(theta.dtype,), device=theta.device, shape=(chains,))
     else:
-        check.positive("beta", beta)
-        beta = theta.new_full((chains,), float(beta))
+        beta = theta.new_full((chains,), check.positive("beta", beta, theta.dtype))
     if isinstance(potential, Polynomial):
         a, b, kind, hidden = potential.coefficients, theta.new_zeros(0), "polynomial", 0
         check.tensor("coefficients", a, dtypes=(theta.dtype,), device=theta.device, shape=(d, 5))
     elif isinstance(potential, TanhNet):
         a, b, kind, hidden = potential.x, potential.y, "net", potential.hidden
-        check.integer("hidden", hidden, at_least=1, at_most=2**20)
-        check.tensor("x", a, dtypes=(theta.dtype,), device=theta.device, ndim=2)
-        if a.shape[0] == 0:
-            raise ValueError("x: expected at least one sample, got none")
-        check.tensor("y", b, device=theta.device, shape=(a.shape[0],))
+        check.tensor("x", a, dtypes=(theta.dtype,), device=theta.device)
         b = b.to(theta.dtype)
         if d != hidden * (a.shape[1] + 1):
             raise ValueError(
@@ -157,5 +181,5 @@ def langevin(theta: Tensor, potential: Polynomial | TanhNet, *, beta, eta: float
     box = _per_coordinate("box", box, theta, float("inf"))
     if not (variance > 0).all():
         raise ValueError(f"prior_var: expected variances > 0, got {variance.min().item()}")
-    return _run(theta, beta, 1 / variance, box, a, b, kind, hidden, float(eta), steps,
-                bool(metropolis), seed, first_step, backend)
+    return _run(theta, beta, 1 / variance, box, a, b, kind, hidden, eta, steps, metropolis, seed,
+                first_step, backend)

@@ -6,6 +6,7 @@ A library transcendental in a lane loop would stop it from using vectors.
 import numpy as np
 import torch
 
+from implicitly_kernels import _threads
 from implicitly_kernels._dispatch import Unsupported
 from implicitly_kernels._jit import cached_njit
 from implicitly_kernels._rng_numba import F32, U32, exp, log, normal_pair, philox
@@ -151,48 +152,55 @@ def _move(theta, grad, noise, scale, eta, new):
 
 @jit
 def _reflect(new, box):
+    """As reference.reflect: what is inside stays, to the last bit."""
     period = F32(4) * box
     inverse = F32(1) / period
     for l in range(new.size):
-        v = new[l] + box
-        v = v - np.floor(v * inverse) * period
-        w = period - v
-        v = (v if v < w else w) - box
+        z = new[l]
+        beyond = abs(z) - box
+        y = beyond - np.floor(beyond * inverse) * period
+        y = beyond if beyond < period else y  # nor 0 times infinity, where 4 box overflows
+        v = box - y if y <= F32(2) * box else y - F32(3) * box
         # The last rounding may leave the box by one unit in the last place.
         v = box if v > box else v
-        new[l] = -box if v < -box else v
+        v = -box if v < -box else v
+        v = -v if z < F32(0) else v
+        new[l] = z if beyond <= F32(0) else v
 
 
 @jit
 def _run(theta_all, beta, precision, box, live, x, y, net, hidden, eta, steps, metropolis, boxed,
-         k0, k1, first_step, lanes, loss_all, accepted_all):
-    rows, chains = theta_all.shape
-    theta = np.zeros((rows, lanes), np.float32)
+         k0, k1, first_step, lanes, loss_all, accepted_all, start, stop, begin, end, kept, level, accepted):
+    """Steps begin..end-1 of chains start..stop-1.
+
+    kept (2, rows, lanes), level (2, lanes), accepted (lanes,): parameters and gradients, losses and energies, and
+    the accepted steps of the last `lanes` chains, when only some of their steps are taken.
+    """
+    rows = theta_all.shape[0]
+    theta, grad, loss, energy = kept[0], kept[1], level[0], level[1]
     new = np.zeros((rows, lanes), np.float32)
-    grad = np.zeros((rows, lanes), np.float32)
     grad_new = np.zeros((rows, lanes), np.float32)
     noise = np.zeros((rows, lanes), np.float32)
     t = np.zeros((max(hidden, 1), lanes), np.float32)
     z, r, c = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
-    loss, loss_new = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
-    energy, energy_new = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
+    loss_new, energy_new = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
     back, forth = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
     log_u = np.zeros(lanes, np.float32)
     inside = np.ones(lanes, np.bool_)
     scale, inverse_beta, b = np.ones(lanes, np.float32), np.ones(lanes, np.float32), np.ones(
         lanes, np.float32)
-    accepted = np.zeros(lanes, np.int64)
     planes = np.zeros((4, lanes), np.uint32)
-    for first in range(0, chains, lanes):
-        n = min(lanes, chains - first)
-        theta[:] = 0
-        theta[:, :n] = theta_all[:, first:first + n]
+    for first in range(start, stop, lanes):
+        n = min(lanes, stop - first)
+        if begin == 0:
+            theta[:] = 0
+            theta[:, :n] = theta_all[:, first:first + n]
+            accepted[:] = 0
         b[:n] = beta[first:first + n]
         for l in range(lanes):
             inverse_beta[l] = F32(1) / b[l]
             scale[l] = np.sqrt(F32(2) * eta / b[l])
-        accepted[:] = 0
-        for step in range(-1, steps):
+        for step in range(begin if begin else -1, end):  # the first time only for the gradient
             last = step == steps - 1
             if step >= 0:
                 for draw in range(rows // 4):
@@ -246,9 +254,12 @@ def _run(theta_all, beta, precision, box, live, x, y, net, hidden, eta, steps, m
                 loss[:] = loss_new
                 energy[:] = energy_new
                 accepted += step >= 0
-        theta_all[:, first:first + n] = theta[:, :n]
-        loss_all[first:first + n] = loss[:n]
-        accepted_all[first:first + n] = accepted[:n]
+        if end == steps:
+            theta_all[:, first:first + n] = theta[:, :n]
+            loss_all[first:first + n] = loss[:n]
+            accepted_all[first:first + n] = accepted[:n]
+    kept[0] = theta  # which may have changed places
+    kept[1] = grad
 
 
 def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step):
@@ -259,11 +270,11 @@ def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis,
     chains, rows = theta.shape[0], 4 * draws
 
     def padded(v, fill):
-        out = torch.full((rows,), fill)
+        out = torch.full((rows,), fill, dtype=torch.float32)
         out[columns] = v
         return out.numpy()
 
-    state = torch.zeros(rows, chains)
+    state = torch.zeros(rows, chains, dtype=torch.float32)
     state[columns] = theta.mT
     live = np.zeros(rows, np.bool_)
     live[columns.numpy()] = True
@@ -271,10 +282,15 @@ def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis,
     accepted = np.zeros(chains, np.int64)
     net = kind == "net"
     data = torch.nn.functional.pad(a, (0, -a.shape[1] % 4)) if net else a
-    _run(
+    given = (
         state.numpy(), beta.contiguous().numpy(), padded(precision, 0.0),
         padded(box, float("inf")), live, data.contiguous().numpy(), b.contiguous().numpy(), net,
         hidden, np.float32(eta), steps, metropolis, bool(torch.isfinite(box).any()),
         np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32), first_step, LANES, loss, accepted,
     )
+    kept, level, taken = np.zeros((2, rows, LANES), np.float32), np.zeros((2, LANES), np.float32), np.zeros(
+        LANES, np.int64)
+    work = LANES * (60 * rows + (len(a) * (4 * rows + 40 * hidden) if net else 0))
+    for first, last, begin, end in _threads.pieces(0, -(-chains // LANES), steps, work):
+        _run(*given, first * LANES, min(last * LANES, chains), begin, end, kept, level, taken)
     return state[columns].mT.contiguous(), torch.from_numpy(loss), torch.from_numpy(accepted)

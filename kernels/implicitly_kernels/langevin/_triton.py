@@ -35,11 +35,11 @@ def _quads(seed, chain, step, draw):
 def _reflect(v, box):
     """Fold into [-box, box]; infinite boxes leave v alone."""
     period = 4.0 * box
-    u = v + box
-    u = u - tl.floor(u / period) * period
-    u = tl.minimum(u, period - u) - box
+    beyond = tl.abs(v) - box
+    u = tl.where(beyond < period, beyond, beyond - tl.floor(beyond / period) * period)
+    u = tl.where(u > 2.0 * box, u - 3.0 * box, box - u)
     u = tl.minimum(tl.maximum(u, -box), box)
-    return tl.where(box < float("inf"), u, v)
+    return tl.where(beyond > 0.0, tl.where(v < 0.0, -u, u), v)
 
 
 @triton.jit

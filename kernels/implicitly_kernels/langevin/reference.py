@@ -56,9 +56,12 @@ def tanh_net(theta, x, y, hidden):
 
 
 def reflect(theta, box):
-    """Fold theta into [-box, box]; survives any overshoot."""
-    y = torch.remainder(theta + box, 4 * box)
-    return torch.minimum(y, 4 * box - y) - box
+    """Fold theta into [-box, box]; survives any overshoot. What is inside stays, to the last bit."""
+    beyond = theta.abs() - box
+    y = torch.fmod(beyond, 4 * box)
+    folded = torch.where(y > 2 * box, y - 3 * box, box - y)
+    folded = torch.minimum(torch.maximum(folded, -box), box)  # rounding may leave the box
+    return torch.where(beyond <= 0, theta, torch.where(theta < 0, -folded, folded))
 
 
 def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step):

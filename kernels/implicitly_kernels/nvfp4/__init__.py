@@ -31,27 +31,21 @@ _DISPATCH = {
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 
 
-def _check(x, gs, fmt, scale, rounding, seed):
+def _check_x(x):
     check.tensor("x", x, dtypes=FLOATS)
     if x.ndim == 0:
         raise ValueError("x: expected at least 1 dimension, got a scalar")
-    if x.shape[-1] % BLOCK[fmt]:
-        raise ValueError(
-            f"x: expected a last dimension that is a multiple of {BLOCK[fmt]}, "
-            f"got shape {tuple(x.shape)}; pad it with zeros"
-        )
-    _check_modes(fmt, scale, rounding, seed)
-    _check_gs(gs, x.device)
 
 
-def _check_modes(fmt, scale, rounding, seed):
+def _check_modes(fmt, scale, rounding, seed, backend):
+    """The seed as an int."""
     check.one_of("scale", scale, ("nearest", "up") if fmt == "nvfp4" else ("floor", "up"))
     check.one_of("rounding", rounding, ("rtn", "sr"))
-    check.seed(seed)
+    check.backend(backend)
+    return check.seed(seed)
 
 
-def _check_gs(gs, device):
-    check.tensor("gs", gs, dtypes=(torch.float32,), ndim=0, device=device)
+def _check_gs(gs):
     if not (torch.isfinite(gs) and gs > 0):
         raise ValueError(f"gs: expected a finite number > 0, got {gs.item()}")
 
@@ -59,7 +53,7 @@ def _check_gs(gs, device):
 @torch.library.custom_op("implicitly::fp4_qdq", mutates_args=())
 def _qdq(x: Tensor, gs: Tensor, fmt: str, scale: str, rounding: str, seed: int,
          backend: str) -> Tensor:
-    _check(x, gs, fmt, scale, rounding, seed)
+    _check_gs(gs)
     return _DISPATCH["qdq"](backend, x)(x, gs, fmt, scale, rounding, seed)
 
 
@@ -78,7 +72,7 @@ _qdq.register_autograd(_straight_through)
 @torch.library.custom_op("implicitly::fp4_quantize", mutates_args=())
 def _quantize(x: Tensor, gs: Tensor, fmt: str, scale: str, rounding: str, seed: int,
               backend: str) -> tuple[Tensor, Tensor]:
-    _check(x, gs, fmt, scale, rounding, seed)
+    _check_gs(gs)
     return _DISPATCH["quantize"](backend, x)(x, gs, fmt, scale, rounding, seed)
 
 
@@ -91,17 +85,11 @@ def _(x, gs, fmt, scale, rounding, seed, backend):
 
 @torch.library.custom_op("implicitly::fp4_dequantize", mutates_args=())
 def _dequantize(codes: Tensor, scales: Tensor, gs: Tensor, fmt: str, backend: str) -> Tensor:
-    check.tensor("codes", codes, dtypes=(torch.uint8,))
-    if codes.ndim == 0 or codes.shape[-1] * 2 % BLOCK[fmt]:
-        raise ValueError(
-            f"codes: expected a last dimension that is a multiple of {BLOCK[fmt] // 2} bytes, "
-            f"got shape {tuple(codes.shape)}"
-        )
-    check.tensor("scales", scales, dtypes=(torch.uint8,), device=codes.device,
-                 shape=(*codes.shape[:-1], codes.shape[-1] * 2 // BLOCK[fmt]))
     if fmt == "nvfp4" and (scales > 0x7F).any():
-        raise ValueError("scales: expected E4M3 bytes below 0x80 (scales are never negative)")
-    _check_gs(gs, codes.device)
+        raise ValueError(
+            f"scales: expected E4M3 bytes below 0x80 (scales are never negative), got {scales.max().item():#x}"
+        )
+    _check_gs(gs)
     return _DISPATCH["dequantize"](backend, codes)(codes, scales, gs, fmt)
 
 
@@ -112,21 +100,42 @@ def _(codes, scales, gs, fmt, backend):
 
 def _gs(gs, device):
     if isinstance(gs, Tensor):
-        check.tensor("gs", gs, device=device)
+        check.tensor("gs", gs, dtypes=(torch.float32,), ndim=0, device=device)
         return gs
-    check.positive("gs", gs)
-    return torch.tensor(gs, dtype=torch.float32, device=device)
+    return torch.tensor(check.positive("gs", gs, torch.float32), dtype=torch.float32, device=device)
 
 
 def _qdq_any(x, gs, fmt, scale, rounding, seed, backend):
-    check.tensor("x", x, dtypes=FLOATS)
-    if x.ndim == 0:
-        raise ValueError("x: expected at least 1 dimension, got a scalar")
-    _check_modes(fmt, scale, rounding, seed)
+    _check_x(x)
+    seed = _check_modes(fmt, scale, rounding, seed, backend)
     k = x.shape[-1]
     padded = F.pad(x, (0, -k % BLOCK[fmt])) if k % BLOCK[fmt] else x
     out = _qdq(padded, _gs(gs, x.device), fmt, scale, rounding, seed, backend)
     return out[..., :k].to(x.dtype)
+
+
+def _quantize_any(x, gs, fmt, scale, rounding, seed, backend):
+    _check_x(x)
+    if x.shape[-1] % BLOCK[fmt]:
+        raise ValueError(
+            f"x: expected a last dimension that is a multiple of {BLOCK[fmt]}, "
+            f"got shape {tuple(x.shape)}; pad it with zeros"
+        )
+    seed = _check_modes(fmt, scale, rounding, seed, backend)
+    return _quantize(x, _gs(gs, x.device), fmt, scale, rounding, seed, backend)
+
+
+def _dequantize_any(codes, scales, gs, fmt, backend):
+    check.tensor("codes", codes, dtypes=(torch.uint8,))
+    if codes.ndim == 0 or codes.shape[-1] * 2 % BLOCK[fmt]:
+        raise ValueError(
+            f"codes: expected a last dimension that is a multiple of {BLOCK[fmt] // 2} bytes, "
+            f"got shape {tuple(codes.shape)}"
+        )
+    check.tensor("scales", scales, dtypes=(torch.uint8,), device=codes.device,
+                 shape=(*codes.shape[:-1], codes.shape[-1] * 2 // BLOCK[fmt]))
+    check.backend(backend)
+    return _dequantize(codes, scales, _gs(gs, codes.device), fmt, backend)
 
 
 def nvfp4_global_scale(x: Tensor) -> Tensor:
@@ -137,7 +146,7 @@ def nvfp4_global_scale(x: Tensor) -> Tensor:
     check.tensor("x", x, dtypes=FLOATS)
     check.finite("x", x)
     if x.numel() == 0:
-        return torch.ones((), device=x.device)
+        return torch.ones((), dtype=torch.float32, device=x.device)
     amax = x.detach().abs().amax().float()
     scale = amax / 2688.0
     return torch.where(scale == 0, torch.ones_like(scale), scale)
@@ -179,24 +188,20 @@ def nvfp4_quantize(x: Tensor, *, gs=1.0, scale="nearest", rounding="rtn", seed=0
     Returns uint8 codes (..., K/2), two a byte, low nibble first, sign in bit 3; and uint8 E4M3
     scale bytes (..., K/16). A block that holds a NaN gets scale byte 0x7F.
     """
-    check.tensor("x", x, dtypes=FLOATS)
-    _check_modes("nvfp4", scale, rounding, seed)
-    return _quantize(x, _gs(gs, x.device), "nvfp4", scale, rounding, seed, backend)
+    return _quantize_any(x, gs, "nvfp4", scale, rounding, seed, backend)
 
 
 def mxfp4_quantize(x: Tensor, *, scale="floor", rounding="rtn", seed=0,
                    backend="auto") -> tuple[Tensor, Tensor]:
     """MXFP4 codes (..., K/2) and E8M0 scale bytes (..., K/32) of x (..., K), K a multiple of 32."""
-    check.tensor("x", x, dtypes=FLOATS)
-    _check_modes("mxfp4", scale, rounding, seed)
-    return _quantize(x, _gs(1.0, x.device), "mxfp4", scale, rounding, seed, backend)
+    return _quantize_any(x, 1.0, "mxfp4", scale, rounding, seed, backend)
 
 
 def nvfp4_dequantize(codes: Tensor, scales: Tensor, *, gs=1.0, backend="auto") -> Tensor:
     """float32 (..., K) from the codes and scales of `nvfp4_quantize`; equals `nvfp4_qdq`."""
-    return _dequantize(codes, scales, _gs(gs, codes.device), "nvfp4", backend)
+    return _dequantize_any(codes, scales, gs, "nvfp4", backend)
 
 
 def mxfp4_dequantize(codes: Tensor, scales: Tensor, *, backend="auto") -> Tensor:
     """float32 (..., K) from the codes and scales of `mxfp4_quantize`; equals `mxfp4_qdq`."""
-    return _dequantize(codes, scales, _gs(1.0, codes.device), "mxfp4", backend)
+    return _dequantize_any(codes, scales, 1.0, "mxfp4", backend)

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import torch
 
-from implicitly_kernels import _memory
+from implicitly_kernels import _memory, _threads
 from implicitly_kernels._jit import cached_njit
 from implicitly_kernels._rng_numba import F32, U32, bits_of_float, float_of_bits, philox
 from implicitly_kernels.nvfp4.reference import BLOCK, E2M1, e4m3_values, e8m0_values
@@ -184,8 +184,8 @@ def _pack(codes, out):
 
 
 @jit
-def _fp4(x, block, gs, up, stochastic, pack, seed_low, seed_high, chunk, out, packed, scale_out):
-    """x, out: (rows, 16). packed: (rows, 8). An MXFP4 block is two rows with one scale."""
+def _fp4(x, block, gs, up, stochastic, pack, seed_low, seed_high, chunk, begin, end, out, packed, scale_out):
+    """Rows begin..end-1. x, out: (rows, 16). packed: (rows, 8). An MXFP4 block is two rows with one scale."""
     per = block // 16
     amax = np.empty(chunk // per, np.uint32)
     scale_code = np.empty(chunk // per, np.uint32)
@@ -195,7 +195,7 @@ def _fp4(x, block, gs, up, stochastic, pack, seed_low, seed_high, chunk, out, pa
     planes = np.zeros((4, chunk * 4), np.uint32)
     words = np.zeros((chunk, 16), np.uint32)
     codes = np.empty((chunk, 16), np.uint32)
-    for start in range(0, x.shape[0], chunk):
+    for start in range(begin, end, chunk):
         xs = x[start:start + chunk]
         blocks = xs.shape[0] // per
         _largest(xs.reshape(blocks, block), amax)
@@ -231,11 +231,13 @@ def _run(x, gs, fmt, scale, rounding, seed, pack):
     out = _memory.empty((0 if pack else n, 16), np.float32)
     packed = _memory.empty((n if pack else 0, 8), np.uint8)
     scales = _memory.empty(n * 16 // BLOCK[fmt] if pack else 0, np.uint8)
-    _fp4(
+    given = (
         rows.view(torch.int32).numpy().view(np.uint32), BLOCK[fmt], np.float32(gs.item()),
         scale == "up", rounding == "sr", pack, np.uint32(seed & 0xFFFFFFFF),
-        np.uint32(seed >> 32), CHUNK, out.view(np.uint32), packed, scales,
+        np.uint32(seed >> 32), CHUNK,
     )
+    for first, last, _, _ in _threads.pieces(0, -(-n // CHUNK), 1, 64 * 16 * CHUNK):
+        _fp4(*given, first * CHUNK, min(last * CHUNK, n), out.view(np.uint32), packed, scales)
     return torch.from_numpy(packed if pack else out), torch.from_numpy(scales)
 
 
@@ -267,8 +269,11 @@ def dequantize(codes, scales, gs, fmt):
     table = np.array([*E2M1, *(-v for v in E2M1)], np.float32)
     every = torch.arange(256, dtype=torch.int32)
     value_of = e4m3_values(every & 0x7F) * gs if fmt == "nvfp4" else e8m0_values(every)
-    _dequantize(
-        codes.contiguous().reshape(-1).numpy(), scales.contiguous().reshape(-1).numpy(),
-        table, value_of.numpy(), BLOCK[fmt] // 2, out,
-    )
+    half, value_of = BLOCK[fmt] // 2, value_of.numpy()
+    codes_, scales_ = codes.contiguous().reshape(-1).numpy(), scales.contiguous().reshape(-1).numpy()
+    for first, last, _, _ in _threads.pieces(0, len(scales_), 1, 16 * half):
+        _dequantize(
+            codes_[first * half:last * half], scales_[first:last], table, value_of, half,
+            out[2 * first * half:2 * last * half],
+        )
     return torch.from_numpy(out).reshape(*codes.shape[:-1], codes.shape[-1] * 2)

@@ -76,7 +76,7 @@ def element_steps(blocks, scales, rounding, seed):
     """The step (0.5, 1 or 2) of the E2M1 grid at each element, and the whole number of steps."""
     magnitude = blocks.abs() / torch.where(scales == 0, torch.inf, scales)[:, None]
     magnitude = torch.clamp_max(magnitude, 6.0)
-    step = torch.where(magnitude < 2.0, 0.5, torch.where(magnitude < 4.0, 1.0, 2.0))
+    step = torch.where(magnitude < 2.0, 0.5, torch.where(magnitude < 4.0, 1.0, 2.0)).float()
     count = magnitude / step
     if rounding == "rtn":
         return step, torch.round(count)  # half to even
@@ -108,7 +108,7 @@ def quantize(x, gs, fmt, scale, rounding, seed):
     scale_codes, scales = block_scales(blocks, gs, fmt, scale)
     step, count = element_steps(blocks, scales, rounding, seed)
     # Codes 0..4 are steps of a half, 4..6 steps of one, 6..7 steps of two.
-    index = count + torch.where(step == 0.5, 0.0, torch.where(step == 1.0, 2.0, 4.0))
+    index = count + torch.where(step == 0.5, 0.0, torch.where(step == 1.0, 2.0, 4.0)).float()
     index = torch.nan_to_num(index).to(torch.uint8)
     codes = index | (torch.signbit(blocks).to(torch.uint8) << 3)
     packed = codes[:, 0::2] | (codes[:, 1::2] << 4)
@@ -125,7 +125,7 @@ def dequantize(codes, scales, gs, fmt):
     if codes.numel() == 0:
         return torch.empty(shape, dtype=torch.float32, device=codes.device)
     index = torch.stack([codes & 15, codes >> 4], dim=-1).reshape(-1, block)
-    table = torch.tensor(E2M1, device=codes.device)
+    table = torch.tensor(E2M1, dtype=torch.float32, device=codes.device)
     flat = scales.reshape(-1)
     value = e4m3_values(flat) * gs if fmt == "nvfp4" else e8m0_values(flat)
     magnitude = table[(index & 7).to(torch.int64)] * value[:, None]

@@ -72,7 +72,7 @@ def perm_gd(W: Tensor, X: Tensor, y: Tensor, steps: int, *, loss: str = "cross-e
     """Take `steps` steps of gradient descent on every problem, from W.
 
     W: (B, K, d) float64 or float32, a weight row per class, K >= 2. X: (B, N, d), same dtype, N >= 1.
-    y: (B, N) int64 labels in 0..K-1. steps: int >= 0.
+    y: (B, N) int64 labels in 0..K-1. steps: int in [0, 2**31 - 1); 0 evaluates the risk.
     loss, at the K-1 relative margins u of a sample: "cross-entropy" log(1 + sum e^-u), "exponential"
        sum e^-u, "pairlog" sum log(1 + e^-u), "polynomial" sum of 1/(1+u) where u >= 0, else 1-u.
        The risk is the sum over samples.
@@ -100,8 +100,9 @@ def perm_gd(W: Tensor, X: Tensor, y: Tensor, steps: int, *, loss: str = "cross-e
     if X.shape[1] == 0:
         raise ValueError("X: expected at least one sample, got none")
     check.tensor("y", y, dtypes=(torch.int64,), device=W.device, shape=(problems, X.shape[1]))
-    check.integer("steps", steps, at_least=0, at_most=2**31 - 2)
+    steps = check.integer("steps", steps, at_least=0, at_most=2**31 - 2)
     check.one_of("loss", loss, LOSSES)
+    check.backend(backend)
     if (step_size is None) == (normalized is None):
         raise ValueError("step_size, normalized: expected exactly one of them, got "
                          + ("none" if step_size is None else "both"))

@@ -208,7 +208,8 @@ def _move(w, c, xt, scale):
 
 
 @jit
-def _descend(w_all, xt_all, y_all, samples, loss, steps, rate, normalized, time_all, risk_all):
+def _descend(w_all, xt_all, y_all, samples, loss, steps, final, rate, normalized, time_all, risk_all):
+    """`steps` steps of every problem in place, and its risk if they are the final ones."""
     problems, classes, d = w_all.shape
     width = xt_all.shape[2]
     s, a = np.zeros((classes, width)), np.zeros((classes, width))
@@ -234,8 +235,8 @@ def _descend(w_all, xt_all, y_all, samples, loss, steps, rate, normalized, time_
                     if k != y[n]:
                         mask[k, n] = 0.0
         twice = 2.0 * largest
-        log_time = time_all[b]
-        for step in range(steps + 1):  # the last time only for the risk
+        log_time, log_risk = time_all[b], 0.0
+        for step in range(steps + final):  # the last time only for the risk
             _margins(w, xt, own, mask, s, sy, a)
             top = _largest(a.ravel())
             if loss == POLYNOMIAL:
@@ -273,7 +274,8 @@ def _descend(w_all, xt_all, y_all, samples, loss, steps, rate, normalized, time_
             if normalized:
                 high = max(log_time, log_step)
                 log_time = high + math.log1p(math.exp(min(log_time, log_step) - high))
-        risk_all[b] = log_risk
+        if final:
+            risk_all[b] = log_risk
         time_all[b] = log_time
 
 
@@ -291,12 +293,12 @@ def descend(w, x, y, steps, loss, rate, normalized, log_time):
     rates = rate.contiguous().numpy()
     kind = LOSSES.index(loss)
 
-    def part(first, last):
+    def part(first, last, begin, end):
         some = slice(first, last)
-        _descend(out[some], xt[some], labels[some], samples, kind, steps, rates[some], normalized,
-                 time[some], risk[some])
+        _descend(out[some], xt[some], labels[some], samples, kind, end - begin, end == steps, rates[some],
+                 normalized, time[some], risk[some])
 
-    _threads.share(part, problems)
+    _threads.share(part, problems, steps, (4 * d + 50) * classes * xt.shape[2])
     spent = torch.from_numpy(time)
     if not normalized and steps:
         spent = torch.logaddexp(spent, torch.log(rate * steps))

@@ -28,16 +28,21 @@ _DISPATCH = Dispatcher("relu_flow", {
 FLOATS = (torch.float32, torch.float64)
 
 
-def _check(x, u, length, rho, dt, origin, method, save_every):
+def _check_shapes(x, u, length, rho, dt, origin):
     check.tensor("x", x, dtypes=FLOATS, ndim=2)
     check.tensor("u", u, dtypes=(x.dtype,), device=x.device, shape=(None, x.shape[1]))
     m = u.shape[0]
     if m == 0:
         raise ValueError("u: expected at least one row, got none")
-    check.tensor("length", length, dtypes=(torch.float64,), device=x.device, shape=(m,))
-    check.tensor("dt", dt, dtypes=(torch.float64,), device=x.device, ndim=1)
-    check.tensor("rho", rho, dtypes=(torch.float64,), device=x.device, shape=(dt.numel() + 1,))
-    check.tensor("origin", origin, dtypes=(x.dtype,), device=x.device, shape=(x.shape[1],))
+    times = {"dtypes": (*FLOATS, torch.int64), "device": x.device}
+    check.tensor("length", length, **times, shape=(m,))
+    check.tensor("dt", dt, **times, ndim=1)
+    check.tensor("rho", rho, **times, shape=(dt.numel() + 1,))
+    if origin is not None:
+        check.tensor("origin", origin, dtypes=(x.dtype,), device=x.device, shape=(x.shape[1],))
+
+
+def _check_values(x, u, length, rho, dt, origin):
     for name, value in (("x", x), ("u", u), ("length", length), ("rho", rho), ("dt", dt),
                         ("origin", origin)):
         check.finite(name, value)
@@ -57,14 +62,12 @@ def _check(x, u, length, rho, dt, origin, method, save_every):
         )
     if dt.numel() and not (dt > 0).all():
         raise ValueError(f"dt: expected numbers > 0, got {dt.min().item()}")
-    check.one_of("method", method, ("euler", "heun"))
-    check.integer("save_every", save_every, at_least=0, at_most=max(1, dt.numel()))
 
 
 @torch.library.custom_op("implicitly::relu_flow", mutates_args=())
 def _flow(x: Tensor, u: Tensor, length: Tensor, rho: Tensor, dt: Tensor, origin: Tensor,
           method: str, save_every: int, backend: str) -> Tensor:
-    _check(x, u, length, rho, dt, origin, method, save_every)
+    _check_values(x, u, length, rho, dt, origin)
     run = _DISPATCH(backend, x)
     return run(x, u, length, rho, dt, origin, method, save_every)
 
@@ -100,9 +103,9 @@ def relu_flow(x: Tensor, u: Tensor, length: Tensor, rho: Tensor, dt: Tensor, *,
     """Integrate x' = h_rho(x) - x for all particles over all steps.
 
     x: (B, d) float32 or float64, the starts.
-    u: (m, d), same dtype and device: unit directions of the edges from the first data point.
+    u: (m, d), m >= 1, same dtype and device: unit directions of the edges from the first data point.
     length: (m,) edge lengths. rho: (T+1,) noise radius at each time, below half the shortest
-       length. dt: (T,) step sizes. These three are read as float64 on x's device.
+       length. dt: (T,) step sizes. These three, of float32, float64 or int64, are read as float64.
     origin: (d,) the first data point; zero by default.
     method: "euler" (uses rho[:T]) or "heun" (second order, uses rho[k] and rho[k+1]).
     save_every: 0 returns the last state only, k > 0 every k-th state from the start.
@@ -114,11 +117,10 @@ def relu_flow(x: Tensor, u: Tensor, length: Tensor, rho: Tensor, dt: Tensor, *,
     cannot run. Cost: 2 T B m^2 operations (fast backends), 4 T B m d (reference).
     Source: arXiv 2506.19031, chapter score-flow, claims C1 to C5.
     """
-    check.tensor("x", x, dtypes=FLOATS, ndim=2)
-    for name, value in (("length", length), ("rho", rho), ("dt", dt)):
-        check.tensor(name, value, dtypes=(*FLOATS, torch.int64), ndim=1, device=x.device)
+    _check_shapes(x, u, length, rho, dt, origin)
     check.one_of("method", method, ("euler", "heun"))
-    check.integer("save_every", save_every, at_least=0, at_most=max(1, dt.numel()))
+    save_every = check.integer("save_every", save_every, at_least=0, at_most=max(1, dt.numel()))
+    check.backend(backend)
     if origin is None:
         origin = torch.zeros(x.shape[1], dtype=x.dtype, device=x.device)
     out = _flow(x, u, length.double(), rho.double(), dt.double(), origin, method, save_every,

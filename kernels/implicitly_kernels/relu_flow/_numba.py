@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from implicitly_kernels import _memory
+from implicitly_kernels import _memory, _threads
 from implicitly_kernels._jit import cached_njit
 from implicitly_kernels.relu_flow._coordinates import finish, prepare, saves
 
@@ -71,24 +71,27 @@ def _update(x, fx, y, fy):
 
 
 @jit
-def _flow(start, gram, slope, shift, length, dt, heun, save_every, lanes, saved):
-    """start (m, B), saved (S, m, B); m padded to a multiple of four with zero ramps."""
-    m, total = start.shape
-    c = np.zeros((m, lanes), start.dtype)
+def _flow(start, gram, slope, shift, length, dt, heun, save_every, lanes, saved, c, w, low, high, begin, end):
+    """Steps begin..end-1 of particles low..high-1.
+
+    start (m, B), saved (S, m, B); m padded to a multiple of four with zero ramps. c, w (m, lanes): where the last
+    `lanes` particles are when only some of their steps are taken.
+    """
+    m = start.shape[0]
     c2 = np.zeros((m, lanes), start.dtype)
     p = np.zeros((m, lanes), start.dtype)
     p2 = np.zeros((m, lanes), start.dtype)
     g = np.zeros((m, lanes), start.dtype)
-    w = np.zeros((m, lanes), start.dtype)
     one, half = start.dtype.type(1), start.dtype.type(0.5)
-    for first in range(0, total, lanes):
-        n = min(lanes, total - first)
-        c[:] = 0
-        c[:, :n] = start[:, first:first + n]
-        w[:] = 0
-        if save_every:
-            saved[0, :, first:first + n] = 0
-        for k in range(dt.size):
+    for first in range(low, high, lanes):
+        n = min(lanes, high - first)
+        if begin == 0:
+            c[:] = 0
+            c[:, :n] = start[:, first:first + n]
+            w[:] = 0
+            if save_every:
+                saved[0, :, first:first + n] = 0
+        for k in range(begin, end):
             h = dt[k]
             _ramps(c, slope[k], shift[k], length, p)
             _gram_times(gram, p, g)
@@ -106,7 +109,7 @@ def _flow(start, gram, slope, shift, length, dt, heun, save_every, lanes, saved)
                 _update(w, one - h, p, h)
             if save_every and (k + 1) % save_every == 0:
                 saved[(k + 1) // save_every, :, first:first + n] = w[:, :n]
-        if not save_every:
+        if not save_every and end == dt.size:
             saved[0, :, first:first + n] = w[:, :n]
 
 
@@ -118,11 +121,16 @@ def flow(x, u, length, rho, dt, origin, method, save_every):
     grow = torch.nn.functional.pad
     number = np.float32 if x.dtype == torch.float32 else np.float64
     w = _memory.empty((saves(steps, save_every), m + pad, x.shape[0]), number)
-    _flow(
-        grow(c, (0, pad)).mT.contiguous().numpy(), grow(gram, (0, pad, 0, pad)).numpy(),
-        grow(slope, (0, pad)).numpy(), grow(shift, (0, pad)).numpy(),
-        grow(length, (0, pad)).numpy(), dt.to(x.dtype).numpy(), method == "heun", save_every,
-        LANES, w,
+    given = (
+        grow(c, (0, pad)).mT.contiguous().numpy(), grow(gram, (0, pad, 0, pad)).contiguous().numpy(),
+        grow(slope, (0, pad)).contiguous().numpy(), grow(shift, (0, pad)).contiguous().numpy(),
+        grow(length, (0, pad)).contiguous().numpy(), dt.to(x.dtype).contiguous().numpy(), method == "heun",
+        save_every, LANES, w,
     )
+    kept = np.zeros((2, m + pad, LANES), number)
+    # A step: ramps, the Gram matrix times them, updates.
+    work = 2 * LANES * (m + pad) * (m + pad + 8) * (1 + (method == "heun"))
+    for first, last, begin, end in _threads.pieces(0, -(-x.shape[0] // LANES), steps, work):
+        _flow(*given, kept[0], kept[1], first * LANES, min(last * LANES, x.shape[0]), begin, end)
     w = torch.from_numpy(w)[:, :m].mT
     return finish(y, w, u, decay, origin, save_every)

@@ -94,5 +94,6 @@ def relu_gd(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, x: Tensor, y: Tensor
     Cost: about 8 B k n operations a step. Source: arXiv 2406.06838, chapter stable-minima.
     """
     _check_shapes(w1, b1, w2, b2, x, y, step_size)
-    check.integer("steps", steps, at_least=0, at_most=2**31 - 1)
+    steps = check.integer("steps", steps, at_least=0, at_most=2**31 - 1)
+    check.backend(backend)
     return _descend(w1, b1, w2, b2, x, y, step_size, steps, backend)

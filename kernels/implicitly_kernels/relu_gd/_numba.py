@@ -96,8 +96,11 @@ def _step(w1, b1, w2, slope, level, rate):
 
 
 @jit
-def _descend(w1, b1, w2, b2, x, y, step_size, n, steps, loss, first, last):
-    """Networks first..last-1 in place. Columns beyond n are samples that must count for nothing."""
+def _descend(w1, b1, w2, b2, x, y, step_size, n, steps, final, loss, first, last):
+    """`steps` steps of networks first..last-1 in place, and their loss if they are the final ones.
+
+    Columns beyond n are samples that must count for nothing.
+    """
     r = np.zeros(x.shape[1], x.dtype)
     slope = np.zeros(w1.shape[1], x.dtype)
     level = np.zeros(w1.shape[1], x.dtype)
@@ -114,6 +117,8 @@ def _descend(w1, b1, w2, b2, x, y, step_size, n, steps, loss, first, last):
             _step(w, b, v, slope, level, rate)
             bias -= rate * _sum(r)
         b2[net] = bias
+        if not final:
+            continue
         _forward(w, b, v, bias, xs, ys, r)
         for i in range(r.size):
             r[i] = r[i] * r[i] if i < n else 0
@@ -135,9 +140,9 @@ def descend(w1, b1, w2, b2, x, y, step_size, steps):
     data = [padded(x), padded(y), np.ascontiguousarray(step_size.numpy())]
     loss = _memory.empty((nets,), number)
 
-    def part(first, last):
-        _descend(*state, *data, n, steps, loss, first, last)
+    def part(first, last, begin, end):
+        _descend(*state, *data, n, end - begin, end == steps, loss, first, last)
 
-    _threads.share(part, nets)
+    _threads.share(part, nets, steps, 8 * state[0].shape[1] * data[0].shape[1])
     w1, b1, w2, b2 = (torch.from_numpy(t) for t in state)
     return (*(t[:, :k].contiguous() for t in (w1, b1, w2)), b2, torch.from_numpy(loss))

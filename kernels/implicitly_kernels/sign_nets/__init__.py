@@ -27,36 +27,28 @@ WIDEST = 64
 
 
 def _layout(widths, bias, scaled, alphabet):
-    widths = tuple(widths)
-    for k, d in enumerate(widths):
-        check.integer(f"widths[{k}]", d, at_least=1, at_most=WIDEST)
+    widths = tuple(check.integers("widths", widths, at_least=1, at_most=WIDEST))
     if len(widths) < 2 or widths[-1] != 1:
         raise ValueError(f"widths: expected (inputs, ..., 1) with one output, got {widths}")
-    check.integer("bias", bias, at_least=0, at_most=2**20)
+    bias, scaled = check.integer("bias", bias, at_least=0, at_most=2**20), check.flag("scaled", scaled)
     check.one_of("alphabet", alphabet, ("signs", "bits"))
-    return Layout(widths, bias, bool(scaled), alphabet == "bits")
+    return Layout(widths, bias, scaled, alphabet == "bits")
 
 
 def _check_inputs(x, layout):
     check.tensor("x", x, dtypes=(torch.bool,), shape=(None, layout.widths[0]))
 
 
-def _check_scalars(widths, bias, scaled, alphabet, n_nets, seed, start, keep):
-    check.integer("start", start, at_least=0, at_most=2**62)
-    check.integer("n_nets", n_nets, at_least=0, at_most=2**62)
-    check.integer("keep", keep, at_least=0, at_most=2**31)
-    check.seed(seed)
-    return _layout(widths, bias, scaled, alphabet)
+def _check_index(index):
+    check.tensor("index", index, dtypes=(torch.int64,), ndim=1)
+    if (index < 0).any():
+        raise ValueError(f"index: expected numbers >= 0, got {index.min().item()}")
 
 
 @torch.library.custom_op("implicitly::sign_nets", mutates_args=())
 def _search(x: Tensor, y: Tensor, widths: list[int], n_nets: int, seed: int, start: int, keep: int,
             bias: int, scaled: bool, alphabet: str, backend: str) -> tuple[Tensor, Tensor]:
-    layout = _check_scalars(widths, bias, scaled, alphabet, n_nets, seed, start, keep)
-    _check_inputs(x, layout)
-    check.tensor("y", y, dtypes=(torch.bool,), shape=(x.shape[0],), device=x.device)
-    if x.shape[0] > 4095:
-        raise ValueError(f"x: expected at most 4095 samples, got {x.shape[0]}")
+    layout = Layout(tuple(widths), bias, scaled, alphabet == "bits")
     return _DISPATCH(backend, x)(x, y, layout, n_nets, seed, start, keep)
 
 
@@ -83,9 +75,17 @@ def sign_nets(x: Tensor, y: Tensor, widths, n_nets: int, *, seed: int = 0, start
     Not differentiable. Cost: about two samples a network, whatever N: it stops at the first miss.
     Source: chapter typical-nets, claims C1, C2.
     """
-    check.tensor("x", x)
-    _check_scalars(widths, bias, scaled, alphabet, n_nets, seed, start, keep)
-    return _search(x, y, list(widths), n_nets, seed, start, keep, bias, scaled, alphabet, backend)
+    start = check.integer("start", start, at_least=0, at_most=2**62)
+    n_nets = check.integer("n_nets", n_nets, at_least=0, at_most=2**62)
+    keep, seed = check.integer("keep", keep, at_least=0, at_most=2**31), check.seed(seed)
+    layout = _layout(widths, bias, scaled, alphabet)
+    _check_inputs(x, layout)
+    check.tensor("y", y, dtypes=(torch.bool,), shape=(x.shape[0],), device=x.device)
+    if x.shape[0] > 4095:
+        raise ValueError(f"x: expected at most 4095 samples, got {x.shape[0]}")
+    check.backend(backend)
+    return _search(x, y, list(layout.widths), n_nets, seed, start, keep, layout.bias, layout.scaled, alphabet,
+                   backend)
 
 
 def sign_nets_weights(index: Tensor, widths, *, seed: int = 0, bias: int = 0, scaled: bool = False,
@@ -94,20 +94,15 @@ def sign_nets_weights(index: Tensor, widths, *, seed: int = 0, bias: int = 0, sc
 
     Returns per layer int64 weights (n, d_out, d_in), biases (n, d_out) and scales (n, d_out).
     """
-    check.tensor("index", index, dtypes=(torch.int64,), ndim=1)
-    check.seed(seed)
-    if (index < 0).any():
-        raise ValueError(f"index: expected numbers >= 0, got {index.min().item()}")
-    return reference.weights(seed, index, _layout(widths, bias, scaled, alphabet))
+    _check_index(index)
+    return reference.weights(check.seed(seed), index, _layout(widths, bias, scaled, alphabet))
 
 
 def sign_nets_predict(index: Tensor, x: Tensor, widths, *, seed: int = 0, bias: int = 0,
                       scaled: bool = False, alphabet: str = "signs") -> Tensor:
     """Outputs (n, N) bool of networks `index` (n,) int64 at inputs x (N, d0) bool."""
-    check.tensor("index", index, dtypes=(torch.int64,), ndim=1)
-    check.seed(seed)
-    if (index < 0).any():
-        raise ValueError(f"index: expected numbers >= 0, got {index.min().item()}")
+    _check_index(index)
+    seed = check.seed(seed)
     layout = _layout(widths, bias, scaled, alphabet)
     _check_inputs(x, layout)
     check.tensor("x", x, device=index.device)

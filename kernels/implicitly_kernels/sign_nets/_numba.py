@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numba.extending import intrinsic
 
+from implicitly_kernels import _threads
 from implicitly_kernels._jit import cached_njit
 from implicitly_kernels._rng_numba import U32, U64, philox
 
@@ -162,7 +163,8 @@ def _deaths(out, y, sample, alive):
 
 @jit
 def _search(xs, ys, widths, fields, bias, scaled, bits, n_nets, seed_low, seed_high, start,
-            lanes, together, counts, found):
+            lanes, together, counts, found, kept):
+    """Adds to counts, writes to found from place `kept` on; the next free place."""
     depth, widest, n = widths.size - 1, widths.max(), xs.size
     general = bias > 0 or scaled
     planes = np.empty((4, lanes), np.uint32)
@@ -172,7 +174,6 @@ def _search(xs, ys, widths, fields, bias, scaled, bits, n_nets, seed_low, seed_h
     a = np.empty(lanes, xs.dtype)
     out = np.empty(lanes, xs.dtype)
     alive = np.empty(lanes, np.uint32)
-    kept = 0
     for first in range(0, n_nets, lanes):
         count = min(lanes, n_nets - first)
         for layer in range(depth):
@@ -199,6 +200,7 @@ def _search(xs, ys, widths, fields, bias, scaled, bits, n_nets, seed_low, seed_h
             if s == n and kept < found.size:
                 found[kept] = start + first + l
                 kept += 1
+    return kept
 
 
 def search(x, y, layout, n_nets, seed, start, keep):
@@ -209,9 +211,14 @@ def search(x, y, layout, n_nets, seed, start, keep):
     counts = np.zeros(len(y) + 1, np.int64)
     found = np.full(keep, -1, np.int64)
     fields = np.array([layout.field(k) for k in range(len(layout.widths) - 1)], np.int64)
-    _search(
-        words, y.numpy().astype(number), np.array(layout.widths, np.int64), fields, layout.bias,
-        layout.scaled, layout.bits, n_nets, np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32),
-        start, LANES, TOGETHER, counts, found,
-    )
+    labels, widths, kept = y.numpy().astype(number), np.array(layout.widths, np.int64), 0
+    # Drawing the weights and a few samples for LANES networks; all samples, if all of them fit.
+    neurons = sum(layout.widths[1:])
+    work = LANES * (max(layout.widths) + neurons * (10 + 8 * TOGETHER + len(y)))
+    for first, last, _, _ in _threads.pieces(0, -(-n_nets // LANES), 1, work):
+        kept = _search(
+            words, labels, widths, fields, layout.bias, layout.scaled, layout.bits,
+            min(last * LANES, n_nets) - first * LANES, np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32),
+            start + first * LANES, LANES, TOGETHER, counts, found, kept,
+        )
     return torch.from_numpy(counts), torch.from_numpy(found)
