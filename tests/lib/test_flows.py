@@ -215,10 +215,10 @@ def test_empty_batch():
         (lambda: probability_flow(starts(), SQUARE, torch.tensor([0.1, 0.2])), "sigmas must .*, found 0.1, 0.2$"),
         (lambda: probability_flow(starts(), SQUARE, torch.ones(7)), "sigmas must .*, found 1, 1, 1, 1, 1, …"),
         (lambda: probability_flow(starts(), SQUARE, torch.ones(1)), "sigmas must hold at least 2 noise"),
-        (lambda: score_flow_exact(starts() * math.inf, 1.0, 0.1, 1.0), "c must be finite, found NaN or infinity"),
+        (lambda: score_flow_exact(starts() * math.inf, 1.0, 0.1, 1.0), "c must be finite, found inf at"),
         (lambda: score_flow_exact(starts(), 1.0, math.nan, 1.0), "rho must be finite and above 0 and below 0.5, found"),
-        (lambda: score_flow_exact(starts(), math.nan, 0.1, 1.0), "rho must be finite and above 0 and below nan"),
-        (lambda: score_flow_exact(starts(), 1.0, 0.1, math.inf), "time must be finite and at least 0, found inf"),
+        (lambda: score_flow_exact(starts(), math.nan, 0.1, 1.0), "length must be finite, found NaN"),
+        (lambda: score_flow_exact(starts(), 1.0, 0.1, math.inf), "time must be finite, found inf"),
         (lambda: counted_as_zero(1.0, 0.2, 1.5, tolerance=0.01), "ratio must be .* at most 1, found 1.5"),
         (lambda: counted_as_zero(1.0, 0.2, 0.0, tolerance=0.01), "ratio must be finite and above 0 .*, found 0"),
         (lambda: score_flow(starts() * math.nan, SQUARE, 0.1, time=1.0, steps=2), "x must be finite, found NaN"),
@@ -229,9 +229,9 @@ def test_refusals(call, message):
         call()
 
 
-@pytest.mark.parametrize("c, found", [([0.5], "list"), (torch.tensor([[0, 1]]), "torch.int64")])
+@pytest.mark.parametrize("c, found", [([0.5], "list"), (torch.tensor([[0, 1]]), "int64")])
 def test_coordinates_are_floating(c, found):
-    with pytest.raises(TypeError, match=f"c must be a floating tensor, found {found}"):
+    with pytest.raises(TypeError, match=f"c must be .*found {found}"):
         score_flow_exact(c, 1.0, 0.1, 1.0)
 
 
