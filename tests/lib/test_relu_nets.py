@@ -115,7 +115,7 @@ def test_equal_points_have_no_disjoint_balls():
 
 @pytest.mark.parametrize("size", [1e-10, 1e6])
 def test_optimum_is_the_same_at_any_scale(size):
-    """h(y) becomes size h(y / size), which changes no slope and no cost; a dictionary of kinks that are all rounded to 0 is none."""
+    """h(y) becomes size h(y / size), which changes no slope and no cost; no kink is rounded away."""
     points = planar_triangle(97.0).double()
     small, one = minimum_norm_net(size * points, size * 0.1), minimum_norm_net(points, 0.1)
     assert small.cost() == pytest.approx(one.cost(), rel=1e-6)
