@@ -196,11 +196,11 @@ def solve_score_flow(x: Tensor, denoise: Denoiser, rho: float, *, time: float, r
 
     Args:
         x, denoise, rho: as in `score_flow`.
-        time: how long to run, positive, at most 10_000.
+        time: how long to run, from 1e-9 to 10_000.
         rtol: relative tolerance of the solver, from 1e-13 to 0.1.
     """
     _starts(x, denoise)
-    rho, time = number("rho", rho, at_least=0.0), number("time", time, above=0.0, at_most=1e4)
+    rho, time = number("rho", rho, at_least=0.0), number("time", time, at_least=1e-9, at_most=1e4)
     rtol = number("rtol", rtol, at_least=1e-13, at_most=0.1)
     return _solve(x, lambda t, x: denoise(x, rho) - x, time, rtol)
 
