@@ -8,19 +8,26 @@ from pkgutil import iter_modules
 
 __version__ = "0.1.0"
 
+# A literal: the library's page reads it without importing anything.
 _PUBLIC = {
     "claim": "implicitly.claims",
     "Claim": "implicitly.claims",
     "ClaimError": "implicitly.claims",
-    **dict.fromkeys(
-        (
-            "Bars", "Choice", "Explorer", "Field", "Heatmap", "Lines", "Panel", "Points", "Rule", "Slider",
-            "Trajectories",
-        ),
-        "implicitly.explorer",
-    ),
+    "Bars": "implicitly.explorer",
+    "Choice": "implicitly.explorer",
+    "Explorer": "implicitly.explorer",
+    "Field": "implicitly.explorer",
+    "Heatmap": "implicitly.explorer",
+    "Lines": "implicitly.explorer",
+    "Panel": "implicitly.explorer",
+    "Points": "implicitly.explorer",
+    "Rule": "implicitly.explorer",
+    "Slider": "implicitly.explorer",
+    "Trajectories": "implicitly.explorer",
+    "largest": "implicitly.claims",
+    "smallest": "implicitly.claims",
     "sweep": "implicitly.sweeps",
-}  # fmt: skip
+}
 _MODULES = tuple(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
 
 __all__ = [*_PUBLIC, *_MODULES]

@@ -114,7 +114,7 @@ def hoeffding_moment(lam: float, N: int, p: float) -> float:
         The moment; `math.inf` where it exceeds the largest float.
 
     >>> round(math.log(hoeffding_moment(2000.0, 2000, 0.5)), 3)
-    240.23
+    240.229
     """
     lam, N, p = number("lam", lam), whole("N", N, at_least=1, at_most=_LARGEST), _share("p", p)
     if p in (0.0, 1.0):  # k = N p for sure

@@ -45,7 +45,7 @@ CALLS = {
     ),
     "implicitly.flows.solve_score_flow": Call(
         lambda: dict(x=starts(), denoise=corner(), rho=0.1, time=1.0, rtol=1e-4),
-        accepts={"x": "rows empty dtype", "rho": "zero size", "time": "size"}, names=NOISE,
+        accepts={"x": "rows empty dtype", "rho": "zero size"}, names=NOISE,
     ),
     "implicitly.flows.solve_probability_flow": Call(
         lambda: dict(x=starts(), denoise=corner(), sigma_T=0.2, sigma_0=0.1, schedule="linear", alpha=1.2, rtol=1e-4),

@@ -191,7 +191,8 @@ def test_the_library_loses_no_nan_either():
     tables = torch.tensor([[False, True], [True, True]])
     words = threshold_nets.pack_tables(tables).tolist()
     law = typical_nets.FunctionLaw(tables, torch.tensor([1, 1]), 2)
-    assert math.isnan(typical_nets.copy_use(law, {words[0]: 1.0, words[1]: NAN}))
+    with pytest.raises(ValueError, match=r"bits.* must be finite and at least 0, found nan"):
+        typical_nets.copy_use(law, {words[0]: 1.0, words[1]: NAN})
 
 
 def lossy(source):

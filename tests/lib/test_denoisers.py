@@ -158,7 +158,7 @@ def test_ball_samples():
     points = planar_triangle(120.0)
     assert ((ball_samples(points, 0.2, 8) - points[:, None]).norm(dim=2) - 0.2).abs().max() < 1e-15
     assert ball_samples(torch.zeros(2, 1), 0.1, 9).shape == (2, 2, 1)
-    with pytest.raises(ValueError, match=r"generator must be given"):
+    with pytest.raises(TypeError, match=r"generator must be a torch.Generator, found NoneType"):
         ball_samples(torch.zeros(1, 3), 0.1, 4)
 
 
