@@ -399,6 +399,8 @@ def test_reflection_leaves_what_is_inside_and_knows_wide_boxes():
     for box in (1e6, 1e30, 3e38):
         assert torch.equal(reflect(z[:3], box), z[:3])
     assert reflect(z[3], 3e38) == z[3]
+    with pytest.raises(ValueError, match=r"box must be within the range of float32, found 1e.300"):
+        reflect(z, 1e300)
     near = torch.tensor([1e6 + 0.25, -1e6 - 0.25])  # one mirror is exact
     assert torch.equal(reflect(near, 1e6), torch.tensor([1e6 - 0.25, -1e6 + 0.25]))
     most = torch.finfo(torch.float32).max
