@@ -156,7 +156,8 @@ def test_a_tensor_without_values_is_refused(name):
         call(given.to("meta"))
 
 
-@pytest.mark.parametrize("name", sorted(set(operators()) - {"langevin"}))  # which looks at the values of its other arguments
+# Not langevin, which looks at the values of its other arguments.
+@pytest.mark.parametrize("name", sorted(set(operators()) - {"langevin"}))
 def test_what_traces_still_sees_shapes(name):
     from torch._subclasses.fake_tensor import FakeTensorMode
 
