@@ -56,6 +56,7 @@ def sigma_grid(sigma_T: float, sigma_0: float, steps: int, schedule: str = "geom
     """Noise levels (steps + 1,), float64, from `sigma_T` down to `sigma_0` > 0, along a named schedule.
 
     The schedule is one of `SCHEDULES`; it is evaluated at equal steps of its own time, from 1 to 10**7 of them.
+    ValueError also for levels that floats cannot keep apart.
     """
     sigma_0 = number("sigma_0", sigma_0, above=0.0)
     sigma_T = number("sigma_T", sigma_T, above=sigma_0)
@@ -64,6 +65,11 @@ def sigma_grid(sigma_T: float, sigma_0: float, steps: int, schedule: str = "geom
     t = torch.linspace(0, 1, steps + 1, dtype=F64)
     grid = SCHEDULES[schedule](t, sigma_T, sigma_0)
     grid[0], grid[-1] = sigma_T, sigma_0  # not their rounded powers
+    if not ((grid.diff() < 0).all() and torch.isfinite(grid).all()):
+        raise ValueError(
+            f"sigma_T and sigma_0 must leave room for {steps + 1} falling levels in floats, "
+            f"found {sigma_T:.17g} and {sigma_0:.17g}"
+        )
     return grid
 
 
@@ -76,9 +82,10 @@ def _denoised(denoise: Denoiser, x: Tensor, noise: float) -> Tensor:
     if not torch.isfinite(x).all():
         raise FloatingPointError("the flow diverged; take more steps, or a shorter way")
     clean = denoise(x, noise)
-    if not isinstance(clean, Tensor) or clean.shape != x.shape:
-        found = tuple(clean.shape) if isinstance(clean, Tensor) else type(clean).__name__
-        raise ValueError(f"denoise must give a tensor of x's shape {tuple(x.shape)}, found {found}")
+    if not isinstance(clean, Tensor) or clean.shape != x.shape or clean.dtype != x.dtype:
+        wanted = f"a {str(x.dtype).removeprefix('torch.')} tensor of x's shape {tuple(x.shape)}"
+        found = f"{clean.dtype} {tuple(clean.shape)}" if isinstance(clean, Tensor) else type(clean).__name__
+        raise ValueError(f"denoise must give {wanted}, found {found.removeprefix('torch.')}")
     return clean
 
 
@@ -182,7 +189,10 @@ def _solve(x: Tensor, rate: Callable[[float, Tensor], Tensor], end: float, rtol:
     from scipy.integrate import solve_ivp
 
     def flat(t, state):
-        return rate(t, torch.from_numpy(state).reshape(x.shape)).numpy().ravel()
+        slope = rate(t, torch.from_numpy(state).reshape(x.shape))
+        if not torch.isfinite(slope).all():
+            raise FloatingPointError(f"the flow diverged at t = {t:.3g}: denoise gives no finite points")
+        return slope.numpy().ravel()
 
     start = x.double().cpu().numpy().ravel()
     run = solve_ivp(flat, (0.0, end), start, method="LSODA", rtol=rtol, atol=rtol * 1e-2)
@@ -202,7 +212,7 @@ def solve_score_flow(x: Tensor, denoise: Denoiser, rho: float, *, time: float, r
     _starts(x, denoise)
     rho, time = number("rho", rho, at_least=0.0), number("time", time, at_least=1e-9, at_most=1e4)
     rtol = number("rtol", rtol, at_least=1e-13, at_most=0.1)
-    return _solve(x, lambda t, x: denoise(x, rho) - x, time, rtol)
+    return _solve(x, lambda t, x: _denoised(denoise, x, rho) - x, time, rtol)
 
 
 def solve_probability_flow(
@@ -237,7 +247,7 @@ def solve_probability_flow(
         sigma = SCHEDULES[schedule](clock, sigma_T, sigma_0)
         (speed,) = torch.autograd.grad(sigma, clock)
         sigma = sigma.item()
-        return (speed.item() / sigma) * (x - denoise(x, alpha * sigma))
+        return (speed.item() / sigma) * (x - _denoised(denoise, x, alpha * sigma))
 
     return _solve(x, rate, 1.0, rtol)
 
@@ -268,7 +278,7 @@ def score_flow_exact(c: Tensor, length: Tensor | float, rho: float, time: float)
     tensor("c", c, shape=("B", "m"), dtype=_FLOATS)
     length = _lengths(length, "c", c)
     rho = number("rho", rho, above=0.0, below=float(length.min()) / 2)
-    time = number("time", time, at_least=0.0)
+    time = min(number("time", time, at_least=0.0), torch.finfo(c.dtype).max)
     q = c - length / 2
     half = length / 2 - rho  # half the width of the middle band
     rate = rho / half
@@ -287,12 +297,13 @@ def probability_flow_exact(
     """``h(x) + (sigma_0 / sigma_T) (x - h(x))`` with h at `sigma_T`, (B, d), claims score-flow/C3 and C7.
 
     The exact end of the probability flow for orthogonal data and for points on a line; not for obtuse
-    data. `sigma_0` may be 0; `sigma_T` is above it, `alpha` above 0.
+    data. `sigma_0` may be 0; `sigma_T` is above it, `alpha` above 0. ValueError if h(x) is not finite.
     """
     _starts(x, denoise)
     sigma_0 = number("sigma_0", sigma_0, at_least=0.0)
     sigma_T = number("sigma_T", sigma_T, above=sigma_0)
     clean = _denoised(denoise, x, number("alpha", alpha, above=0.0) * sigma_T)
+    tensor("denoise's result", clean)
     return clean + (sigma_0 / sigma_T) * (x - clean)
 
 
@@ -301,7 +312,7 @@ def _clock(gamma: float, length: float, rho_T: float, rho_0: float) -> float:
     gamma, length = number("gamma", gamma, above=0.0, below=1.0), number("length", length, above=0.0)
     rho_T = number("rho_T", rho_T, above=0.0, below=length / 2)
     rho_0 = number("rho_0", rho_0, above=0.0, below=rho_T)
-    return (rho_0 * (length - 2 * rho_T) / (rho_T * (length - 2 * rho_0))) ** (2 * gamma)
+    return (rho_0 / rho_T * ((length - 2 * rho_T) / (length - 2 * rho_0))) ** (2 * gamma)
 
 
 def two_edges_exact(f: Tensor, gamma: float, length: float, rho_T: float, rho_0: float) -> Tensor:
@@ -327,7 +338,8 @@ def two_edges_exact(f: Tensor, gamma: float, length: float, rho_T: float, rho_0:
     total = f.sum(1) * kappa**0.5
     gap = (f[:, 0] - f[:, 1]) * kappa**-0.5
     both = torch.stack([total + gap, total - gap], 1) / 2
-    winner = (f[:, 0] ** 2 - f[:, 1] ** 2).abs().sqrt()[:, None] * (f == f.amax(1, keepdim=True))
+    share = f / length
+    winner = length * (share[:, 0] ** 2 - share[:, 1] ** 2).abs().sqrt()[:, None] * (f == f.amax(1, keepdim=True))
     return torch.where((gap.abs() < total)[:, None], both, winner)
 
 
