@@ -2,7 +2,8 @@
 
 An `implicitly.Explorer` is stored in a notebook as a small `div` with its data. Here the controls and the
 still picture are put into the page, so that it reads without a script and nothing moves when the script
-mounts; the script and the style sheet are copied beside the page and linked only where they are used.
+mounts; the data become a file that is asked for when a reader comes near; the script and the style sheet are
+copied beside the page and linked only where they are used.
 Nothing of the library is imported: its files are read.
 """
 
@@ -40,35 +41,42 @@ def assets() -> dict[str, bytes]:
     }
 
 
-def expand(text: str, place_image) -> tuple[str, list[str]]:
+def placer(out: Path, up: str):
+    """What stores a file under `out` and its content's hash, and returns its address from a page `up` away."""
+
+    def place(folder, name, ending, content):
+        file = out / folder / f"{name}-{hashlib.sha256(content).hexdigest()[:10]}{ending}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        return f"{up}{folder}/{file.name}"
+
+    return place
+
+
+def expand(text: str, place) -> tuple[str, list[str]]:
     """Put controls and still picture into each explorer of `text`; also the explorers' ids.
 
-    `place_image(name, content)` stores a picture and returns its address from the page.
+    `place` is a `placer`.
     """
     ids = []
 
     def one(match):
-        payload = json.loads(match["data"])
-        # (notebooks run before the picture stood in the HTML keep it in the data)
-        still = _STILL.search(match[0]) or {**payload.pop("still"), "alt": html.escape(payload["alt"])}
-        chrome, picture = payload.pop("chrome"), base64.b64decode(still["data"])
-        name = f"explorer-{match['id']}-{hashlib.sha256(picture).hexdigest()[:10]}.png"
-        image = (
-            f'<img class="im-ex-still" src="{html.escape(place_image(name, picture))}" alt="{still["alt"]}" '
-            f'width="{still["width"]}" height="{still["height"]}" loading="lazy">'
-        )
+        payload, still, ident = json.loads(match["data"]), _STILL.search(match[0]), match["id"]
         stage = '<div class="im-ex-stage">'
-        if stage not in chrome:
-            raise ValueError(f"explorer {match['id']!r}: its HTML has no place for the picture")
+        if not still or stage not in payload["chrome"]:
+            raise ValueError(f"explorer {ident!r}: its HTML has no {'place for the' if still else 'still'} picture")
+        chrome, picture = payload.pop("chrome"), base64.b64decode(still["data"])
         data = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        ids.append(match["id"])
+        script = f"Explorer.deliver({json.dumps(ident)},{data});\n".encode()
+        image = (
+            f'<img class="im-ex-still" src="{html.escape(place("_images", f"explorer-{ident}", ".png", picture))}" '
+            f'alt="{still["alt"]}" width="{still["width"]}" height="{still["height"]}" loading="lazy">'
+        )
+        ids.append(ident)
         return (
-            f'<div class="im-explorer" id="{match["id"]}" data-im-explorer="{match["id"]}" '
-            f'role="group" aria-labelledby="{match["id"]}-title">'
-            + chrome.replace(stage, stage + image)
-            + '<script type="application/json">'
-            + data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-            + "</script></div>"
+            f'<div class="im-explorer" id="{ident}" data-im-explorer="{ident}" '
+            f'data-im-src="{html.escape(place("_data", ident, ".js", script))}" '
+            f'role="group" aria-labelledby="{ident}-title">' + chrome.replace(stage, stage + image) + "</div>"
         )
 
     return _WHOLE.sub(one, text), ids
@@ -79,12 +87,7 @@ def _resolved(app, doctree, docname):
         return
     up = "../" * docname.count("/") if app.builder.name != "dirhtml" else "../" * (docname.count("/") + 1)
 
-    def place(name, content):
-        folder = Path(app.outdir) / "_images"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-        return f"{up}_images/{name}"
-
+    place = placer(Path(app.outdir), up)
     seen = set()
     for node in doctree.findall(nodes.raw):
         if node.get("format") != "html" or "data-im-explorer=" not in node.astext():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,9 @@ from sphinx.util.index_entries import split_index_msg
 # Extensions copy these when the build is finished.  A page gets a style sheet's checksum only if the file is there
 # while the page is written, so with an earlier build's copies it would differ.
 COPIED_LAST = ("proof.css", "exercise.css", "mystnb.*.css")
+
+#: What the pages are made with.
+MAKERS = ("book/_ext", "book/_static", "book/_templates", "lib/implicitly/explorer")
 
 
 def remove_late_copies(app) -> None:
@@ -40,11 +44,25 @@ def source_date(app, docname: str) -> str:
     return format_date("%b %d, %Y", date=datetime.fromisoformat(day), language=app.config.language) if day else ""
 
 
-def outdated(app, env, added, changed, removed) -> list[str]:
-    """env-get-outdated: the pages whose date is another than when they were built."""
+def made_by(app) -> str:
+    """A hash of what makes pages of sources: Sphinx watches sources only."""
+    folders = [Path(app.srcdir) / name for name in MAKERS]
+    files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+    found = hashlib.sha256()
+    for path in files:
+        if "__pycache__" not in path.parts:
+            found.update(str(path.relative_to(app.srcdir)).encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()
+
+
+def outdated(app, env, added, changed, removed) -> set[str]:
+    """env-get-outdated: the pages whose date is another than when they were built; all, if what makes them changed."""
+    made, env.im_made_by = getattr(env, "im_made_by", None), made_by(app)
     before = getattr(env, "im_source_dates", {})
     env.im_source_dates = {docname: source_date(app, docname) for docname in env.found_docs}
-    return [docname for docname, day in env.im_source_dates.items() if docname in before and before[docname] != day]
+    if made != env.im_made_by:
+        return env.found_docs
+    return {docname for docname, day in env.im_source_dates.items() if docname in before and before[docname] != day}
 
 
 def date_of_source(app, pagename, templatename, context, doctree) -> None:

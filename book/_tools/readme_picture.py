@@ -8,7 +8,7 @@ import io
 import sys
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from ensure_chromium import find
 from paths import ROOT
@@ -22,8 +22,10 @@ def shots(page, slug: str) -> list[Image.Image]:
     """The top of the chapter, and its first explorer with the text above it."""
     page.goto((ROOT / f"_build/html/chapters/{slug}.html").as_uri(), wait_until="networkidle")
     page.evaluate("document.fonts.ready")
-    explorer = page.locator("[data-im-explorer][data-im-ready]").first
-    explorer.wait_for()
+    explorer = page.locator("[data-im-explorer]").first
+    explorer.scroll_into_view_if_needed()
+    expect(explorer).to_have_attribute("data-im-ready", "static")
+    page.evaluate("scrollTo(0, 0)")
     text = explorer.bounding_box()  # as wide as the wide column: the sidebar stays out
     across = {"x": text["x"] - MARGIN, "width": text["width"] + 2 * MARGIN}
     down = {"y": text["y"] - MARGIN / 2, "height": text["height"] + MARGIN}

@@ -93,6 +93,15 @@ def test_a_second_build_changes_nothing(root):
     assert [name for name in after if after[name] != before[name]] == []
 
 
+def test_pages_follow_what_makes_them(root):
+    script = root / "lib/implicitly/explorer/explorer.js"
+    link = re.compile(r"explorer\.js\?v=\w+")
+    before = link.search(text_of(root, "chapters/score-flow"))[0]
+    script.write_text(script.read_text() + "//\n")
+    assert build.main(root) == 0
+    assert link.search(text_of(root, "chapters/score-flow"))[0] != before
+
+
 def test_a_chapter_that_is_stale_is_named(root, capsys):
     source = root / f"{PAGE}.md"
     before = source.read_text()

@@ -158,6 +158,7 @@ class Visit:
     name: str
     page: Page
     requests: list[str] = field(default_factory=list)
+    first_view: list[str] = field(default_factory=list)  # of the requests, those before the reader scrolled
     failures: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -181,6 +182,7 @@ def visiting(context: BrowserContext, address: str) -> Iterator[Visit]:
     visit = Visit(urlsplit(address).path.rsplit("/", 1)[-1], page)
     visit.watch()
     page.goto(address, wait_until="networkidle")
+    visit.first_view += visit.requests
     explorers_drawn(page)
     try:
         yield visit
@@ -189,6 +191,21 @@ def visiting(context: BrowserContext, address: str) -> Iterator[Visit]:
 
 
 def explorers_drawn(page: Page) -> None:
+    """Bring every explorer near, as each begins only then, wait until all are drawn, and go back to the top."""
+    page.evaluate(
+        """async selector => {
+            const [x, y] = [scrollX, scrollY], frame = () => new Promise(done => requestAnimationFrame(done));
+            for (const root of document.querySelectorAll(selector)) {
+                const end = performance.now() + 20_000;
+                while (!root.hasAttribute("data-im-ready") && performance.now() < end) {
+                    root.scrollIntoView({behavior: "instant"});
+                    await frame();
+                }
+            }
+            scrollTo({left: x, top: y, behavior: "instant"});
+        }""",
+        EXPLORER,
+    )
     page.wait_for_function(
         """selector => [...document.querySelectorAll(selector)].every(
             root => root.hasAttribute("data-im-ready") && root.querySelector(".im-ex-plot svg, .im-ex-plot canvas"))""",

@@ -490,7 +490,7 @@ def test_a_map_on_log_axes_has_cells_equally_wide():
     assert bundle(explorer)[1]["panels"][0]["layers"][0]["limits"] == [1.0, 21.0]
 
 
-def test_labels_cannot_break_the_page():
+def test_labels_cannot_break_the_page(tmp_path):
     evil = "</script><img src=x onerror=alert(1)>"
     explorer = lines(
         lambda a, b: {"t": T, "y": a * T},
@@ -503,23 +503,22 @@ def test_labels_cannot_break_the_page():
         id="evil",
     )
     text = explorer._repr_html_()
-    page, ids = samples.extension().expand(text, lambda name, content: name)
+    page, ids = samples.extension().expand(text, samples.extension().placer(tmp_path, ""))
     assert ids == ["evil"]
-    for html in (text, page):
-        assert html.count("<script") == html.count("</script>") == 1
-        assert "<img src=x" not in html
+    assert text.count("<script") == text.count("</script>") == 1 and "<script" not in page
+    assert all("<img src=x" not in html for html in (text, page))
 
 
-def test_the_page_has_the_picture_beside_it_and_not_in_it(all_samples):
-    placed = {}
+def test_the_page_has_picture_and_data_beside_it_and_not_in_it(all_samples, tmp_path):
+    book = samples.extension()
     for explorer in all_samples.values():
-        page, (ident,) = samples.extension().expand(
-            explorer._repr_html_(), lambda name, content: placed.setdefault(name, content) and name
-        )
-        assert "base64" not in page and page.count("<img ") == 1
-        name = re.search(r'<img class="im-ex-still" src="([^"]+)"', page)[1]
-        assert ident in name and placed[name] == still_of(explorer)[0]
-    assert len(placed) == len(all_samples)
+        page, (ident,) = book.expand(explorer._repr_html_(), book.placer(tmp_path, "../"))
+        assert "base64" not in page and page.count("<img ") == 1 and "<script" not in page
+        picture, data = (re.search(rf' {name}="../([^"]+)"', page)[1] for name in ("src", "data-im-src"))
+        assert ident in picture and (tmp_path / picture).read_bytes() == still_of(explorer)[0]
+        start, stored = (tmp_path / data).read_text(encoding="utf-8").split(",", 1)
+        assert start == f'Explorer.deliver("{ident}"' and json.loads(stored.removesuffix(");\n"))["id"] == ident
+    assert len(list(tmp_path.rglob("*.*"))) == 2 * len(all_samples)
 
 
 def test_a_legend_shows_paths_as_they_are_drawn():
@@ -533,9 +532,9 @@ def test_a_legend_shows_paths_as_they_are_drawn():
     assert page.count("stroke-dasharray") == 1
 
 
-def test_the_alt_text_is_read_as_words():
+def test_the_alt_text_is_read_as_words(tmp_path):
     explorer = lines(alt=r"At $\sigma_0 \le 1$ a line rises.")
-    page, _ = samples.extension().expand(explorer._repr_html_(), lambda name, content: name)
+    page, _ = samples.extension().expand(explorer._repr_html_(), samples.extension().placer(tmp_path, ""))
     assert 'alt="At σ0≤1 a line rises."' in page and "$" not in bundle(explorer)[1]["alt"]
 
 

@@ -18,6 +18,18 @@ samples = importlib.import_module("samples")
 
 pytestmark = pytest.mark.browser
 CLOCK = "three-points-one-clock"
+# Each begins when it is near: all of them, one after the other, and back to where the page was.
+APPROACH = """async () => {
+  const [x, y] = [scrollX, scrollY];
+  for (const root of document.querySelectorAll('[data-im-explorer]')) {
+    const end = performance.now() + 20000;
+    while (!root.hasAttribute('data-im-ready') && performance.now() < end) {
+      root.scrollIntoView();
+      await new Promise(requestAnimationFrame);
+    }
+  }
+  scrollTo(x, y);
+}"""
 READY = "document.querySelectorAll('[data-im-ready]').length === document.querySelectorAll('[data-im-explorer]').length"
 SHIFT = """window.shift = 0;
 new PerformanceObserver((list) => list.getEntries().forEach((e) => window.shift += e.value))
@@ -54,6 +66,7 @@ class Visit:
         self.page.on("request", lambda r: self.asked.append(r.url))
         self.page.goto(address)
         if options.get("java_script_enabled", True):
+            self.page.evaluate(APPROACH)
             self.page.wait_for_function(READY)
 
     def root(self, ident=CLOCK):
@@ -96,6 +109,30 @@ def test_every_view_is_drawn_and_answers(visit, theme, width):
     assert v.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
     assert not v.errors
     assert all(url.startswith(("file:", "data:")) for url in v.asked)
+
+
+def test_data_are_asked_for_when_a_reader_comes_near(chromium, site):
+    with chromium.new_context(viewport={"width": 1000, "height": 300}) as context:
+        page = context.new_page()
+        asked = []
+        page.on("request", lambda r: "/_data/" in r.url and asked.append(r.url))
+        page.goto(site["light"], wait_until="networkidle")
+        last = page.locator("[data-im-explorer]").last
+        ident = last.get_attribute("data-im-explorer")
+        assert asked and not any(ident in url for url in asked)
+        last.scroll_into_view_if_needed()
+        expect(last).to_have_attribute("data-im-ready", "static")
+        assert len([url for url in asked if ident in url]) == 1
+
+
+def test_data_that_are_missing_are_told(chromium, site):
+    with chromium.new_context(viewport={"width": 1000, "height": 900}) as context:
+        page = context.new_page()
+        page.route("**/_data/**", lambda route: route.abort())
+        page.goto(site["light"])
+        root = page.locator("[data-im-explorer]").first
+        expect(root.locator("[data-im-message]")).to_contain_text("its data could not be loaded")
+        assert root.locator(".im-ex-still").is_visible() and root.locator("input:enabled").count() == 0
 
 
 def test_mounting_moves_nothing(visit, site, chromium):
@@ -347,6 +384,7 @@ def test_older_browsers_keep_up(chromium, site):
         errors = []
         page.on("pageerror", lambda e: errors.append(str(e)))
         page.goto(site["light"])
+        page.evaluate(APPROACH)
         page.wait_for_function(READY)
         for ident in page.eval_on_selector_all("[data-im-explorer]", "all => all.map(e => e.dataset.imExplorer)"):
             slider = page.locator(f"[data-im-explorer='{ident}'] [type=range]:enabled").first
@@ -429,9 +467,11 @@ def test_without_scripts_there_is_a_picture_with_words(visit):
 def test_a_broken_table_says_so(chromium, tmp_path, fault):
     explorer = samples.cloud()
     path = samples.write_page(tmp_path, [explorer])
-    text = path.read_text(encoding="utf-8")
-    text = text.replace('"data":"eN', '"data":"eX') if fault == "data" else text.replace('"points":"points"', "")
-    path.write_text(text, encoding="utf-8")
+    (data,) = (tmp_path / "_data").iterdir()
+    text = data.read_text(encoding="utf-8")
+    broken = text.replace('"data":"eN', '"data":"eX') if fault == "data" else text.replace('"panels":', '"panel":')
+    assert broken != text
+    data.write_text(broken, encoding="utf-8")
     page = chromium.new_page()
     page.goto(path.as_uri())
     note = page.locator("[data-im-message]:visible")

@@ -273,13 +273,9 @@ def write_page(folder, explorers, theme="light", style=""):
     folder.mkdir(parents=True, exist_ok=True)
     book = extension()
 
-    def place(name, content):
-        (folder / name).write_bytes(content)
-        return name
-
     for name, content in book.assets().items():
         (folder / name).write_bytes(content)
-    body = "".join(book.expand(e._repr_html_(), place)[0] for e in explorers)
+    body = "".join(book.expand(e._repr_html_(), book.placer(folder, ""))[0] for e in explorers)
     page = (
         f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Explorers</title>'
