@@ -35,7 +35,6 @@ EXEMPT = {
     "implicitly.explorer.views.Panel": "takes its layers by position; called through calls.explorer.panel",
     "implicitly.plotting.use": "no arguments, and it sets matplotlib's settings: that is what it is for",
     "implicitly.sweeps.SweepError": "an exception",
-    "implicitly.sweeps.Table": "a list, made by sweep()",
     "implicitly.claims.largest": "Python's max, on whatever can be compared",
     "implicitly.claims.smallest": "Python's min, on whatever can be compared",
 }
