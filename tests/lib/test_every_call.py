@@ -16,6 +16,7 @@ import calls
 import matplotlib
 import numpy as np
 import pytest
+import sklearn.datasets  # noqa: F401  (its import draws from random's generator; no call of ours may)
 import torch
 from calls import Call, resolve
 
