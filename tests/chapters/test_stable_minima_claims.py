@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from implicitly import ClaimError, claim, stability
+from implicitly.chance import fitted_slope
 from implicitly.stability import path_tv, residuals
 
 F64 = torch.float64
