@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import functools
 import html
-import json
 import re
 import textwrap
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+from book_model import Chapter, book_of, is_chapter
 from katex_math import render_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -208,8 +208,8 @@ def read_module(name: str) -> Module:
 # --- who uses what -------------------------------------------------------------------------------
 
 
-def uses(notebook: dict) -> set[tuple[str, str]]:
-    """(module, name) of everything of the library that a notebook's code cells name."""
+def uses(chapter: Chapter) -> set[tuple[str, str]]:
+    """(module, name) of everything of the library that a chapter's code cells name."""
     names: dict[str, tuple[str, str]] = {}  # what a cell calls it -> (module, name or "")
     found: set[tuple[str, str]] = set()
 
@@ -228,11 +228,9 @@ def uses(notebook: dict) -> set[tuple[str, str]]:
             return member(value(node.value), node.attr)
         return None
 
-    for cell in notebook["cells"]:
-        if cell["cell_type"] != "code":
-            continue
+    for source in chapter.code:
         try:
-            code = ast.parse("".join(cell["source"]))
+            code = ast.parse(source)
         except SyntaxError:  # a magic
             continue
         for node in ast.walk(code):
@@ -251,9 +249,9 @@ def uses(notebook: dict) -> set[tuple[str, str]]:
     return found
 
 
-def modules_used(notebook: dict) -> list[str]:
-    """Names of the modules that a notebook calls: `implicitly.explorer` for all that is in it."""
-    return sorted({".".join(module.split(".")[:2]) for module, _ in uses(notebook)})
+def modules_used(chapter: Chapter) -> list[str]:
+    """Names of the modules that a chapter calls: `implicitly.explorer` for all that is in it."""
+    return sorted({".".join(module.split(".")[:2]) for module, _ in uses(chapter)})
 
 
 def source_link(app, file: Path, line: int = 0) -> str:
@@ -350,13 +348,10 @@ class LibraryReference(SphinxDirective):
     def run(self):
         app, env = self.env.app, self.env
         chapters = []
-        for docname in sorted(env.found_docs):
-            path = Path(env.doc2path(docname))
-            if path.suffix == ".ipynb" and docname.startswith("chapters/"):
-                env.note_dependency(str(path))
-                notebook = json.loads(path.read_text(encoding="utf-8"))
-                title = re.search(r"^# (.+)$", "".join(notebook["cells"][0]["source"]), re.M)
-                chapters.append((f"../{docname}.html", title[1] if title else docname, uses(notebook)))
+        for docname in filter(is_chapter, sorted(env.found_docs)):
+            chapter = book_of(app).chapter(docname)
+            env.note_dependency(str(chapter.path))
+            chapters.append((f"../{docname}.html", chapter.title, uses(chapter)))
         sections = []
         for name in modules():
             module = read_module(name)

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import functools
 import html
-import json
 import re
 from pathlib import Path
 from urllib.parse import quote
 
 from docutils import nodes
-from sphinx.errors import ExtensionError
 
 import css_purge
 import landing
 import library_page
+from book_model import Book, BookError, Chapter, book_of, is_chapter
 from katex_math import render_text
 
 HERE = Path(__file__).parent
@@ -28,15 +27,10 @@ RUNS_IN = "under 30 s on two cores"
 COLAB_BRANCH = "notebooks"
 
 
-def slug_of(docname: str) -> str | None:
-    folder, _, name = docname.partition("/")
-    return name if folder == "chapters" and name else None
-
-
 # --- numbering ---------------------------------------------------------------------------------
 
 
-def number_chapters_by_plan() -> None:
+def number_chapters_by_plan(book: Book) -> None:
     """Give a chapter its number in the plan, whatever chapters have landed before it.
 
     Sphinx counts the chapters that exist, so that a chapter's theorems would change their numbers
@@ -51,7 +45,7 @@ def number_chapters_by_plan() -> None:
     count = TocTreeCollector.assign_section_numbers
     if getattr(count, "by_plan", False):
         return
-    fixed = {f"chapters/{slug}": chapter["number"] for slug, chapter in landing.planned().items()}
+    fixed = {chapter.docname: chapter.number for chapter in book.planned.values()}
 
     def renumber(node, number: int) -> None:
         for reference in node.findall(nodes.reference):
@@ -86,94 +80,72 @@ def number_chapters_by_plan() -> None:
 # --- chapter opener ----------------------------------------------------------------------------
 
 
-@functools.cache
-def bibliography(path: str):
-    from pybtex.database import parse_file
-
-    return parse_file(path, bib_format="bibtex").entries
-
-
 def _paper(app, docname: str, key: str) -> str:
-    for name in app.config.bibtex_bibfiles:
-        entries = bibliography(str(Path(app.srcdir) / name))
-        if key in entries:
-            entry = entries[key]
-            break
-    else:
-        raise ExtensionError(f"{app.env.doc2path(docname)}: implicitly.paper is {key!r}, which is in "
-                             f"none of {app.config.bibtex_bibfiles}")
-    names = ", ".join(" ".join(person.prelast_names + person.last_names)
-                      for person in entry.persons.get("author", []))
-    fields = entry.fields
-    address = fields.get("url") or (f"https://arxiv.org/abs/{fields['eprint']}"
-                                    if "eprint" in fields else "")
-    title = html.escape(re.sub(r"[{}]", "", fields["title"]))
-    if address:
-        title = f'<a href="{html.escape(address)}">{title}</a>'
-    return f"{title}<br>{html.escape(names)}, {html.escape(fields.get('year', ''))}"
+    paper = book_of(app).papers.get(key)
+    if paper is None:
+        raise BookError(f"{app.env.doc2path(docname)}: implicitly.paper is {key!r}, which is in "
+                        f"none of {app.config.bibtex_bibfiles}")
+    title = html.escape(paper.title)
+    if paper.address:
+        title = f'<a href="{html.escape(paper.address)}">{title}</a>'
+    return f"{title}<br>{html.escape(', '.join(paper.authors))}, {html.escape(paper.year)}"
 
 
-def _library(app, docname: str) -> str:
+def _library(app, chapter: Chapter) -> str:
     """The modules that a chapter's code calls, each linked to its source; their reference after them."""
-    notebook = json.loads(Path(app.env.doc2path(docname)).read_text(encoding="utf-8"))
     links = [f'<a href="{library_page.source_link(app, library_page.file_of(name))}"><code>'
-             f'{name.removeprefix("implicitly.")}</code></a>' for name in library_page.modules_used(notebook)]
+             f'{name.removeprefix("implicitly.")}</code></a>' for name in library_page.modules_used(chapter)]
     if links and library_page.PAGE in app.env.found_docs:
-        links.append(f'all in the <a href="{app.builder.get_relative_uri(docname, library_page.PAGE)}">reference</a>')
+        uri = app.builder.get_relative_uri(chapter.docname, library_page.PAGE)
+        links.append(f'all in the <a href="{uri}">reference</a>')
     return ", ".join(links)
 
 
-def _facts(app, doctree, docname: str, meta: dict) -> str:
-    slug = slug_of(docname)
-    claims = landing.stored_claims(Path(app.env.doc2path(docname)))
+def _facts(app, doctree, chapter: Chapter) -> str:
+    docname, header = chapter.docname, chapter.header
     boxes = {i for node in doctree.findall(nodes.Element) for i in node.get("ids", ())
-             if re.fullmatch(re.escape(slug) + r"/C\d+", i)}
-    held = {c["id"] for c in claims}  # a check that does not hold is not stored
+             if re.fullmatch(re.escape(chapter.slug) + r"/C\d+", i)}
+    held = {claim.id for claim in chapter.claims}  # a check that does not hold is not stored
     stated = len(boxes | held)
     rows = []
-    if meta.get("paper"):
-        rows.append(("Paper", _paper(app, docname, meta["paper"])))
+    if header.paper:
+        rows.append(("Paper", _paper(app, docname, header.paper)))
     if stated:
         count = f'{stated} stated, <span class="im-ok">{len(held)} {"holds" if len(held) == 1 else "hold"}</span>'
         if "book/claims" in app.env.found_docs:
             uri = app.builder.get_relative_uri(docname, "book/claims")
             count = f'<a href="{uri}">{count}</a>'
         rows.append(("Claims", count))
-    rows.append(("Runs in", html.escape(str(meta.get("runs_in", RUNS_IN)))))
-    for label, key in (("You need", "needs"), ("Kernel", "kernel")):
-        if meta.get(key):
-            value = meta[key]
-            text = ", ".join(value) if isinstance(value, list) else str(value)
-            rows.append((label, render_text(text)))
+    rows.append(("Runs in", html.escape(header.runs_in or RUNS_IN)))
+    rows += [(label, render_text(text)) for label, text in (("You need", header.needs), ("Kernel", header.kernel))
+             if text]  # fmt: skip
     cells = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in rows)
-    if library := _library(app, docname):
+    if library := _library(app, chapter):
         cells += f'<div class="im-facts-library"><dt>Library</dt><dd>{library}</dd></div>'
     return f'<dl class="im-facts">{cells}</dl>'
 
 
 def open_chapter(app, doctree, docname: str) -> None:
     """doctree-resolved: eyebrow, question, facts and vignette around a chapter's title."""
-    slug = slug_of(docname)
-    if slug is None or app.builder.format != "html":
+    if not is_chapter(docname) or app.builder.format != "html":
         return
-    meta = _metadata(app, docname)
+    chapter = book_of(app).chapter(docname)
     title = next(doctree.findall(nodes.title), None)
     if title is None:
         return
-    chapter = landing.planned().get(slug)
+    planned = book_of(app).planned.get(chapter.slug)
     before = ""
-    if chapter:
-        part = chapter["part"]
-        mark = "im-ring" if part["numeral"] == "VI" else "im-disc"
-        before = (f'<p class="im-eyebrow"><b>Chapter {chapter["number"]}</b> <i class="im-dot {mark}">'
-                  f'</i> Part {part["numeral"]}, {html.escape(part["name"])}</p>')
-    vignette = VIGNETTES / f"{slug}.svg"
+    if planned:
+        mark = "im-ring" if planned.numeral == "VI" else "im-disc"
+        before = (f'<p class="im-eyebrow"><b>Chapter {planned.number}</b> <i class="im-dot {mark}">'
+                  f'</i> Part {planned.numeral}, {html.escape(planned.part)}</p>')
+    vignette = VIGNETTES / f"{chapter.slug}.svg"
     after = ""
-    if meta.get("question"):
-        after += f'<p class="im-question">{render_text(str(meta["question"]))}</p>'
+    if chapter.header.question:
+        after += f'<p class="im-question">{render_text(chapter.header.question)}</p>'
     if vignette.is_file():
         after += f'<div class="im-vignette" aria-hidden="true">{vignette.read_text("utf-8")}</div>'
-    after += _facts(app, doctree, docname, meta)
+    after += _facts(app, doctree, chapter)
     parent = title.parent
     at = parent.index(title)
     parent.insert(at + 1, nodes.raw("", after, format="html"))
@@ -183,17 +155,10 @@ def open_chapter(app, doctree, docname: str) -> None:
 
 def depend(app, docname: str, source: list[str]) -> None:
     """source-read: what an opener shows besides the chapter itself."""
-    slug = slug_of(docname)
-    if slug:
-        for path in (VIGNETTES / f"{slug}.svg", HERE.parent / "plan.yml",
+    if is_chapter(docname):
+        for path in (VIGNETTES / f"{Path(docname).name}.svg", Path(app.srcdir) / "book/plan.yml",
                      *(Path(app.srcdir) / name for name in app.config.bibtex_bibfiles)):
             app.env.note_dependency(str(path))
-
-
-def _metadata(app, docname: str) -> dict:
-    """The `implicitly` block of a chapter's header, which its notebook holds as metadata."""
-    notebook = json.loads(Path(app.env.doc2path(docname)).read_text(encoding="utf-8"))
-    return notebook["metadata"].get("implicitly", {})
 
 
 # --- the body ----------------------------------------------------------------------------------
@@ -359,7 +324,7 @@ def finish(app, error) -> None:
 def configure(app, config) -> None:
     config.proof_title_format = "%t"  # a theorem's name, without parentheses
     config.bibtex_reference_style = "author_year"  # in the text, names; the list needs no labels
-    number_chapters_by_plan()
+    number_chapters_by_plan(book_of(app))
 
 
 def setup(app):

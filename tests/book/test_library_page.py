@@ -3,7 +3,6 @@
 import ast
 import importlib
 import inspect
-import json
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import library_page as pages
+from book_model import Book, Chapter
 
 ROOT = Path(__file__).parents[2]
 MODULES = pages.modules()
@@ -59,12 +59,13 @@ def test_docstrings_become_html():
     )
 
 
-def notebook(*sources: str) -> dict:
-    return {"cells": [{"cell_type": "code", "source": source} for source in sources]}
+def chapter(*sources: str) -> Chapter:
+    cells = [{"cell_type": "code", "source": source} for source in sources]
+    return Chapter("chapters/a", Path("a.ipynb"), {"cells": cells})
 
 
 def test_uses_follow_imports():
-    taken = pages.uses(notebook(
+    taken = pages.uses(chapter(
         "import implicitly_kernels as kernels\nfrom implicitly import claim, flows\n%matplotlib inline",
         "import implicitly_kernels as kernels\nfrom implicitly import claim, flows",
         "from implicitly.explorer import Slider as S",
@@ -74,13 +75,13 @@ def test_uses_follow_imports():
         ("implicitly.flows", "score_flow"), ("implicitly.flows", "KINDS"), ("implicitly.claims", "claim"),
         ("implicitly.explorer.controls", "Slider"), ("implicitly_kernels.perm_gd", "perm_gd"),
     }  # fmt: skip
-    assert pages.modules_used(notebook("import math\nmath.pi")) == []
+    assert pages.modules_used(chapter("import math\nmath.pi")) == []
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=[path.stem for path in CHAPTERS])
 def test_a_chapter_names_the_modules_that_it_calls(path):
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    code = "\n".join("".join(c["source"]) for c in stored["cells"] if c["cell_type"] == "code")
+    stored = Book(ROOT).chapter(f"chapters/{path.stem}")
+    code = "\n".join(stored.code)
     named = set(re.findall(r"^from implicitly\.(\w+) import", code, re.M))
     used = {name.split(".")[1] for name in pages.modules_used(stored)}
     assert named <= used and "claims" in used
