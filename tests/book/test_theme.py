@@ -202,7 +202,7 @@ def test_buttons(chapter):
 def test_colab_opens_what_the_workflow_pushes():
     workflow = (ROOT / ".github/workflows/ci.yml").read_text()
     sys.path.insert(0, str(ROOT / "book/_ext"))
-    from theme import COLAB_BRANCH
+    from page_frame import COLAB_BRANCH
 
     assert f"git push --force origin {COLAB_BRANCH}\n" in workflow and "'./chapters/*.ipynb'" in workflow
 
