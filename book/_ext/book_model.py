@@ -162,15 +162,17 @@ class Chapter:
     @functools.cached_property
     def claims(self) -> tuple[Claim, ...]:
         """The checks in its outputs, in the order in which they ran."""
-        found = []
-        for i, cell in enumerate(self.notebook["cells"]):
-            for output in cell.get("outputs", ()):
-                if (stored := output.get("metadata", {}).get("implicitly", {}).get("claim")) is not None:
-                    found.append(_made(Claim, stored, f"{self.path}: the claim that cell {i} stores"))
-                    if not re.fullmatch(r"[a-z0-9-]+/C\d+", found[-1].id):
-                        raise BookError(f"{self.path}: cell {i} stores a claim with the id {found[-1].id!r}; "
-                                        "an id is like stable-minima/C3")  # fmt: skip
-        return tuple(found)
+        return tuple(claim for cell in self.notebook["cells"] for claim in self.claims_of(cell))
+
+    def claims_of(self, cell: dict) -> list[Claim]:
+        """The checks that a cell stores."""
+        found, where = [], f"{self.path}: the claim that cell {cell.get('id', '')!r} stores"
+        for output in cell.get("outputs", ()):
+            if (stored := output.get("metadata", {}).get("implicitly", {}).get("claim")) is not None:
+                found.append(_made(Claim, stored, where))
+                if not re.fullmatch(r"[a-z0-9-]+/C\d+", found[-1].id):
+                    raise BookError(f"{where} has the id {found[-1].id!r}; an id is like stable-minima/C3")
+        return found
 
     @functools.cached_property
     def code(self) -> tuple[str, ...]:
@@ -334,6 +336,12 @@ class Book:
     @functools.cached_property
     def ops(self) -> dict[str, Op]:
         return read_ops(self.root / "kernels")
+
+    @functools.cached_property
+    def library(self):
+        from library_model import Library  # which raises this module's errors
+
+        return Library(self.root)
 
     @functools.cached_property
     def kernel_resources(self) -> dict:

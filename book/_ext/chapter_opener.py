@@ -30,8 +30,9 @@ def _paper(app, docname: str, key: str) -> str:
 
 def _library(app, chapter: Chapter) -> str:
     """The modules that a chapter's code calls, each linked to its source; their reference after them."""
-    links = [f'<a href="{library_page.source_link(app, library_page.file_of(name))}"><code>'
-             f'{name.removeprefix("implicitly.")}</code></a>' for name in library_page.modules_used(chapter)]
+    library = book_of(app).library
+    links = [f'<a href="{library_page.source_link(app, library.file_of(name))}"><code>'
+             f'{name.removeprefix("implicitly.")}</code></a>' for name in library_page.modules_used(library, chapter)]
     if links and library_page.PAGE in app.env.found_docs:
         uri = app.builder.get_relative_uri(chapter.docname, library_page.PAGE)
         links.append(f'all in the <a href="{uri}">reference</a>')
