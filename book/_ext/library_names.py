@@ -189,6 +189,11 @@ class Names:
                 unsure |= bound(node) - ours.keys()
             cells.append({what for node in nodes if isinstance(node, (ast.Name, ast.Attribute))
                           and (what := self.meant(node, scope)) and what.name})  # fmt: skip
+        # a text may say `descend` where the code says `margins.descend`
+        spoken: dict[str, set[Name]] = {}
+        for what in set().union(*cells):
+            spoken.setdefault(what.name, set()).add(what)
+        scope = {name: next(iter(several)) for name, several in spoken.items() if len(several) == 1} | scope
         return Taken(cells, {name: what for name, what in scope.items() if name not in unsure})
 
 
