@@ -20,7 +20,7 @@ CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 
 def test_every_public_name_is_there():
     """Read from the sources, the names are those that Python imports."""
-    assert "implicitly.flows" in MODULES and "implicitly_kernels" in MODULES and len(MODULES) > 20
+    assert "implicitly.diffusion.flows" in MODULES and "implicitly_kernels" in MODULES and len(MODULES) > 20
     for name in MODULES:
         module, read = importlib.import_module(name), pages.read_module(name)
         assert [entry.name for entry in read.entries] == list(module.__all__)
@@ -71,7 +71,7 @@ def test_uses_follow_imports():
         "flows.score_flow(x, h)\nkernels.perm_gd\nclaim('a/C1')\nS('k', 1, 2)\nflows.KINDS[0]\nother.sweep",
     ))  # fmt: skip
     assert taken == {
-        ("implicitly.flows", "score_flow"), ("implicitly.flows", "KINDS"), ("implicitly.claims", "claim"),
+        ("implicitly.diffusion.flows", "score_flow"), ("implicitly.diffusion.exact", "KINDS"), ("implicitly.claims", "claim"),
         ("implicitly.explorer.controls", "Slider"), ("implicitly_kernels.perm_gd", "perm_gd"),
     }  # fmt: skip
     assert pages.modules_used(notebook("import math\nmath.pi")) == []

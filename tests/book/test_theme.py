@@ -88,8 +88,10 @@ def notebook() -> dict:
         {"cell_type": "markdown", "id": "a", "metadata": {}, "source": TEXT},
         cell("plot(1)", [picture], tags=["hide-input", "wide"], mystnb=figure),
         cell("claim()", [check]),
-        cell("from implicitly import flows\nprint(flows.KINDS[0])",
-             [{"output_type": "stream", "name": "stdout", "text": "training\n"}]),
+        cell(
+            "from implicitly import flows\nprint(flows.KINDS[0])",
+            [{"output_type": "stream", "name": "stdout", "text": "training\n"}],
+        ),
     ]
     metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
@@ -234,7 +236,7 @@ def test_no_icon_font_no_script_of_bootstrap(site, chapter):
     for name in ("vendor/fontawesome", "scripts/fontawesome.js", "scripts/bootstrap.js"):
         assert not (site / "_static" / name).exists()
         assert name not in chapter
-    assert "data-bs-toggle=\"dropdown\"" not in chapter  # it would need Bootstrap's script
+    assert 'data-bs-toggle="dropdown"' not in chapter  # it would need Bootstrap's script
 
 
 def first_view(page: Path) -> dict[str, int]:
@@ -295,8 +297,7 @@ def cover():
 @pytest.mark.parametrize("degrees", [90, 95, 101, 120, 150])
 def test_cover_draws_the_flow_of_the_library(cover, degrees):
     torch = pytest.importorskip("torch")
-    from implicitly.denoisers import SimplexDenoiser, planar_triangle
-    from implicitly.flows import score_flow
+    from implicitly.diffusion import SimplexDenoiser, planar_triangle, score_flow
 
     h = SimplexDenoiser.from_points(planar_triangle(float(degrees)))
     x = 3 * torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(degrees)) - 1.2
@@ -318,7 +319,7 @@ def test_cover_draws_the_flow_of_the_library(cover, degrees):
 
 def test_cover_check_sees_a_fault(cover):
     torch = pytest.importorskip("torch")
-    from implicitly.denoisers import SimplexDenoiser, planar_triangle
+    from implicitly.diffusion import SimplexDenoiser, planar_triangle
 
     h = SimplexDenoiser.from_points(planar_triangle(100.0))
     x = torch.tensor([[0.4, 0.3]], dtype=torch.float64)
