@@ -71,8 +71,9 @@ def test_uses_follow_imports():
         "flows.score_flow(x, h)\nkernels.perm_gd\nclaim('a/C1')\nS('k', 1, 2)\nflows.KINDS[0]\nother.sweep",
     ))  # fmt: skip
     assert taken == {
-        ("implicitly.diffusion.flows", "score_flow"), ("implicitly.diffusion.exact", "KINDS"), ("implicitly.claims", "claim"),
-        ("implicitly.explorer.controls", "Slider"), ("implicitly_kernels.perm_gd", "perm_gd"),
+        ("implicitly.diffusion.flows", "score_flow"), ("implicitly.diffusion.exact", "KINDS"),
+        ("implicitly.claims", "claim"), ("implicitly.explorer.controls", "Slider"),
+        ("implicitly_kernels.perm_gd", "perm_gd"),
     }  # fmt: skip
     assert pages.modules_used(notebook("import math\nmath.pi")) == []
 

@@ -3,7 +3,7 @@
 import torch
 
 from calls import Call
-from calls.threshold_nets import bits
+from calls.interpolators.units import bits
 from implicitly import interpolators
 
 

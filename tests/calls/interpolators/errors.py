@@ -3,8 +3,8 @@
 import torch
 
 from calls import Call
-from calls.threshold_nets import SEED, bits
-from calls.threshold_nets import law as function_law
+from calls.interpolators.units import SEED, bits
+from calls.interpolators.units import law as function_law
 
 F64 = torch.float64
 ANY = "rows columns dims empty dtype ints list number zero"

@@ -3,7 +3,7 @@
 import torch
 
 from calls import Call
-from calls.threshold_nets import SEED, bits, law, units
+from calls.interpolators.units import SEED, bits, law, units
 from implicitly import interpolators
 
 LABEL = "0001"

@@ -1,4 +1,4 @@
-"""Learning curves and teachers at the edges of what it takes: limits, and refusals. Its values: test_typical_nets_claims."""
+"""Learning curves and teachers at the edges: limits, refusals. Values: tests/chapters/test_typical_nets_claims.py."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Threshold rules at its edges. What it counts: test_langevin; its claims: test_langevin_generalization."""
+"""Threshold rules at their edges. What they count: test_langevin; their claims: tests/chapters."""
 
 import math
 
