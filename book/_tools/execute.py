@@ -20,7 +20,8 @@ import sys
 import time
 from pathlib import Path
 
-from paths import CHAPTERS, ROOT, execution_environment, key, slugs
+from paths import CHAPTERS, ROOT, execution_environment, slugs
+from reach import key
 
 SECONDS_PER_CHAPTER = 30
 SECONDS_PER_CELL = 120  # stops a hung cell; the budget above is what a chapter must meet
