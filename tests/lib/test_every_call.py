@@ -32,7 +32,7 @@ for _module in pkgutil.iter_modules(calls.__path__):
 EXEMPT = {
     "implicitly.claims.Claim": "made by claim(), which is checked",
     "implicitly.claims.ClaimError": "an exception",
-    "implicitly.explorer.views.Panel": "takes its layers by position; called through calls.explorer.panel",
+    "implicitly.explorer.panel.Panel": "takes its layers by position; called through calls.explorer.panel",
     "implicitly.plotting.use": "no arguments, and it sets matplotlib's settings: that is what it is for",
     "implicitly.sweeps.SweepError": "an exception",
     "implicitly.sweeps.Table": "a list, made by sweep()",

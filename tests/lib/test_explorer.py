@@ -36,6 +36,7 @@ from implicitly.explorer import (
     Trajectories,
     table,
 )
+from implicitly.explorer.layers import Layer, Need
 from implicitly.explorer.text import fields, format_value, label_html, label_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -488,6 +489,30 @@ def test_a_map_on_log_axes_has_cells_equally_wide():
     )
     assert explorer.ranges[0] == {"x": [0.01, 10.0], "y": [1.0, 100.0]}
     assert bundle(explorer)[1]["panels"][0]["layers"][0]["limits"] == [1.0, 21.0]
+
+
+class Steps(Layer):
+    """A view that no module of the explorer knows."""
+
+    def needs(self):
+        return [Need("t", ("T",), "x"), Need("y", ("T",), "y")]
+
+    def _extent(self, axis, table):
+        return [[-3.0], *super()._extent(axis, table)]
+
+    def _draw(self, ax, now, table):
+        ax.step(now.arrays["t"], now.arrays["y"], color="#b5450b", lw=6)
+
+
+def test_a_view_knows_itself():
+    """Checks, ranges, what the page gets and the still come from the view's own methods alone."""
+    explorer = lines(view=Panel(Steps()))
+    assert explorer.ranges[0]["y"] == [-3.28, 4.28]
+    assert bundle(explorer)[1]["panels"][0]["layers"] == [{"kind": "steps", "over": None, "until": None}]
+    _, image, _ = still_of(explorer)
+    assert sum(n for n, c in image.getcolors(1 << 24) if c[:3] == (0xB5, 0x45, 0x0B)) > 1000
+    with pytest.raises(ValueError, match=r"'y' must have shape \(T\) for Steps"):
+        lines(lambda a: {"t": T, "y": a}, view=Panel(Steps()))
 
 
 def test_labels_cannot_break_the_page(tmp_path):

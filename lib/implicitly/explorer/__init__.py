@@ -1,7 +1,9 @@
 """One widget class for the book's interactive pictures; see `Explorer`."""
 
+from .charts import Bars, Lines, Rule
 from .controls import Choice, Slider
-from .views import Bars, Field, Heatmap, Lines, Panel, Points, Rule, Trajectories
+from .panel import Panel
+from .plane import Field, Heatmap, Points, Trajectories
 from .widget import Explorer
 
 __all__ = [

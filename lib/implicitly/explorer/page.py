@@ -4,9 +4,6 @@ from html import escape
 
 from .text import format_value, label_html, label_text
 
-#: Dashes of the data palette in SVG, in its order.
-DASHES = ("", "9 4", "2 3", "11 4 2 4", "16 5", "5 3 2 3 2 3")
-
 
 def chrome(explorer) -> str:
     """Head, controls, empty drawings of the right shape, side panel, caption, at the defaults."""
@@ -73,8 +70,7 @@ def _slider(ident, c, plays):
 
 
 def _panel(explorer, k, panel):
-    rows = [_entry(*row) for layer in panel.layers for row in layer.legend()]
-    rows += [_ramp(explorer, x) for x in panel.layers if getattr(x, "tints", True) is False]
+    rows = [entry.html() for layer in panel.layers for entry in layer._legend(explorer._columns)]
     parts = [
         f'<div class="im-ex-{name}">{text}</div>'
         for name, text in (
@@ -90,46 +86,12 @@ def _panel(explorer, k, panel):
     )
 
 
-#: The data palette's markers around (14, 6), as the script draws them.
-_SHAPES = {
-    "square": "M10.6 2.6H17.4V9.4H10.6Z",
-    "circle": "M10 6a4 4 0 1 0 8 0a4 4 0 1 0 -8 0",
-    "triangle": "M14 1.4L18 9H10Z",
-    "diamond": "M14 1L18 6L14 11L10 6Z",
-    "plus": "M14 2V10M10 6H18",
-    "times": "M11 3L17 9M17 3L11 9",
-}
-
-
-def _entry(label, color, mark, hollow):
-    """One legend entry: the mark as drawn (line, area or a marker), and its name in ink."""
-    stroke = f'stroke="var(--x-c{color})"'
-    if mark in ("line", "path"):  # paths are many, and none has a dash
-        dash = f' stroke-dasharray="{DASHES[color]}"' if mark == "line" and DASHES[color] else ""
-        drawing = f'<path d="M1 6H27" fill="none" stroke-width="1.8" {stroke}{dash}/>'
-    elif mark == "area":
-        drawing = f'<path d="M4 1H24V11H4Z" fill="var(--x-c{color})" fill-opacity=".35"/>'
-    else:
-        fill = "none" if hollow else f"var(--x-c{color})"
-        drawing = f'<path d="{_SHAPES[mark]}" fill="{fill}" stroke-width="1.5" {stroke}/>'
-    return (
-        '<span class="im-ex-key"><svg width="28" height="12" viewBox="0 0 28 12" '
-        f'aria-hidden="true">{drawing}</svg>{label}</span>'
-    )
-
-
-def _ramp(explorer, layer):
-    low, high = (escape(format_value(v)) for v in explorer._color_limits(layer))
-    name = f"{label_html(layer.label)} " if layer.label else ""
-    return f'<span class="im-ex-key">{name}{low}<span class="im-ex-ramp im-ex-{layer.colors}"></span>{high}</span>'
-
-
 def _side(explorer, k, bars):
     title = f'<p class="im-ex-side-title">{label_html(bars.title)}</p>' if bars.title else ""
-    low, high = explorer._bar_limits(bars)
+    low, high = bars._ends(explorer._columns)
+    values = explorer._start.get(bars, bars.values, 1)
     rows = []
-    for i, (label, color) in enumerate(zip(bars.labels, bars.colors, strict=False)):
-        value = explorer._value_at(bars.values, i, bars)
+    for i, (label, color, value) in enumerate(zip(bars.labels, bars.colors, values, strict=True)):
         share = 100 * min(max((value - low) / (high - low), 0), 1) if value == value else 0
         rows.append(
             f'<div class="im-ex-bar" data-im-bar="{k}:{i}"><span>{label_html(label)}</span>'
