@@ -385,40 +385,54 @@ def test_tensors_are_taken_without_importing_torch_here():
 
 
 def bundle(explorer):
-    data, _ = explorer._repr_mimebundle_()
-    start = data["text/html"].index('json">') + 6
-    return data, json.loads(data["text/html"][start : data["text/html"].rindex("</script>")])
+    data, metadata = explorer._repr_mimebundle_()
+    return data, metadata["implicitly"]["explorer"]
 
 
 def still_of(explorer):
-    """The picture in an explorer's HTML and its size in CSS pixels."""
+    """The picture of an explorer's output and its size in CSS pixels."""
     from PIL import Image
 
-    data, width, height = re.search(
-        r'<img src="data:image/png;base64,([^"]*)" alt="[^"]+" width="(\d+)" height="(\d+)"', explorer._repr_html_()
-    ).groups()
-    picture = base64.b64decode(data)
-    return picture, Image.open(io.BytesIO(picture)).convert("RGBA"), (int(width), int(height))
+    output = samples.output(explorer)
+    picture, about = base64.b64decode(output["data"]["image/png"]), output["metadata"]["image/png"]
+    return picture, Image.open(io.BytesIO(picture)).convert("RGBA"), (about["width"], about["height"])
 
 
-def test_the_bundle_has_widget_page_and_words(all_samples):
-    data, payload = bundle(all_samples["clock"])
-    assert set(data) == {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"}
-    assert data["text/plain"].startswith("Explorer 'Three points, one clock': flow_ (2 values)")
-    text = data["text/html"]
-    assert text.count("<script") == 1 and "<" not in json.dumps(payload["data"])
-    assert text.count("data:image/png;base64,") == 1  # the picture, once
-    inside = text[text.index('json">') + 6 : text.rindex("</script>")]
-    assert "<" not in inside
-    assert inside == json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).replace(
-        "<", "\\u003c"
-    )
-    assert inside.count('"data":"') == 1  # the table: what nbval does not compare, no more than the picture
+def test_the_bundle_has_widget_picture_and_words(all_samples):
+    explorer = all_samples["clock"]
+    data, metadata = explorer._repr_mimebundle_()
+    assert set(data) == {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain", "image/png"}
+    assert data["text/plain"].split("\n") == [repr(explorer), explorer.alt, explorer.sentence()]
+    assert metadata["image/png"]["alt"] == explorer.alt
+    assert "<script" not in data["text/html"]
+    assert data["text/html"].count(f'src="data:image/png;base64,{data["image/png"]}"') == 1
+    assert metadata["implicitly"]["explorer"] == json.loads(explorer.widget.spec)
+    assert explorer._data not in json.dumps(data), "the table is data of the output, and nothing shows it"
 
 
 def test_same_inputs_give_the_same_bytes():
-    first, second = (samples.curves()._repr_html_() for _ in range(2))
-    assert first == second
+    first, second = (samples.output(samples.curves()) for _ in range(2))
+    for output in (first, second):
+        output["data"].pop("application/vnd.jupyter.widget-view+json")  # not stored
+    assert json.dumps(first) == json.dumps(second)
+
+
+def test_what_is_stored_of_an_explorer_is_what_it_gave(all_samples):
+    """`execute.py` shrinks pictures: a still is small already, and the one in the HTML is the same."""
+    import nbformat
+
+    import execute
+
+    given = samples.output(all_samples["clock"])
+    cell = nbformat.v4.new_code_cell(
+        "Explorer(...)", outputs=[nbformat.from_dict({"output_type": "display_data"} | given)]
+    )
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    execute.clean(notebook)
+    nbformat.validate(notebook)
+    given["data"].pop("application/vnd.jupyter.widget-view+json")
+    (stored,) = notebook.cells[0].outputs
+    assert (stored.data, stored.metadata) == (given["data"], given["metadata"])
 
 
 def test_the_still_picture_is_a_small_png(all_samples):
@@ -428,9 +442,11 @@ def test_the_still_picture_is_a_small_png(all_samples):
         picture, image, (width, height) = still_of(explorer)
         assert len(picture) < 120_000, name
         assert abs(image.width / image.height - width / height) < 0.01
-        assert image.getpixel((0, 0))[3] == 0, "the ground is transparent"
+        assert image.getpixel((0, 0)) == (0xFB, 0xFA, 0xF7, 255), "on paper, whatever page it is shown on"
+        assert image.getextrema()[3] == (255, 255)
         inks = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in PALETTE])
-        drawn = sum(n for n, c in image.getcolors(1 << 24) if c[3] > 200 and np.abs(inks - c[:3]).max(1).min() < 6)
+        inks = np.concatenate([inks, 0.6 * inks + 0.4 * np.array([0xFB, 0xFA, 0xF7])])  # paths shine through
+        drawn = sum(n for n, c in image.getcolors(1 << 24) if np.abs(inks - c[:3]).max(1).min() < 6)
         assert drawn > 500, f"{name}: hardly a pixel in the book's colours"
 
 
@@ -465,21 +481,40 @@ def test_paths_are_drawn_in_one_dash():
     assert [inked[path].max() > 0.97 * inked.max() for path in paths] == [True] * 4
 
 
-@pytest.mark.parametrize("exporter", ["html", "markdown"])
-def test_elsewhere_a_notebook_shows_the_picture(all_samples, exporter):
-    """GitHub, Colab, VS Code and nbconvert take HTML before PNG and run no script: the picture stands in the HTML."""
+@pytest.mark.parametrize(("template", "without"), [("lab", ""), ("markdown", ""), ("classic", "text/html")])
+def test_elsewhere_a_notebook_shows_the_picture(all_samples, template, without):
+    """JupyterLab, Colab, VS Code and nbconvert take HTML before PNG: the picture stands in the HTML, too."""
     import nbconvert
     import nbformat
 
-    data, _ = bundle(all_samples["clock"])
-    data.pop("application/vnd.jupyter.widget-view+json")  # not stored
-    output = nbformat.v4.new_output("execute_result", data)
+    explorer = all_samples["clock"]
+    output = samples.output(explorer)
+    for mime in ("application/vnd.jupyter.widget-view+json", without):  # the first is not stored
+        output["data"].pop(mime, None)
+    output = nbformat.v4.new_output("execute_result", output["data"], metadata=output["metadata"])
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("Explorer(...)", outputs=[output])])
-    page, _ = nbconvert.get_exporter(exporter)().from_notebook_node(notebook)
+    exporter = (
+        nbconvert.MarkdownExporter() if template == "markdown" else nbconvert.HTMLExporter(template_name=template)
+    )
+    page, _ = exporter.from_notebook_node(notebook)
     (image,) = re.findall(r"<img [^>]*>", page)
     shown = dict(re.findall(r'(\w+)="([^"]*)"', image))
-    assert base64.b64decode(shown["src"].partition("base64,")[2]) == still_of(all_samples["clock"])[0]
-    assert shown["alt"] == all_samples["clock"].alt
+    assert base64.b64decode(shown["src"].partition("base64,")[2]) == still_of(explorer)[0]
+    assert shown["alt"] == explorer.alt
+    assert explorer._data not in page, "no kilobytes of table"
+
+
+def test_pdf_has_the_picture(all_samples):
+    """LaTeX takes no HTML."""
+    import nbconvert
+    import nbformat
+
+    output = samples.output(all_samples["clock"])
+    output["data"].pop("application/vnd.jupyter.widget-view+json")
+    output = nbformat.v4.new_output("execute_result", output["data"], metadata=output["metadata"])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("Explorer(...)", outputs=[output])])
+    _, resources = nbconvert.LatexExporter().from_notebook_node(notebook)
+    assert list(resources["outputs"].values()) == [still_of(all_samples["clock"])[0]]
 
 
 def test_a_map_on_log_axes_has_cells_equally_wide():
@@ -528,22 +563,37 @@ def test_labels_cannot_break_the_page(tmp_path):
         id="evil",
     )
     text = explorer._repr_html_()
-    page, ids = samples.extension().expand(text, samples.extension().placer(tmp_path, ""))
-    assert ids == ["evil"]
-    assert text.count("<script") == text.count("</script>") == 1 and "<script" not in page
+    page = samples.extension().expand(samples.output(explorer), samples.extension().placer(tmp_path, ""))
+    assert "<script" not in text and "<script" not in page
     assert all("<img src=x" not in html for html in (text, page))
 
 
 def test_the_page_has_picture_and_data_beside_it_and_not_in_it(all_samples, tmp_path):
     book = samples.extension()
     for explorer in all_samples.values():
-        page, (ident,) = book.expand(explorer._repr_html_(), book.placer(tmp_path, "../"))
+        page = book.expand(samples.output(explorer), book.placer(tmp_path, "../"))
         assert "base64" not in page and page.count("<img ") == 1 and "<script" not in page
         picture, data = (re.search(rf' {name}="../([^"]+)"', page)[1] for name in ("src", "data-im-src"))
-        assert ident in picture and (tmp_path / picture).read_bytes() == still_of(explorer)[0]
+        assert explorer.id in picture and (tmp_path / picture).read_bytes() == still_of(explorer)[0]
         start, stored = (tmp_path / data).read_text(encoding="utf-8").split(",", 1)
-        assert start == f'Explorer.deliver("{ident}"' and json.loads(stored.removesuffix(");\n"))["id"] == ident
+        assert start == f'Explorer.deliver("{explorer.id}"'
+        assert (
+            json.loads(stored.removesuffix(");\n")) | {"chrome": bundle(explorer)[1]["chrome"]} == bundle(explorer)[1]
+        )
     assert len(list(tmp_path.rglob("*.*"))) == 2 * len(all_samples)
+
+
+def test_the_book_finds_explorers_in_a_notebook(all_samples, tmp_path):
+    """By their metadata; HTML that only looks like an explorer's is none."""
+    book, outputs = samples.extension(), [samples.output(all_samples[name]) for name in ("clock", "bars")]
+    other = {"data": {"text/html": '<div class="im-explorer" data-im-explorer="x"></div>'}, "metadata": {}}
+    outputs[1]["data"]["text/html"] = outputs[1]["data"]["text/html"].splitlines(True)  # as Jupyter saves it
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps({"cells": [{"source": ""}, {"outputs": [*outputs, other, {"name": "stdout"}]}]}))
+    found = book.stored(path)
+    assert list(found.values()) == outputs
+    assert list(found) == [all_samples[name]._repr_html_() for name in ("clock", "bars")]
+    assert book.stored(tmp_path / "a.md") == {}
 
 
 def test_a_legend_shows_paths_as_they_are_drawn():
@@ -559,7 +609,7 @@ def test_a_legend_shows_paths_as_they_are_drawn():
 
 def test_the_alt_text_is_read_as_words(tmp_path):
     explorer = lines(alt=r"At $\sigma_0 \le 1$ a line rises.")
-    page, _ = samples.extension().expand(explorer._repr_html_(), samples.extension().placer(tmp_path, ""))
+    page = samples.extension().expand(samples.output(explorer), samples.extension().placer(tmp_path, ""))
     assert 'alt="At σ0≤1 a line rises."' in page and "$" not in bundle(explorer)[1]["alt"]
 
 

@@ -4,6 +4,7 @@ Used by the benchmark (``bench.py``) and by the tests; the numbers mean nothing 
 """
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -267,6 +268,12 @@ def extension():
     return module
 
 
+def output(explorer):
+    """An explorer's output as a notebook stores it."""
+    data, metadata = explorer._repr_mimebundle_()
+    return json.loads(json.dumps({"data": data, "metadata": metadata}))
+
+
 def write_page(folder, explorers, theme="light", style=""):
     """A bare static page, made by the book's own extension. Returns its path."""
     folder = Path(folder)
@@ -275,7 +282,7 @@ def write_page(folder, explorers, theme="light", style=""):
 
     for name, content in book.assets().items():
         (folder / name).write_bytes(content)
-    body = "".join(book.expand(e._repr_html_(), book.placer(folder, ""))[0] for e in explorers)
+    body = "".join(book.expand(output(e), book.placer(folder, "")) for e in explorers)
     page = (
         f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Explorers</title>'

@@ -22,7 +22,11 @@ _STYLE = {
 
 
 def still(explorer) -> dict:
-    """``{"data": base64 PNG, "width", "height"}`` in CSS pixels, transparent, 128 colours."""
+    """``{"data": base64 PNG, "width", "height"}`` in CSS pixels, in 128 colours on the book's paper.
+
+    The ground is opaque, because other viewers show the picture as it is, on pages that may be dark. The book's own
+    page takes it away (``.im-ex-still`` in the style sheet).
+    """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -40,14 +44,16 @@ def still(explorer) -> dict:
         matplotlib.rcParams.update(plotting.settings() | _STYLE)
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
-        figure.patch.set_alpha(0)
         for k, panel in enumerate(explorer.panels):
             ax = figure.add_subplot(rows, columns, k + 1)
             ax.patch.set_alpha(0)
             panel._draw(ax, explorer._start, explorer.ranges[k], explorer._columns)
         raw = io.BytesIO()
-        figure.savefig(raw, dpi=160, format="png", metadata={"Software": None})
-    image = Image.open(raw).quantize(128, method=Image.Quantize.FASTOCTREE, dither=0)
+        figure.savefig(raw, dpi=160, format="png", facecolor=plotting.PAPER, metadata={"Software": None})
+    image = Image.open(raw).convert("RGB").quantize(128, method=Image.Quantize.FASTOCTREE, dither=0)
+    colors, ground = image.getpalette(), image.getpixel((0, 0))
+    colors[3 * ground : 3 * ground + 3] = bytes.fromhex(plotting.PAPER[1:])  # not a step off, as the octree has it
+    image.putpalette(colors)
     out = io.BytesIO()
     image.save(out, "png", optimize=True)
     return {

@@ -2,7 +2,6 @@
 
 import json
 import re
-from html import escape
 
 import numpy as np
 
@@ -10,9 +9,10 @@ from . import checks, table
 from .computed import Reader
 from .controls import Choice, Slider, enabled_spec
 from .layers import Layer, Setting
+from .output import output
 from .page import chrome
 from .panel import Panel
-from .text import fields, format_value, label_html, label_text
+from .text import fields, format_value, label_text
 
 __all__ = ["Explorer"]
 
@@ -194,22 +194,13 @@ class Explorer:
         return f"Explorer {label_text(self.title)!r}: {held}; {points}."
 
     def _repr_html_(self):
-        """The static form. The book's build puts the controls in the page, and the picture beside it."""
-        from .still import still
-
-        picture = still(self)
-        return (
-            f'<div class="im-explorer" id="{self.id}" data-im-explorer="{self.id}">'
-            f"<p><b>Explorer: {label_html(self.title)}.</b> "
-            "Run this cell to move its controls, or read it in the book.</p>"
-            f'<img src="data:image/png;base64,{picture["data"]}" alt="{escape(label_text(self.alt))}" '
-            f'width="{picture["width"]}" height="{picture["height"]}" style="max-width:100%;height:auto">'
-            f'<script type="application/json">{_json(self._payload())}</script></div>'
-        )
+        return self._repr_mimebundle_()[0]["text/html"]
 
     def _repr_mimebundle_(self, **kwargs):
+        """What a notebook stores and shows: see `output`."""
         data, metadata = self.widget._repr_mimebundle_(**kwargs)
-        return {**data, "text/html": self._repr_html_(), "text/plain": repr(self)}, metadata
+        own, about = output(self, json.loads(self.widget.spec))
+        return {**data, **own}, {**metadata, **about}
 
     # -- live --------------------------------------------------------------------------------
 
