@@ -3,7 +3,7 @@
 import numpy as np
 
 from calls import Call
-from implicitly.explorer import Bars, Choice, Explorer, Lines, Panel, Slider
+from implicitly.explorer import Bars, Choice, Explorer, Lines, Panel, Predict, Slider
 
 T = np.linspace(0, 1, 8)
 
@@ -97,6 +97,19 @@ CALLS = {
         lambda: dict(at=1.0, axis="x", label="edge", color=5),
         accepts={"at": "any", "label": "none", "color": "zero"}, skip={"label": "any words are words"},
     ),
+    "implicitly.explorer.predict.Predict": Call(
+        lambda: dict(question="Up?", answer="up", choices=["up", "down"], because="It grows."),
+        names={"choices": "Predict: "}, skip={"question": "any words are words", "because": "any words are words"},
+    ),
+    "implicitly.explorer.predict.Predict#number": Call(
+        lambda: dict(question="How far?", answer=0.5, tolerance=0.1, format=".1f", unit=" s"),
+        accepts={"answer": "sign zero size", "tolerance": "size", "format": "any"},
+        skip={"question": "any words are words", "unit": "any string is a unit"},
+    ),
+    "implicitly.explorer.predict.Predict.form": Call(
+        lambda: dict(self=Predict("Up?", "up", choices=["up", "down"]), ident="a"),
+        skip={"ident": "asked by Explorer alone"},
+    ),
     "calls.explorer.panel": Call(
         lambda: dict(title="T", x="x", y="y", xlim=(0.0, 1.0), ylim=(1.0, 2.0), xscale="linear", yscale="log",
                      xgrid=[0.0, 1.0], ygrid=[1.0], equal=False, aspect=1.5),
@@ -106,8 +119,9 @@ CALLS = {
     "implicitly.explorer.widget.Explorer": Call(
         lambda: dict(compute=state, controls=controls(), view=Lines("t", "y"), title="Words", alt="A line.",
                      caption="More.", summary="It ends at {last[0]:.1f}.", side=[Bars("bars", ["p", "q"])], id="words",
-                     columns=1, animate="a", seconds=6.0),
-        accepts={"side": "empty", "id": "none", "columns": "none", "animate": "none"},
+                     columns=1, animate="a", seconds=6.0,
+                     predict=Predict("Up?", "up", choices=["up", "down"])),
+        accepts={"predict": "none", "side": "empty", "id": "none", "columns": "none", "animate": "none"},
         names={"compute": "compute(a=1.0", "controls": "compute(", "id": "id"},
         skip=dict.fromkeys(("title", "alt", "caption", "summary", "id"), "words; test_explorer.py has wrong ones"),
     ),

@@ -31,6 +31,7 @@ from implicitly.explorer import (
     Lines,
     Panel,
     Points,
+    Predict,
     Rule,
     Slider,
     Trajectories,
@@ -184,6 +185,26 @@ def all_samples():
         (lambda: Panel(Heatmap("z", (0, 1), (1, 2)), xscale="log"), ValueError, "xlim must be positive on a log axis"),
         (lambda: Panel(Lines("t", "y"), aspect=0), ValueError, "aspect must be finite and at least 0.3"),
         (lambda: Panel(Lines("t", "y"), xgrid=[0], xscale="log"), ValueError, "xgrid"),
+        (lambda: lines(predict="Up or down?"), TypeError, "predict must be a Predict, found 'Up or down"),
+        (lambda: Predict(" ", 1.0, tolerance=1), ValueError, "question must be a non-empty string"),
+        (lambda: Predict("It costs $5?", 1.0, tolerance=1), ValueError, "question: .*dollar signs do not pair up"),
+        (lambda: Predict("Up?", "up"), TypeError, "answer without choices must be a number, found 'up'"),
+        (lambda: Predict("How many?", float("nan"), tolerance=1), ValueError, "answer without choices must be finite"),
+        (lambda: Predict("How many?", 1), ValueError, "tolerance must be given .* found None"),
+        (lambda: Predict("How many?", 1, tolerance=0), ValueError, "tolerance must be finite and above 0, found 0"),
+        (lambda: Predict("How many?", 1, tolerance=1, format="3"), ValueError, "format must look like"),
+        (lambda: Predict("How many?", 1, tolerance=1, unit=3), TypeError, "unit must be a string, found 3"),
+        (lambda: Predict("Up?", "up", because=None), TypeError, "because must be a string, found None"),
+        (lambda: Predict("Up?", "u", choices="up"), TypeError, "choices must be a sequence of strings"),
+        (lambda: Predict("Up?", "up", choices=["up"]), ValueError, "choices must be two or more that differ"),
+        (lambda: Predict("Up?", "up", choices=["up", "up"]), ValueError, "choices must be two or more that differ"),
+        (lambda: Predict("Up?", "in", choices=["up", "down"]), ValueError, "answer must be one of .* found 'in'"),
+        (lambda: Predict("Up?", 0, choices=["up", "down"]), ValueError, "answer must be one of .* found 0"),
+        (
+            lambda: Predict("Up?", "up", choices=["up", "down"], tolerance=1),
+            ValueError,
+            "tolerance is for a number, not for choices, found 1",
+        ),
         (
             lambda: lines(controls=[Slider("a", [1, 2], enabled_when={"b": "x"})]),
             ValueError,
@@ -594,6 +615,23 @@ def test_the_book_finds_explorers_in_a_notebook(all_samples, tmp_path):
     assert list(found.values()) == outputs
     assert list(found) == [all_samples[name]._repr_html_() for name in ("clock", "bars")]
     assert book.stored(tmp_path / "a.md") == {}
+
+
+def test_a_question_goes_to_the_page_and_to_other_viewers():
+    choice, number = samples.asking()
+    assert bundle(choice)[1]["predict"] == {
+        "question": "Which way does what is left at t=1 move when λ grows?", "choices": ["up", "down", "it stays"],
+        "answer": 1, "tolerance": None, "format": "", "unit": "",
+    }  # fmt: skip
+    data, spec = bundle(number)
+    assert spec["predict"]["answer"] == pytest.approx(np.exp(-4)) and spec["predict"]["tolerance"] == 0.005
+    for html in (data["text/html"], spec["chrome"]):
+        assert "<details><summary>The answer</summary>" in html and "The answer: <b>1.8\u202f%</b>. Four lives." in html
+    assert bundle(lines())[1]["predict"] is None and "im-ex-predict" not in bundle(lines())[1]["chrome"]
+    evil = "</form><img src=x onerror=alert(1)>"
+    asked = Predict(evil, evil, choices=[evil, "no"], because=evil)
+    assert all("<img src=x" not in text for text in (asked.form("a"), asked.still()))
+    assert "<img src=x" not in Predict(evil, 1, tolerance=1, unit=evil).form("a")
 
 
 def test_a_legend_shows_paths_as_they_are_drawn():

@@ -18,6 +18,7 @@ from implicitly.explorer import (
     Lines,
     Panel,
     Points,
+    Predict,
     Rule,
     Slider,
     Trajectories,
@@ -255,6 +256,33 @@ def bars():
         alt="A narrow histogram widens towards a bell curve.",
         animate="t",
     )
+
+
+def asking():
+    """Two explorers that ask first: for one of three answers, and for a number."""
+    t = np.linspace(0, 4, 40)
+    common = {"view": Panel(Lines("t", "y"), x="time, $t$", y="what is left"), "alt": "A curve falls."}
+
+    def compute(rate):
+        return {"t": t, "y": np.exp(-rate * t)}
+
+    def controls():
+        return [
+            Slider("rate", [0.5, 1.0, 2.0], label=r"Rate, $\lambda$", format=".1f"),
+            Choice("kind", ["one", "two"], label="Kind"),
+        ]
+
+    which = Predict(
+        r"Which way does what is left at $t=1$ move when $\lambda$ grows?",
+        "down",
+        choices=["up", "down", "it stays"],
+        because=r"It is $\exp(-\lambda)$.",
+    )
+    number = Predict("What share is left at the end?", np.exp(-4), tolerance=0.005, format=".1%", because="Four lives.")
+    return [
+        Explorer(lambda rate, kind: compute(rate), controls(), title=title, predict=predict, **common)
+        for title, predict in (("A choice", which), ("A number", number))
+    ]
 
 
 SAMPLES = {f.__name__: f for f in (clock, curves, field, heat, cloud, bars)}

@@ -4,6 +4,7 @@ from .charts import Bars, Lines, Rule
 from .controls import Choice, Slider
 from .panel import Panel
 from .plane import Field, Heatmap, Points, Trajectories
+from .predict import Predict
 from .widget import Explorer
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Lines",
     "Panel",
     "Points",
+    "Predict",
     "Rule",
     "Slider",
     "Trajectories",

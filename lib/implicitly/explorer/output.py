@@ -21,6 +21,7 @@ def output(explorer, spec) -> tuple[dict, dict]:
         "Run this cell to move its controls, or read it in the book.</p>"
         f'<img src="data:image/png;base64,{picture["data"]}" alt="{escape(spec["alt"])}" '
         f'width="{picture["width"]}" height="{picture["height"]}" style="max-width:100%;height:auto">'
+        f"{explorer.predict.still() if explorer.predict else ''}"
     )
     data = {
         "text/plain": f"{explorer!r}\n{spec['alt']}\n{explorer.sentence()}",

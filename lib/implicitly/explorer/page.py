@@ -20,11 +20,14 @@ def chrome(explorer) -> str:
     caption = label_html(explorer.caption)
     caption = f'<p class="im-ex-caption"><b>Explorer.</b> {caption}</p>' if caption else ""
     sentence = escape(explorer.sentence())
+    asks = explorer.predict
+    wait = ' disabled aria-disabled="true"' if asks else ""  # all controls wait for the answer
     return (
         f'<div class="im-ex-head"><p class="im-ex-title" id="{ident}-title">'
         f"{label_html(explorer.title)}</p>"
         '<button type="button" class="im-ex-reset" data-im-reset>Reset</button></div>'
-        f'<div class="im-ex-controls">{controls}</div>'
+        f"{asks.form(ident) if asks else ''}"
+        f'<fieldset class="im-ex-controls" aria-label="Controls"{wait}>{controls}</fieldset>'
         f'<div class="im-ex-body"><div class="im-ex-stage">'
         f'<div class="im-ex-panels" data-im-columns="{explorer.columns}">{panels}</div></div>'
         f"{side}</div>"

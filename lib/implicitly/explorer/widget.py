@@ -12,6 +12,7 @@ from .layers import Layer, Setting
 from .output import output
 from .page import chrome
 from .panel import Panel
+from .predict import Predict
 from .text import fields, format_value, label_text
 
 __all__ = ["Explorer"]
@@ -39,6 +40,7 @@ class Explorer:
         id: anchor in the page and key in its URL; made from `title` if left out.
         columns: panels side by side on a wide screen (default: all up to 3).
         animate: name of a slider that gets a play button; `seconds`: time from end to end.
+        predict: a `Predict`, a question that is asked before the controls can be moved.
 
     Raises:
         TypeError, ValueError: naming the argument or key, what was expected and what was found. An
@@ -78,6 +80,7 @@ class Explorer:
         columns=None,
         animate=None,
         seconds=6.0,
+        predict=None,
     ):
         if not callable(compute):
             raise TypeError(f"Explorer: compute must be a function, {checks.found(compute)}")
@@ -102,6 +105,9 @@ class Explorer:
             raise ValueError(f"Explorer: animate must name a Slider, found {animate!r}")
         self.animate, self.seconds = animate, checks.number("Explorer: seconds", seconds, at_least=0.5, at_most=120)
         self.columns = min(3, len(self.panels)) if columns is None else checks.whole("Explorer: columns", columns, 1, 4)
+        if predict is not None and not isinstance(predict, Predict):
+            raise TypeError(f"Explorer: predict must be a Predict, {checks.found(predict)}")
+        self.predict = predict
         self.by_name = {c.name: c for c in self.controls}
         placed = [(layer, panel) for panel in self.panels for layer in panel.layers]
         self._reader = Reader(self.controls, placed + [(bars, None) for bars in self.side], summary)
@@ -165,6 +171,7 @@ class Explorer:
             "summary": self.summary,
             "animate": self.animate,
             "seconds": self.seconds,
+            "predict": self.predict and self.predict.spec(),
             "data": self._data,
             "chrome": chrome(self),
         }
