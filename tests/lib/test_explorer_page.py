@@ -49,7 +49,7 @@ def chromium():
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("explorers")
     explorers = [make() for make in samples.SAMPLES.values()]
-    asking = samples.write_page(folder / "asking", samples.asking()).as_uri()
+    asking = samples.write_page(folder / "asking", [*samples.asking(), samples.tall()]).as_uri()
     return {"asking": asking} | {
         theme: samples.write_page(folder, explorers, theme).as_uri() for theme in ("light", "dark")
     }
@@ -674,9 +674,10 @@ def test_a_question_is_accessible_everywhere(visit, options):
         found = axe.run(v.page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
         assert found.violations_count == 0, found.generate_report()
         assert v.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
-        for button in v.page.locator("[data-im-skip]:visible").all():
-            assert button.bounding_box()["height"] >= 32
-            button.click()
+        for button in v.page.locator("[data-im-skip]").all():
+            if button.is_visible():
+                assert button.bounding_box()["height"] >= 32
+                button.click()
 
 
 @pytest.mark.parametrize("fault", ["data", "panels"])

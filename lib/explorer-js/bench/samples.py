@@ -285,6 +285,27 @@ def asking():
     ]
 
 
+def tall():
+    """Four panels in two rows, with all that can be written around them."""
+    t = np.linspace(0, 4, 40)
+
+    def compute(rate, kind, size):
+        return {"t": t, "y": np.exp(-rate * t)}
+
+    panels = [
+        Panel(Lines("t", "y", labels=["y"]), title=f"Picture {k}", x="time, $t$", y="what is left", aspect=aspect)
+        for k, aspect in enumerate((1.0, 1.0, 1.25, 1.25))
+    ]
+    return Explorer(
+        compute,
+        [Slider("rate", [0.5, 1.0]), Choice("kind", ["one", "two"]), Choice("size", ["one", "two"])],
+        panels,
+        title="Four pictures",
+        alt="Four curves fall.",
+        columns=2,
+    )
+
+
 SAMPLES = {f.__name__: f for f in (clock, curves, field, heat, cloud, bars)}
 
 

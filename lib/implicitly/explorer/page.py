@@ -29,12 +29,34 @@ def chrome(explorer) -> str:
         f"{asks.form(ident) if asks else ''}"
         f'<fieldset class="im-ex-controls" aria-label="Controls"{wait}>{controls}</fieldset>'
         f'<div class="im-ex-body"><div class="im-ex-stage">'
-        f'<div class="im-ex-panels" data-im-columns="{explorer.columns}">{panels}</div></div>'
+        f'<div class="im-ex-panels" data-im-columns="{explorer.columns}" style="{_room(explorer)}">{panels}</div></div>'
         f"{side}</div>"
         '<p class="im-ex-message" data-im-message role="alert" hidden></p>'
         f'<p class="im-ex-live" data-im-summary aria-live="polite">{sentence}</p>'
         f"{caption}"
     )
+
+
+def rows(explorer) -> list:
+    """The panels, row by row."""
+    columns = min(explorer.columns, len(explorer.panels))
+    return [explorer.panels[k : k + columns] for k in range(0, len(explorer.panels), columns)]
+
+
+def _room(explorer):
+    """For the style sheet, which makes the panels fit a screen: their height by their width, and the rest's in pixels.
+
+    What is written around the plots is counted as it is in the book, each label in one line.
+    """
+    lines = rows(explorer)
+    tall = sum(max(1 / p.aspect for p in row) for row in lines) / len(lines[0])
+    rest = 66 + (92 if explorer.predict else 0)
+    rest += 36 * sum(c.kind == "choice" for c in explorer.controls)
+    rest += 62 * -(-sum(c.kind == "slider" for c in explorer.controls) // 3) + 8
+    for row in lines:
+        rest += 16 + 20 * any(p.title for p in row) + 25 * any(p.y for p in row) + 21 * any(p.x for p in row)
+        rest += 28 * any(layer._legend(explorer._columns) for p in row for layer in p.layers)
+    return f"--im-tall:{tall:.4g};--im-rest:{rest}px"
 
 
 def _choice(ident, c):

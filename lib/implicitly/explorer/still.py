@@ -4,6 +4,7 @@ import base64
 import io
 
 from .. import plotting
+from .page import rows
 
 # Colours of light paper: the page inverts the whole picture in the dark.
 _STYLE = {
@@ -32,12 +33,9 @@ def still(explorer) -> dict:
     from matplotlib.figure import Figure
     from PIL import Image
 
-    columns = min(explorer.columns, len(explorer.panels))
-    rows = -(-len(explorer.panels) // columns)
-    width = 8.7 if columns > 1 else 6.0
-    height = sum(
-        max(width / columns / p.aspect for p in explorer.panels[r * columns : (r + 1) * columns]) for r in range(rows)
-    )
+    lines = rows(explorer)
+    width = 8.7 if len(lines[0]) > 1 else 6.0
+    height = sum(max(width / len(lines[0]) / p.aspect for p in row) for row in lines)
     plotting.add_fonts()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever the notebook has set, the picture is the same
@@ -45,7 +43,7 @@ def still(explorer) -> dict:
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         for k, panel in enumerate(explorer.panels):
-            ax = figure.add_subplot(rows, columns, k + 1)
+            ax = figure.add_subplot(len(lines), len(lines[0]), k + 1)
             ax.patch.set_alpha(0)
             panel._draw(ax, explorer._start, explorer.ranges[k], explorer._columns)
         raw = io.BytesIO()
