@@ -64,17 +64,17 @@ def score_flow() -> str:
 
 def implicit_bias_multiclass() -> str:
     """Borders of three classes as gradient descent turns, at eleven times that triple, and the largest margin's."""
-    from implicitly import max_margin, perm_losses
-    from implicitly.figures_implicit_bias_multiclass import borders
+    from implicitly import margins
+    from implicitly.figures.implicit_bias_multiclass import borders
 
-    data = perm_losses.sketch_classes("nearly touching")
-    path = perm_losses.descend(*data, "cross-entropy", at=[4 * 3**k for k in range(11)], step_size=0.02)
+    data = margins.sketch_classes("nearly touching")
+    path = margins.descend(*data, "cross-entropy", at=[4 * 3**k for k in range(11)], step_size=0.02)
 
     def rays(W):
         return [ray.T.tolist() for ray in borders(W) if ray[0, 0] == ray[0, 0]]
 
     frame = Frame(-2.4, 2.4, -2.4, 2.4)
-    best = max_margin.hard_margin_svm(*data).W
+    best = margins.hard_margin_svm(*data).W
     return svg(frame.lines("without", [ray for W in path.W[:, 0] for ray in rays(W)]),
                frame.lines("prefer", rays(best)), frame.dots("disc", data[0][:, :2].tolist(), 3))
 
@@ -83,29 +83,29 @@ def stable_minima() -> str:
     """Fits of one noisy data set at a small step size and at a large one, the same time after the same starts."""
     import torch
 
-    from implicitly import stable_minima as sm
+    from implicitly import stability
 
     x = torch.linspace(-1, 1, 40, dtype=torch.float64)
-    y = sm.noisy_labels((1 - 2 * x.abs()).clamp_min(0), 0.3, seeds=range(12))[7:8]
-    start, grid = sm.initial_nets(100, seeds=range(12))[7], torch.linspace(-1, 1, 101, dtype=torch.float64)
+    y = stability.noisy_labels((1 - 2 * x.abs()).clamp_min(0), 0.3, seeds=range(12))[7:8]
+    start, grid = stability.initial_nets(100, seeds=range(12))[7], torch.linspace(-1, 1, 101, dtype=torch.float64)
     frame, parts = Frame(-1.03, 1.03, -0.8, 1.55, 170), []
     for kind, eta in (("without", 0.03), ("prefer", 0.2)):
-        net = sm.gradient_descent(start, x, y, eta, round(20_000 / eta))
+        net = stability.gradient_descent(start, x, y, eta, round(20_000 / eta))
         parts.append(frame.lines(kind, [(grid, net(grid)[0])]))
     return svg(*parts, frame.dots("disc", zip(x, y[0], strict=True), 1.6), height=170)
 
 
 def typical_nets() -> str:
     """Error of guess and check on 128 corners against the number of examples: 12 data sets, 2 and 32 neurons."""
-    from implicitly import threshold_nets as nets
+    from implicitly import interpolators
 
-    corners = nets.cube(7)
+    corners = interpolators.cube(7)
     labels = (corners[:, 0] == 1) & (corners[:, 1] == 1)
-    samples = nets.draw_samples(128, 64, seeds=range(12))
+    samples = interpolators.draw_samples(128, 64, seeds=range(12))
     frame, parts = Frame(2, 56, -0.01, 0.38, 190), []
     for kind, width in (("without", 32), ("prefer", 2)):
-        units = nets.relu_units(corners, scales=(0, 1))
-        run = nets.guess_and_check(units, width, labels, samples, guesses=400_000, seed=width)
+        units = interpolators.relu_units(corners, scales=(0, 1))
+        run = interpolators.guess_and_check(units, width, labels, samples, guesses=400_000, seed=width)
         curves = []
         for fits, errors in zip(run.fits, run.errors, strict=True):
             last = int((fits >= 20).nonzero().max())
@@ -118,16 +118,16 @@ def tempered_overfitting() -> str:
     """The two limits on the error, and the mean error of short descriptions of noisy labels."""
     import torch
 
-    from implicitly import tempered
+    from implicitly import interpolators
 
     eps = torch.linspace(0, 0.5, 41, dtype=torch.float64)
     frame = Frame(-0.01, 0.51, -0.02, 0.54)
-    parts = [frame.lines("prefer", [(eps, tempered.independent_noise_error(eps)), (eps, eps)]),
-             frame.lines("without", [(eps, tempered.arbitrary_noise_bound(eps)), ([0, 0.5], [0.5, 0.5])])]
+    parts = [frame.lines("prefer", [(eps, interpolators.independent_noise_error(eps)), (eps, eps)]),
+             frame.lines("without", [(eps, interpolators.arbitrary_noise_bound(eps)), ([0, 0.5], [0.5, 0.5])])]
     for flipped, size in ((3, 60), (4, 36), (5, 24), (6, 20), (7, 18)):
-        rules = [tempered.shortest_hash(torch.arange(size) < flipped, seed=s) for s in range(16)]
+        rules = [interpolators.shortest_hash(torch.arange(size) < flipped, seed=s) for s in range(16)]
         density = torch.tensor([rule.density for rule in rules])
-        error = tempered.noisy_error(density, torch.tensor(flipped / size)).mean()
+        error = interpolators.noisy_error(density, torch.tensor(flipped / size)).mean()
         parts.append(frame.dots("disc", [(flipped / size, float(error))], 4))
     return svg(*parts)
 
@@ -136,12 +136,12 @@ def langevin_generalization() -> str:
     """The law of a parameter under Langevin dynamics in a tilted double well, at times that double."""
     import torch
 
-    from implicitly import markov
+    from implicitly import langevin
 
     x = torch.linspace(-2.4, 2.4, 49, dtype=torch.float64)
     start = torch.softmax(-((x + 0.4) ** 2) / 0.32, 0)
     energy = (x**2 - 1) ** 2 - 0.35 * x
-    laws = markov.diffusion_laws(energy, start, beta=4.0, spacing=0.1, first=0.004, doublings=15)[::2]
+    laws = langevin.diffusion_laws(energy, start, beta=4.0, spacing=0.1, first=0.004, doublings=15)[::2]
     frame = Frame(-2.1, 2.1, -0.1, 3.3)
     lift = 0.29
     top = len(laws) * lift

@@ -18,6 +18,7 @@ __all__ = [
     "numbers", "seed", "tensor", "whole", "wholes",
 ]  # fmt: skip
 
+F64 = torch.float64
 SEEDS = 2**63  # what every generator of ours takes: torch's and numpy's
 
 
@@ -278,3 +279,11 @@ def _first(value: Tensor, where: Tensor) -> str:
 def matrix(name: str, value, *, columns: int | None = None, rows: int | None = None) -> Tensor:
     """`value` as it is, after checking that it is a finite floating tensor of shape (rows, columns)."""
     return tensor(name, value, shape=(rows if rows is not None else "any", columns if columns is not None else "any"))
+
+
+def mapping(name: str, value) -> None:
+    """A dict with something in it."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict, found {type(value).__name__}")
+    if not value:
+        raise ValueError(f"{name} must have at least one entry, found none")

@@ -88,8 +88,10 @@ def notebook() -> dict:
         {"cell_type": "markdown", "id": "a", "metadata": {}, "source": TEXT},
         cell("plot(1)", [picture], tags=["hide-input", "wide"], mystnb=figure),
         cell("claim()", [check]),
-        cell("from implicitly import flows\nprint(flows.KINDS[0])",
-             [{"output_type": "stream", "name": "stdout", "text": "training\n"}]),
+        cell(
+            "from implicitly import diffusion\nprint(diffusion.KINDS[0])",
+            [{"output_type": "stream", "name": "stdout", "text": "training\n"}],
+        ),
     ]
     metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
@@ -152,8 +154,8 @@ def test_opener_says_number_part_question_and_facts(chapter):
     assert 'href="https://arxiv.org/abs/2506.19031"' in chapter
     assert "1 stated, 1 holds" in opener
     assert "under 30 s on two cores" in opener and "none yet" in opener
-    source = "https://github.com/implicitly-book/implicitly/blob/main/lib/implicitly/flows.py"
-    assert f'<dt>Library</dt><dd><a href="{source}"><code>flows</code></a></dd>' in chapter
+    source = "https://github.com/implicitly-book/implicitly/blob/main/lib/implicitly/diffusion/__init__.py"
+    assert f'<dt>Library</dt><dd><a href="{source}"><code>diffusion</code></a></dd>' in chapter
 
 
 def test_numbers_come_from_the_plan_not_from_what_has_landed(chapter):
@@ -202,7 +204,7 @@ def test_buttons(chapter):
 def test_colab_opens_what_the_workflow_pushes():
     workflow = (ROOT / ".github/workflows/ci.yml").read_text()
     sys.path.insert(0, str(ROOT / "book/_ext"))
-    from theme import COLAB_BRANCH
+    from page_frame import COLAB_BRANCH
 
     assert f"git push --force origin {COLAB_BRANCH}\n" in workflow and "'./chapters/*.ipynb'" in workflow
 
@@ -234,7 +236,7 @@ def test_no_icon_font_no_script_of_bootstrap(site, chapter):
     for name in ("vendor/fontawesome", "scripts/fontawesome.js", "scripts/bootstrap.js"):
         assert not (site / "_static" / name).exists()
         assert name not in chapter
-    assert "data-bs-toggle=\"dropdown\"" not in chapter  # it would need Bootstrap's script
+    assert 'data-bs-toggle="dropdown"' not in chapter  # it would need Bootstrap's script
 
 
 def first_view(page: Path) -> dict[str, int]:
@@ -295,8 +297,7 @@ def cover():
 @pytest.mark.parametrize("degrees", [90, 95, 101, 120, 150])
 def test_cover_draws_the_flow_of_the_library(cover, degrees):
     torch = pytest.importorskip("torch")
-    from implicitly.denoisers import SimplexDenoiser, planar_triangle
-    from implicitly.flows import score_flow
+    from implicitly.diffusion import SimplexDenoiser, planar_triangle, score_flow
 
     h = SimplexDenoiser.from_points(planar_triangle(float(degrees)))
     x = 3 * torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(degrees)) - 1.2
@@ -318,7 +319,7 @@ def test_cover_draws_the_flow_of_the_library(cover, degrees):
 
 def test_cover_check_sees_a_fault(cover):
     torch = pytest.importorskip("torch")
-    from implicitly.denoisers import SimplexDenoiser, planar_triangle
+    from implicitly.diffusion import SimplexDenoiser, planar_triangle
 
     h = SimplexDenoiser.from_points(planar_triangle(100.0))
     x = torch.tensor([[0.4, 0.3]], dtype=torch.float64)

@@ -194,10 +194,13 @@ def explorers_drawn(page: Page) -> None:
     """Bring every explorer near, as each begins only then, wait until all are drawn, and go back to the top."""
     page.evaluate(
         """async selector => {
-            const [x, y] = [scrollX, scrollY];
+            const [x, y] = [scrollX, scrollY], frame = () => new Promise(done => requestAnimationFrame(done));
             for (const root of document.querySelectorAll(selector)) {
-                root.scrollIntoView({behavior: "instant"});
-                await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+                const end = performance.now() + 20_000;
+                while (!root.hasAttribute("data-im-ready") && performance.now() < end) {
+                    root.scrollIntoView({behavior: "instant"});
+                    await frame();
+                }
             }
             scrollTo({left: x, top: y, behavior: "instant"});
         }""",

@@ -53,7 +53,8 @@ def test_search_finds_a_symbol_and_a_function(context, sites, scheme):
         ("γ", "book/notation.html#margins", "largest margin"),
         ("gamma", "book/notation.html#margins", "largest margin"),
         ("eta", "book/notation.html#everywhere", "step size"),
-        ("score_flow_exact", "book/library.html?highlight=score_flow_exact#implicitly.flows.score_flow_exact", "ramp"),
+        ("score_flow_exact",
+         "book/library.html?highlight=score_flow_exact#implicitly.diffusion.score_flow_exact", "ramp"),
     ]:
         page.goto(f"{sites[scheme]}search.html?q={query}")
         expect(first.locator("a").first).to_have_attribute("href", leads_to)

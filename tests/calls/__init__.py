@@ -1,19 +1,19 @@
 """One registry of valid calls of every public function, and what must not happen when an argument is bad.
 
-Each module here is named after one of `implicitly` (``flows.py``) or of the kernels (``kernels.py``) and holds
+Each module here is of one of `implicitly` (``diffusion/flows.py``) or of the kernels (``kernels.py``) and holds
 ``CALLS``, a dict from a name to a :class:`Call`::
 
     CALLS = {
-        "implicitly.flows.score_flow": Call(
+        "implicitly.diffusion.flows.score_flow": Call(
             lambda: dict(x=torch.randn(4, 2, dtype=F64), denoise=half, rho=0.1, time=1.0, steps=5),
             accepts={"x": "rows columns empty dtype"},
         ),
-        "implicitly.stable_minima.LineNet.__call__": Call(lambda: dict(self=net(), x=points())),
+        "implicitly.stability.line_nets.LineNet.__call__": Call(lambda: dict(self=net(), x=points())),
     }
 
-Several calls of one function: ``"implicitly.flows.classify#scalar length"``. Calls are small: a whole call takes
-milliseconds, since each is made some hundred times. ``tests/lib/test_every_call.py`` then makes the valid call and, for
-each argument, calls with that one argument changed (`mutations`). Every outcome must be one of
+Several calls of one function: ``"implicitly.diffusion.exact.classify#scalar length"``. Calls are small: a whole call
+takes milliseconds, since each is made some hundred times. ``tests/lib/test_every_call.py`` then makes the valid call
+and, for each argument, calls with that one argument changed (`mutations`). Every outcome must be one of
 
 - a `ValueError` or `TypeError` that names the argument and says what was found,
 - for the same value in another form (numpy integer, strided tensor): the same result,

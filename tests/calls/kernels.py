@@ -23,6 +23,7 @@ def bits(*shape, seed=0):
 
 def each(name, make, label="", **more):
     """One call for each backend."""
+
     def called(backend):
         return lambda: make() | dict(backend=backend)
 

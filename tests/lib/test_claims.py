@@ -14,8 +14,9 @@ import torch
 
 import execute
 import paths
-from implicitly import claims
+from implicitly import claims, interpolators
 from implicitly.claims import ClaimError, claim, largest, number_html, smallest
+from implicitly.margins import svm
 
 
 @pytest.mark.parametrize(
@@ -69,9 +70,7 @@ def test_scalars_of_every_kind(measured):
 
 def test_the_printed_line_and_what_is_compared_hold_no_measured_digit():
     """Two CPUs on either side of a rounding error: nbval, with its sanitizer, sees the same."""
-    one, other = (
-        claim("demo/C1", "A statement.", measured=m, equals=1.0, within=1e-9) for m in (1 + 4e-12, 1 + 6e-12)
-    )
+    one, other = (claim("demo/C1", "A statement.", measured=m, equals=1.0, within=1e-9) for m in (1 + 4e-12, 1 + 6e-12))
     assert one.box() != other.box() and str(one) == str(other)
     blank = lambda c: re.sub("<data>.*?</data>", "<data></data>", c.box())  # noqa: E731
     assert blank(one) == blank(other)
@@ -184,15 +183,14 @@ def test_largest_and_smallest_without_nan_are_python_s_own():
 
 
 def test_the_library_loses_no_nan_either():
-    from implicitly import max_margin, threshold_nets, typical_nets
 
     Z, alpha = np.eye(2), np.array([NAN, 1.0])
-    assert math.isnan(max_margin._certified(Z, np.ones(2), alpha)[-1])
+    assert math.isnan(svm._certified(Z, np.ones(2), alpha)[-1])
     tables = torch.tensor([[False, True], [True, True]])
-    words = threshold_nets.pack_tables(tables).tolist()
-    law = typical_nets.FunctionLaw(tables, torch.tensor([1, 1]), 2)
+    words = interpolators.pack_tables(tables).tolist()
+    law = interpolators.FunctionLaw(tables, torch.tensor([1, 1]), 2)
     with pytest.raises(ValueError, match=r"bits.* must be finite and at least 0, found nan"):
-        typical_nets.copy_use(law, {words[0]: 1.0, words[1]: NAN})
+        interpolators.copy_use(law, {words[0]: 1.0, words[1]: NAN})
 
 
 def lossy(source):
@@ -215,8 +213,10 @@ def lossy(source):
             note(node.target, node.iter)
         elif isinstance(node, ast.FunctionDef):
             made_from.setdefault(node.name, []).append(node)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not isinstance(
-            node.func.value, ast.Call
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and not isinstance(node.func.value, ast.Call)
         ):  # found.append(value)
             note(node.func.value, ast.Tuple([*node.args, *(k.value for k in node.keywords)]))
         if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "claim":

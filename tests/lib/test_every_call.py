@@ -16,6 +16,7 @@ import calls
 import matplotlib
 import numpy as np
 import pytest
+import sklearn.datasets  # noqa: F401  (its import draws from random's generator; no call of ours may)
 import torch
 from calls import Call, resolve
 
@@ -25,8 +26,8 @@ import implicitly_kernels
 matplotlib.use("agg")
 
 REGISTRY: dict[str, Call] = {}
-for _module in pkgutil.iter_modules(calls.__path__):
-    REGISTRY |= importlib.import_module(f"calls.{_module.name}").CALLS
+for _module in pkgutil.walk_packages(calls.__path__, "calls."):
+    REGISTRY |= getattr(importlib.import_module(_module.name), "CALLS", {})
 
 #: Public names that are no functions to call badly.
 EXEMPT = {
@@ -35,7 +36,6 @@ EXEMPT = {
     "implicitly.explorer.panel.Panel": "takes its layers by position; called through calls.explorer.panel",
     "implicitly.plotting.use": "no arguments, and it sets matplotlib's settings: that is what it is for",
     "implicitly.sweeps.SweepError": "an exception",
-    "implicitly.sweeps.Table": "a list, made by sweep()",
     "implicitly.claims.largest": "Python's max, on whatever can be compared",
     "implicitly.claims.smallest": "Python's min, on whatever can be compared",
 }
@@ -218,8 +218,8 @@ def public() -> set[str]:
     found = set()
     for package in (implicitly, implicitly_kernels):
         for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            # A module figures_<chapter> draws one picture each for that chapter's cells, which run.
-            if any(part.startswith(("_", "figures_")) for part in info.name.split(".")):
+            # A module of figures draws one picture each for its chapter's cells, which run.
+            if any(part.startswith("_") or part == "figures" for part in info.name.split(".")):
                 continue
             module = importlib.import_module(info.name)
             for name in getattr(module, "__all__", ()):

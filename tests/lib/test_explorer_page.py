@@ -22,8 +22,11 @@ CLOCK = "three-points-one-clock"
 APPROACH = """async () => {
   const [x, y] = [scrollX, scrollY];
   for (const root of document.querySelectorAll('[data-im-explorer]')) {
-    root.scrollIntoView();
-    await new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)));
+    const end = performance.now() + 20000;
+    while (!root.hasAttribute('data-im-ready') && performance.now() < end) {
+      root.scrollIntoView();
+      await new Promise(requestAnimationFrame);
+    }
   }
   scrollTo(x, y);
 }"""

@@ -1,0 +1,1 @@
+"""Figures: one module a chapter; arrays in, picture out, and nothing computed but averages and axes' limits."""

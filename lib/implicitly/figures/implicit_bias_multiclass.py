@@ -1,0 +1,281 @@
+"""The figures of the chapter implicit-bias-multiclass: each takes results and returns the figure."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from .. import plotting
+from ..margins import (
+    LOSSES,
+    angle,
+    descend,
+    hard_margin_svm,
+    log_weights,
+    margin_constants,
+    relative_margin,
+    sketch_classes,
+)
+
+__all__ = [
+    "borders", "clocks", "duals", "explorer_state", "force_panel", "growth_panel", "margin_panel", "opening",
+    "plane_panel", "shortfall", "tail", "tails",
+]  # fmt: skip
+
+_CLASSES = (0, 1, 2)  # palette numbers
+_BOX = (-2.4, 2.4)
+
+
+def borders(W):
+    """The rays along which two of three linear scores tie and lead, cut to the box from -2.4 to 2.4.
+
+    Args:
+        W: ``(3, 3)``, the weights of the two coordinates and of the constant 1; a tensor or an array.
+
+    Returns:
+        ``(3, 2, 2)``: for each pair of classes the two ends, each a point; NaN if the ray misses the box.
+    """
+    W = np.asarray(W, dtype=float)
+    if W.shape != (3, 3):
+        raise ValueError(f"W must have shape (3, 3), found {W.shape}")
+    A, offset = W[:, :2], W[:, 2]
+    meet = np.linalg.solve(A[1:] - A[0], offset[0] - offset[1:])
+    rays = []
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        along = np.array([-(A[i] - A[j])[1], (A[i] - A[j])[0]])
+        along /= np.linalg.norm(along)
+        along *= np.sign((A[i] - A[k]) @ along)  # where class k scores less than the two that tie
+        with np.errstate(divide="ignore", invalid="ignore"):
+            hits = np.sort((np.array(_BOX)[:, None] - meet) / along, 0)  # enters and leaves each strip
+        start, end = max(0.0, hits[0].max()), hits[1].min()
+        rays.append([meet + start * along, meet + end * along] if start < end else np.full((2, 2), np.nan))
+    return np.array(rays)
+
+
+def _draw_borders(ax, W, **style):
+    for j, ray in enumerate(borders(W)):
+        ax.plot(*ray.T, **style | ({} if j == 0 else {"label": None}))
+
+
+def opening(data, plain, fast, best):
+    """Borders at three times with those of the SVM; angle against time. plain, fast: paths; best: MaxMargin."""
+    X, y = data
+    fig, axes = plt.subplots(1, 2, figsize=plotting.WIDE, width_ratios=(1, 1.15))
+    ax = axes[0]
+    for k in range(3):
+        here = X[y == k]
+        ax.plot(here[:, 0], here[:, 1], ls="none", marker=plotting.MARKERS[k], color=plotting.PALETTE[k], ms=6)
+    for index, t in ((4, 10), (3, 1000), (1, 1_000_000)):
+        _draw_borders(
+            ax, plain.W[plain.steps.index(t), 0], color=plotting.PALETTE[index], ls=plotting.DASHES[index],
+            lw=1.4, label={10: "10 steps", 1000: "1000", 1_000_000: "a million"}[t],
+        )  # fmt: skip
+    _draw_borders(ax, best.W, color=plotting.INK, lw=1.6, ls="solid", label="largest margin")
+    ax.set(xlim=_BOX, ylim=_BOX, aspect="equal", xticks=[], yticks=[])
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, handlelength=1.8)
+    ax = axes[1]
+    line = angle(fast.W[:, 0], best.W)
+    keep = fast.log_time[:, 0] > plain.log_time[0, 0]
+    ax.semilogy(fast.log_time[keep, 0], line[keep], label="growing steps", color=plotting.PREFER)
+    ax.semilogy(
+        plain.log_time[:, 0], angle(plain.W[:, 0], best.W), label="plain gradient descent", **plotting.points(1)
+    )
+    ax.set(xlabel=r"logarithm of time, $\ln\tau$", ylabel="angle to the largest margin, degrees")
+    ax.set_yticks([0.3, 1, 3, 10, 30], ["0.3", "1", "3", "10", "30"])
+    ax.minorticks_off()
+    ax.legend()
+    return fig
+
+
+def tail(losses):
+    """Force over exponential against the margin, K = 2, with the room that the exponential tail allows."""
+    u = torch.linspace(-2, 6, 300, dtype=torch.float64)
+    fig, ax = plt.subplots()
+    ax.fill_between(u, (1 - (-u).exp()).clamp(min=0), 1, color=plotting.PALETTE[5], alpha=0.1, lw=0)
+    ax.text(-1.8, 0.9, "exponential tail", va="top")
+    order = {"cross-entropy": 0, "exponential": 5, "pairlog": 2, "arsinh": 3, "polynomial": 1}
+    for loss in losses:
+        if loss.name == "pairlog":
+            continue  # the cross-entropy again, for two classes
+        ratio = (loss.log_weights(u[:, None])[:, 0] + u).exp()
+        name = "cross-entropy, PairLogLoss" if loss.name == "cross-entropy" else loss.name
+        ax.plot(u, ratio, label=name, **plotting.line(order[loss.name]))
+    ax.set(xlabel="relative margin, $u$", ylabel=r"force over exponential, $c\,e^u$", ylim=(0, 2.2), xlim=(-2, 6))
+    ax.legend(loc="upper left")
+    return fig
+
+
+def clocks(plain, fast, target):
+    """Angle to the SVM against log time: plain steps as marks, normalized ones as lines. target (B, K, d)."""
+    fig, ax = plt.subplots()
+    for b in range(len(target)):
+        clock = fast.log_time[:, b]
+        keep = clock > 0
+        ax.semilogy(clock[keep], angle(fast.W[keep, b], target[b]), label=f"seed {b}", **plotting.line(b))
+        ax.semilogy(plain.log_time[:, b], angle(plain.W[:, b], target[b]), **plotting.points(b))
+    ax.set(xlabel=r"logarithm of time, $\ln\tau$", ylabel="angle to the SVM, degrees", xlim=(0, None))
+    ax.set_yticks([0.5, 1, 2, 5, 10, 20, 40], ["0.5", "1", "2", "5", "10", "20", "40"])
+    ax.minorticks_off()
+    ax.legend()
+    return fig
+
+
+def duals(path, data, svm, *, log_times, problem=0, loss="cross-entropy"):
+    """Force times time against dual variable, one panel a time."""
+    fig, axes = plt.subplots(1, len(log_times), figsize=plotting.WIDE, sharey=True)
+    top = 1.1 * float(svm.alpha.max())
+    for ax, W, s in zip(axes, path.at(log_times, problem=problem), log_times, strict=True):
+        forces = (log_weights(W, *data, loss) + s).exp()
+        ax.plot([0, top], [0, top], **plotting.theory())
+        ax.plot(svm.alpha[~svm.support], forces[~svm.support], **plotting.points(0))
+        ax.plot(svm.alpha[svm.support], forces[svm.support], **plotting.points(1))
+        ax.set(title=rf"$\ln\tau={s:.0f}$", xlabel=r"dual variable, $\alpha_a$", aspect="equal")
+        ax.set(xlim=(-0.04 * top, top), ylim=(-0.04 * top, top))
+        ax.locator_params(nbins=4)
+    axes[0].set_ylabel(r"force times time, $\tau c_a$")
+    return fig
+
+
+def shortfall(paths, data, svms, kappa, gap, settled):
+    """Shortfall of the margin against log time with its constant, and measured against predicted constants."""
+    fig, axes = plt.subplots(1, 2, figsize=plotting.WIDE)
+    for b, path in paths.items():
+        X, y = data[b]
+        constant, values = margin_constants(path, X[None], y[None], [svms[b]])
+        axes[0].plot(path.log_time[:, 0], values[:, 0], label=f"subset {b}", **plotting.points(b), zorder=3)
+        axes[0].plot(path.log_time[:, 0], values[:, 0], **plotting.line(b) | {"lw": 1})
+        axes[0].axhline(float(constant[0]), color=plotting.PALETTE[b], lw=1, ls=(0, (5, 3)))
+    axes[0].set(xlabel=r"logarithm of time, $\ln\tau$", ylabel=r"shortfall, $\gamma\|W\|-\min u$", ylim=(0, None))
+    axes[0].legend()
+    ax = axes[1]
+    top = 1.08 * float(torch.maximum(kappa.max(), gap.max()))
+    ax.plot([0, top], [0, top], **plotting.theory())
+    plotting.ring(ax, kappa[~settled], gap[~settled], size=5, label="not settled")
+    plotting.disc(ax, kappa[settled], gap[settled], size=4, label="settled")
+    ax.set(xlabel=r"predicted from the duals, $\kappa$", ylabel="measured shortfall", xlim=(0, top), ylim=(0, top))
+    ax.set_aspect("equal")
+    ax.legend(loc="upper left")
+    return fig
+
+
+def tails(data, svm, limit):
+    """Angle to the SVM against log time for the four losses on one data set; limit: V of the polynomial one."""
+    fig, ax = plt.subplots()
+    for index, name in zip((0, 5, 2, 1), LOSSES, strict=True):
+        path = descend(*data, name, at=range(0, 20_001, 50), normalized=1.0)
+        clock = path.log_time[:, 0]
+        keep = (clock > 0) & (clock < 40)
+        ax.plot(clock[keep], angle(path.W[keep, 0], svm.W), label=name, **plotting.line(index))
+    ax.axhline(float(angle(limit, svm.W)), color=plotting.INK, lw=0.8)
+    ax.text(30, float(angle(limit, svm.W)) + 0.6, "$V$")
+    ax.set(xlabel=r"logarithm of time, $\ln\tau$", ylabel="angle to the SVM, degrees", xlim=(0, 40), ylim=(0, 30))
+    ax.legend()
+    return fig
+
+
+# -- the explorer -----------------------------------------------------------------------------------------------------
+
+_CELLS = 48
+
+
+def explorer_state(log_times):
+    """The explorer's compute function: ``(loss, geometry) -> arrays`` over the given values of ln(time)."""
+    times = torch.tensor(log_times, dtype=torch.float64)
+    edge = np.linspace(*_BOX, _CELLS + 1)
+    middle = torch.tensor((edge[1:] + edge[:-1]) / 2)
+    cells = torch.cartesian_prod(middle, middle)[:, [1, 0]]  # rows run over the second coordinate
+    cells = torch.cat([cells, torch.ones(len(cells), 1, dtype=cells.dtype)], 1)
+
+    def state(loss, geometry):
+        X, y = sketch_classes(geometry)
+        svm = hard_margin_svm(X, y, 3)
+        steps = 1200
+        while True:  # until the run has passed the last time
+            path = descend(X, y, loss, at=range(1, steps + 2, steps // 200), normalized=1.0, classes=3)
+            if path.log_time[-1, 0] >= times[-1]:
+                break
+            steps *= 3
+        W = path.at(times.clamp(min=float(path.log_time[0, 0])), problem=0)
+        alpha = svm.alpha[svm.support]
+        least = times - alpha.max().log()  # of the margins, and the norm over |What|, once the forces have settled
+        most = times - (alpha / alpha.sum() * alpha.log()).sum()
+        early = (times < 4) | (loss == "polynomial")  # the duals predict nothing: not yet, or never
+        share, norm = relative_margin(W, X, y, svm), W.norm(dim=(1, 2)) / svm.norm
+        c = log_weights(W, X, y, loss).flatten(1).softmax(1)  # shares of the total force
+        forces = torch.stack([(svm.alpha / svm.alpha.sum()).flatten().expand_as(c), c], -1)
+        regions = (cells @ W.mT).argmax(-1).reshape(len(times), _CELLS, _CELLS)
+        return {
+            "regions": regions, "points": X[:, :2], "labels": y, "borders": borders(svm.W),
+            "clock": times, "share": share.clamp(min=0.0),
+            "theory": torch.where(early, torch.nan, least / most),
+            "norm": torch.where(norm > 70, torch.nan, norm), "growth": torch.where(early, torch.nan, most),
+            "forces": forces, "supported": svm.support.flatten().long(), "diagonal": torch.linspace(0, 0.5, 2),
+            "final": float(angle(W[-1], svm.W)),
+        }  # fmt: skip
+
+    return state
+
+
+def plane_panel():
+    """The explorer's first panel: what the classifier says at each point, the data, the borders of the SVM."""
+    from ..explorer import Heatmap, Panel, Points, Trajectories
+
+    return Panel(
+        Heatmap("regions", colors=_CLASSES, over="log_time", xlim=_BOX, ylim=_BOX),
+        Trajectories("borders", classes=5, width=1.4, alpha=1.0),
+        Points("points", classes="labels", colors=_CLASSES, marker=None),
+        xlim=_BOX,
+        ylim=_BOX,
+        equal=True,
+        aspect=1.0,
+    )
+
+
+def force_panel():
+    """The explorer's second panel: each constraint's share of the force against its share of the duals."""
+    from ..explorer import Lines, Panel, Points
+
+    return Panel(
+        Lines("diagonal", "diagonal", colors=(5,)),
+        Points("forces", classes="supported", colors=(0, 1), labels=("off the support", "support"), over="log_time"),
+        x="share of the duals",
+        y="share of the force",
+        equal=True,
+        aspect=1.0,
+    )
+
+
+def _reached(measured, predicted):
+    """Layers of the lower panels: what training has reached so far, and the prediction as a line."""
+    from ..explorer import Lines
+
+    return [
+        Lines("clock", predicted, labels=("predicted from the duals",), colors=(5,)),
+        Lines("clock", measured, labels=("reached",), colors=(1,), marks=("dots",), until="log_time"),
+    ]
+
+
+def margin_panel():
+    """The explorer's third panel: the normalized margin against log time."""
+    from ..explorer import Panel, Rule
+
+    return Panel(
+        *_reached("share", "theory"),
+        Rule(1.0, color=0),
+        x=r"logarithm of time, $\ln\tau$",
+        y="margin, share of the largest",
+        ylim=(0, 1.05),
+        aspect=1.25,
+    )
+
+
+def growth_panel():
+    """The explorer's fourth panel: the norm, over that of the SVM, against log time."""
+    from ..explorer import Panel
+
+    return Panel(
+        *_reached("norm", "growth"),
+        x=r"logarithm of time, $\ln\tau$",
+        y=r"norm, $\|W\|$ over that of the SVM",
+        ylim=(0, 70),
+        aspect=1.25,
+    )

@@ -1,0 +1,165 @@
+"""The figures of the chapter typical-nets: each takes results, computes only averages, and returns the figure."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from .. import plotting
+from ..chance import allowance, share_interval
+from ..interpolators import copy_bits, pack_tables
+
+__all__ = [
+    "bound_against_error", "error_and_bits", "masses", "posterior", "price", "price_panel", "teachers",
+    "trained_against_typical",
+]  # fmt: skip
+
+_FEWEST_HITS = 20
+
+
+def _band(ax, x, rows, index, label):
+    """Mean over data sets with a band from lowest to highest."""
+    ax.plot(x, rows.mean(0), label=label, **plotting.line(index))
+    ax.fill_between(x, rows.min(0).values, rows.max(0).values, alpha=0.15, color=plotting.PALETTE[index], lw=0)
+
+
+def error_and_bits(runs):
+    """Error and bits against N, side by side. runs: {width: Guesses}."""
+    fig, axes = plt.subplots(1, 2, figsize=plotting.WIDE)
+    for index, (h, run) in enumerate(runs.items()):
+        x = np.flatnonzero((run.fits.min(0).values >= _FEWEST_HITS).numpy())
+        _band(axes[0], x, run.errors[:, x], index, f"{h} neurons")
+        _band(axes[1], x, run.bits[:, x], index, f"{h} neurons")
+    top = float(max(run.bits[:, 20].max() for run in runs.values())) + 4
+    axes[1].plot([0, top], [0, top], label="one bit an example", **plotting.theory())
+    axes[0].set(xlabel="examples, $N$", ylabel="error on all points", ylim=(0, None))
+    axes[1].set(xlabel="examples, $N$", ylabel="$C(S)$, bits of luck", ylim=(0, top))
+    axes[0].legend()
+    axes[1].legend()
+    return fig
+
+
+def posterior(tables, law, sample, sample_labels):
+    """Shares of accepted functions against the exact posterior, on logarithmic axes."""
+    fits = (law.tables[:, sample] == sample_labels).all(1)
+    p = (law.counts[fits] / law.counts[fits].sum()).tolist()
+    shares = (tables[:, None] == law.tables[fits]).all(-1).to(torch.float64).mean(0).tolist()
+    floor = 0.3 / len(tables)
+    room = [allowance(q, len(tables), false_alarm=1e-6 / len(p)) for q in p]
+    fig, ax = plt.subplots()
+    ax.loglog([floor, 1], [floor, 1], **plotting.theory())
+    low = [max(q - r, floor) for q, r in zip(p, room, strict=True)]
+    high = [q + r for q, r in zip(p, room, strict=True)]
+    ax.vlines(p, low, high, color=plotting.PALETTE[5], alpha=0.35, lw=3)
+    ax.plot(p, [max(s, floor) for s in shares], **plotting.points(1))
+    ax.set(xlabel="exact posterior probability", ylabel="share of 20 000 runs", xlim=(floor, 1), ylim=(floor, 1))
+    return fig
+
+
+def bound_against_error(curves, law, fewest):
+    """Exact mean error against 1 - 2**(-E[C]/N), one mark a teacher and size."""
+    words = pack_tables(law.tables).tolist()
+    fig, ax = plt.subplots(figsize=plotting.SQUARE)
+    for k in (1, 2, 3):
+        chosen = [c for c, word in zip(curves, words, strict=True) if fewest[word] == k][::3]
+        x, y = [], []
+        for curve in chosen:
+            for n in (1, 2, 4, 8, 16, 32):
+                x.append(1 - 2 ** (-float(curve.bits[n]) / n))
+                y.append(float(curve.error[n]))
+        ax.loglog(x, y, label=f"{k} neuron{'s' if k > 1 else ''}", **plotting.points(k - 1) | {"ms": 4})
+    ax.plot([1e-3, 1], [1e-3, 1], **plotting.theory())
+    ax.set(xlabel=r"bound, $1-2^{-E[C]/N}$", ylabel="mean error, $E[L]$", xlim=(3e-2, 1), ylim=(1e-3, 1))
+    ax.legend(title="teacher of")
+    return fig
+
+
+def price(runs, *, inputs):
+    """Measured bits to draw the teacher against width, with both copy bounds. runs: {(kind, width): Guesses}."""
+    fig, ax = plt.subplots()
+    widths = sorted({h for _, h in runs})
+    for index, kind in enumerate(("SFC", "FC")):
+        color = plotting.PALETTE[index]
+        for h in [h for other, h in runs if other == kind]:
+            run = runs[kind, h]
+            low, high = share_interval(run.teacher_hits, run.guesses, miss=0.05)
+            x = h * (1.03 if index else 0.97)
+            if run.teacher_hits:
+                ax.plot(x, math.log2(run.guesses / run.teacher_hits), **plotting.points(index))
+                ax.vlines(x, -math.log2(high), -math.log2(low), color=color)
+            else:
+                foot = -math.log2(high)
+                ax.annotate("", (x, foot + 4), (x, foot), arrowprops={"arrowstyle": "->", "color": color})
+        sfc = kind == "SFC"
+        bound = [copy_bits(inputs, [1], [h], scale_levels=2 if sfc else None, either=sfc) for h in widths]
+        ax.plot(widths, bound, label=f"{kind}: bound", **plotting.line(index))
+        ax.plot([], [], label=f"{kind}: measured", **plotting.points(index))
+    ax.set_xscale("log", base=2)
+    ax.set(xlabel="student's width, $h$", ylabel="bits to draw the teacher", ylim=(10, 45))
+    ax.set_xticks(widths, [str(h) for h in widths])
+    ax.legend()
+    return fig
+
+
+def masses(exact, fewest, *, copy_bits):
+    """Price of every function by the neurons it needs, for both kinds. exact: {kind: {width: FunctionLaw}}."""
+    fig, axes = plt.subplots(1, 2, figsize=plotting.WIDE, sharey=True)
+    for ax, (kind, laws) in zip(axes, exact.items(), strict=True):
+        law = laws[3]
+        need = np.array([fewest[kind][word] for word in pack_tables(law.tables).tolist()])
+        bits = -law.probabilities.log2().numpy()
+        for k in (1, 2, 3):
+            here = np.sort(bits[need == k])
+            x = k + np.linspace(-0.3, 0.3, len(here))
+            ax.plot(x, here, **plotting.points(k - 1) | {"ms": 4})
+            bound = copy_bits(3, [k], [3], scale_levels=2 if kind == "SFC" else None)
+            ax.plot([k - 0.38, k + 0.38], [bound, bound], **plotting.theory())
+        ax.axhline(8, color=plotting.MUTED, lw=0.8)
+        ax.set(xlabel="fewest neurons", xticks=[1, 2, 3], title=kind)
+    axes[0].set(ylabel="price, bits")
+    return fig
+
+
+def teachers(curves):
+    """Learning curves {(teacher, width): LearningCurve or None}: one dash per teacher, one colour per width."""
+    fig, ax = plt.subplots(figsize=plotting.WIDE)
+    widths = sorted({h for _, h in curves})
+    for (name, h), curve in curves.items():
+        if curve is None:
+            continue
+        first = name == next(iter(curves))[0]
+        ax.plot(
+            curve.sizes, curve.error, color=plotting.PALETTE[widths.index(h)],
+            ls="solid" if first else (0, (5, 2)), label=f"{name}, {h} neurons",
+        )  # fmt: skip
+    ax.set(xlabel="examples, $N$", ylabel="mean error", xlim=(0, 96), ylim=(0, None))
+    ax.legend(ncols=2)
+    return fig
+
+
+def trained_against_typical(trained, runs):
+    """Error against N: typical interpolators as lines, trained ones as marks. trained: {(width, N): (error, fits)}."""
+    fig, ax = plt.subplots()
+    for index, h in enumerate(sorted({h for h, _ in trained})):
+        run = runs["SFC", h]
+        x = np.flatnonzero((run.fits.min(0).values >= _FEWEST_HITS).numpy())[4:]
+        ax.semilogy(x, run.errors[:, x].mean(0), label=f"typical, {h}", **plotting.line(index))
+        points = [(n, error) for (width, n), (error, _) in trained.items() if width == h]
+        ax.semilogy(*np.array(points).T, label=f"trained, {h}", **plotting.points(index))
+    ax.set(xlabel="examples, $N$", ylabel="error on all points", ylim=(1e-4, 0.5))
+    ax.legend(ncols=2)
+    return fig
+
+
+def price_panel():
+    """The explorer's second panel: bits against N, with the teacher's price and its copy bound."""
+    from ..explorer import Lines, Panel, Rule
+
+    return Panel(
+        Lines("n", ["cost", "diagonal"], labels=["$E[C(S)]$", "one bit an example"], colors=[1, 5]),
+        Rule("price", label="the teacher's price", color=0),
+        Rule("bound", label="copy bound", color=4),
+        Rule("n", axis="x", over="N", color=5),
+        x="examples, $N$", y="bits", xlim=(0, 64), ylim=(0, 24),
+    )  # fmt: skip

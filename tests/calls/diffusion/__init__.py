@@ -1,0 +1,1 @@
+"""Valid calls of `implicitly.diffusion`: see ``tests/calls/__init__.py``."""

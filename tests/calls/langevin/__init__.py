@@ -1,0 +1,1 @@
+"""Valid calls of `implicitly.langevin`: see ``tests/calls/__init__.py``."""

@@ -1,0 +1,1 @@
+"""Valid calls of `implicitly.stability`: see ``tests/calls/__init__.py``."""
