@@ -90,8 +90,10 @@ def shrink_png(data: str) -> str:
     """A base64 PNG with at most 128 colours: a third of the size, no visible change."""
     from PIL import Image
 
-    image = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA")
-    small = image.quantize(128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    if image.mode == "P":  # an explorer's still: it is small already
+        return data
+    small = image.convert("RGBA").quantize(128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     small.save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
