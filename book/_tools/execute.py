@@ -24,7 +24,7 @@ from paths import CHAPTERS, ROOT, execution_environment, slugs
 from reach import key
 
 SECONDS_PER_CHAPTER = 30
-SECONDS_PER_CELL = 120  # stops a hung cell; the budget above is what a chapter must meet
+SECONDS_PER_CELL = 600  # stops a hung cell, on a busy machine too; the budget above is what a chapter must meet
 # not inside base64, where such letters come up by chance
 ADDRESS = re.compile(r"(?<![A-Za-z0-9+/])0x[0-9a-fA-F]{6,}(?![A-Za-z0-9+/])")
 MARGIN = re.compile(r"^(:{3,}\{margin\}.*\n)(?!:class:)", re.MULTILINE)
