@@ -12,6 +12,7 @@ import builtins
 import functools
 import re
 import sys
+import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -308,16 +309,28 @@ class Chapter:
 
         handed_on(last)
 
-    def at_hand(self, *names):
-        """The names that a reader has after the last cell, with what they rest on."""
-        end = Statement(ast.parse(f"({', '.join(names)},)").body[0], len(self.statements))
+    def at_hand(self, code):
+        """What a reader has after the last cell, as far as `code` reads it: names of their own, to change at will."""
+        end = Statement(ast.parse("if True:\n" + textwrap.indent(code, "    ")).body[0], len(self.statements))
         self.statements.append(end)
         try:
-            found = self.names(len(self.statements) - 1, self.sound)
+            return self.names(len(self.statements) - 1, lambda k: copied(self.sound(k)))
         finally:
-            self._inputs.pop(len(self.statements) - 1, None)
+            self._inputs.pop(len(self.statements) - 1)
             self.statements.pop()
-        return found
+
+    def solutions(self):
+        """Label of an exercise -> the code in its folded solution, where there is some."""
+        folds = re.findall(r"^::::\{solution\} (\S+)\n(.*?)^::::$", self.text, re.M | re.S)
+        codes = {label: "\n\n".join(re.findall(r"^```python\n(.*?)^```$", fold, re.M | re.S)) for label, fold in folds}
+        return {label: code for label, code in codes.items() if code}
+
+    def solve(self, label):
+        """Run the code of a solution after the chapter; the names that it leaves."""
+        code = self.solutions()[label]
+        names = self.at_hand(code)
+        exec(compile(code, label, "exec"), names)
+        return names
 
 
 @functools.cache

@@ -239,7 +239,7 @@ FAULTS = [
     Fault("C8", "digits", LIBRARY + "mirror_use", half_the_step, {"range(3)": "range(1)"}),
     Fault("C8", "digits", *svm(much_shorter), {"range(3)": "range(1)"}),
     Fault("C8", "any start", *svm(shorter), PLANE),
-    Fault("C8", "any start", *descent(in_place_of("polynomial", None)), PLANE),
+    Fault("C8", "any start", *descent(in_place_of("polynomial", None)), PLANE, far=True),
     Fault("C9", "svm", *svm(twice_as_long), far=True),
     Fault("C9", "svm", *svm(a_little_longer)),
     Fault("C9", "course", *descent(half_a_step), far=True),
@@ -248,7 +248,7 @@ FAULTS = [
     Fault("C10", "plain", *descent(moved_path("late", lambda p: replace(p, log_time=p.log_time + 0.1),
                                               normalized=1.0)), PLAIN),
     Fault("C10", "plain", *descent(moved_path("mean for sum", lambda p: replace(p, log_time=p.log_time + math.log(30)),
-                                              normalized=1.0)), PLAIN),
+                                              normalized=1.0)), PLAIN, far=True),
 ]  # fmt: skip
 
 

@@ -120,7 +120,7 @@ EARLY = {"range(12)": "range(2)", TIMES: "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 30]"}
 RUNS = {"range(12)": "range(4)", TIMES: "[10, 3000]"}
 LATE = {"range(12)": "range(2)", TIMES: "[1, 3, 10, 30, 100, 300, 1000, 1500, 2000, 2500, 3000]"}
 STEP_SIZES = "(0.03, 0.1, 0.2, 0.3, 0.5)"
-PARKED = {"range(12)": "range(2)", TIMES: "[5000]", STEP_SIZES: "(0.1, 0.2)"}
+PARKED = {"range(12)": "range(3)", TIMES: "[5000]", STEP_SIZES: "(0.1, 0.2)"}
 SLOW_RAMP = {"range(12)": "range(4)", TIMES: "[3000]", STEP_SIZES: "(0.03,)"}
 RAMP = SLOW_RAMP | {"round(2000 / eta)": "round(500 / eta)"}
 FEW_NETS = {"range(100)": "range(20)"}
@@ -146,7 +146,7 @@ FAULTS = [
     Fault("C3", "bound", LIBRARY + "tv", charged_everywhere, EARLY),
     Fault("C3", "bound", LIBRARY + "certificate", lower_edge, LATE),
     Fault("C3", "at rest", *times("gradient_norm", 0), far=True),
-    Fault("C3", "at rest", *times("gradient_norm", 1e-8)),
+    Fault("C3", "at rest", *times("gradient_norm", 2e-6)),
     Fault("C3", "minima", LIBRARY + "path_tv", all_alike),
     Fault("C4", "least", LIBRARY + "spline_tv", limit_weight, {"range(13)": "range(2)"}, far=True),
     Fault("C4", "least", *times("spline_tv", 1 + 1e-4), {"range(13)": "range(2)"}),
