@@ -13,8 +13,9 @@ from torch import Tensor
 
 from .._validate import SEEDS, flag, instance, tensor, whole, wholes
 from .._validate import seed as checked_seed
-from .laws import _small
-from .units import CHUNK, Units, _places, sample_nets
+from .units import CHUNK, Units, _places, sample_nets, truth_tables
+
+TABLES = 2**22  # answers of networks held together
 
 __all__ = [
     "Guesses",
@@ -148,38 +149,44 @@ def guess_and_check(
         sample_labels = labels.gather(1, samples)
     tensor("sample_labels", sample_labels, shape=(sets, size), dtype=torch.bool)
 
-    from ._guess_loop import count_fits  # compiled on first use
-
-    values, row = _small(units, width, offset)
-    truths, truth_of = torch.unique(labels.to(torch.uint8), dim=0, return_inverse=True)
-    joint = np.zeros((sets, size + 1, points + 1), dtype=np.int64)
-    fixed = [v.contiguous().numpy() for v in (truths, truth_of, samples, sample_labels.to(torch.uint8))]
+    truths, truth_of = torch.unique(labels, dim=0, return_inverse=True)
+    ones, signs = truths.sum(1), 1 - 2 * truths.T.to(torch.float32)
+    joint = torch.zeros(sets, (size + 1) * (points + 1), dtype=torch.int64)
     found = [[] for _ in range(sets)]
     for start in range(0, guesses, CHUNK):
         nets = sample_nets(units, width, seed=seed, start=start, count=min(CHUNK, guesses - start))
-        lengths = np.empty((len(nets), sets), dtype=np.int64)
-        count_fits(nets.numpy(), row, values, offset, *fixed, joint, lengths)
-        for r in range(sets):
-            if len(found[r]) < keep:
-                found[r] += (start + np.flatnonzero(lengths[:, r] == size)).tolist()
-    histogram = torch.from_numpy(joint).flip(1).cumsum(1).flip(1)
+        for some in nets.split(max(1, TABLES // points)):
+            tables = truth_tables(units, some, offset=offset)
+            wrong = ones + (tables.to(torch.float32) @ signs).to(torch.int64)  # whole numbers below 2**24: exact
+            columns = tables.T.contiguous()
+            for r in range(sets):
+                length = _fit_length(columns, samples[r], sample_labels[r])
+                joint[r] += torch.bincount(length * (points + 1) + wrong[:, truth_of[r]], minlength=joint.shape[1])
+                if len(found[r]) < keep:
+                    found[r] += (start + torch.nonzero(length == size)).flatten().tolist()
+            start += len(some)
+    histogram = joint.reshape(sets, size + 1, points + 1).flip(1).cumsum(1).flip(1)
     return Guesses(guesses, histogram, tuple(tuple(indices[:keep]) for indices in found))
 
 
 def fit_length(tables: Tensor, sample: Tensor, sample_labels: Tensor) -> Tensor:
     """How many examples each table fits before its first mistake: int64 (B,), from bool (B, P), int64 (N,), bool (N,).
 
-    Only the tables still alive are looked at, so the cost is about two examples a table, not N.
+    It stops where no table is left.
     """
     tensor("tables", tables, shape=("tables", "points"), dtype=torch.bool)
     _places("sample", sample, tables.shape[1], ("examples",))
     tensor("sample_labels", sample_labels, shape=sample.shape, dtype=torch.bool)
-    length = torch.zeros(tables.shape[0], dtype=torch.int64)
-    alive = torch.arange(tables.shape[0])
+    return _fit_length(tables.T.contiguous(), sample, sample_labels)
+
+
+def _fit_length(columns: Tensor, sample: Tensor, sample_labels: Tensor) -> Tensor:
+    """`fit_length` of tables whose points come first, bool (P, B)."""
+    fits = torch.ones(columns.shape[1], dtype=torch.bool)
+    length = torch.zeros(columns.shape[1], dtype=torch.int32)
     for point, label in zip(sample.tolist(), sample_labels.tolist(), strict=True):
-        column = tables[alive, point]
-        alive = alive[column if label else ~column]
-        length[alive] += 1
-        if not alive.numel():
+        fits &= columns[point] == label
+        if not fits.any():
             break
-    return length
+        length += fits
+    return length.to(torch.int64)
