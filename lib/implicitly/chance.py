@@ -94,8 +94,11 @@ def kolmogorov_distance(sample: Tensor, grid: Tensor, density: Tensor) -> float:
     density = tensor("density", density, shape=("m",), at_least=0.0)
     if not len(sample):
         raise ValueError("sample must hold at least one number, found none")
-    if len(grid) < 2 or not (grid.diff() > 0).all():
-        raise ValueError(f"grid must hold at least 2 strictly increasing numbers, found {grid[:5].tolist()}")
+    if len(grid) < 2 or not (grid.diff() > 0).all() or not torch.isfinite(grid[-1] - grid[0]):
+        raise ValueError(
+            "grid must hold at least 2 strictly increasing numbers, a finite way apart, "
+            f"found {grid[:5].tolist()}"
+        )
     if len(density) != len(grid):
         raise ValueError(f"density must have the shape of grid, {tuple(grid.shape)}, found {tuple(density.shape)}")
     x, spot, height = (t.double().cpu().numpy() for t in (sample, grid, density / density.max()))

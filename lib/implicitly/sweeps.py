@@ -1,4 +1,4 @@
-"""Sweeps: one function over a grid of parameters and seeds, in parallel, resumable, as a tidy table.
+"""Sweeps: one function over a grid of parameters and seeds, in parallel, resumable, as a pandas table.
 
 Where the work runs is joblib's affair: this process by default, its workers with ``n_jobs=2``, a cluster
 inside ``with joblib.parallel_config("dask"):``. The sweep is the same.
@@ -9,19 +9,22 @@ import itertools
 import json
 import math
 import os
-import statistics
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import joblib
 from tqdm.auto import tqdm
 
+if TYPE_CHECKING:
+    import pandas
+
 from ._fingerprint import fingerprint
 from ._validate import flag, whole
 
-__all__ = ["SweepError", "Table", "sweep"]
+__all__ = ["SweepError", "sweep"]
 
 _FORMAT = 2
 _START = json.dumps({"sweep": _FORMAT})[:-1]  # how each line of a results file begins
@@ -29,47 +32,6 @@ _START = json.dumps({"sweep": _FORMAT})[:-1]  # how each line of a results file 
 
 class SweepError(RuntimeError):
     """The swept function failed at one point of the grid; the message names the point."""
-
-
-class Table(list):
-    """Rows of a sweep: a list of dicts, one for each point and seed, all with the same keys."""
-
-    def where(self, **values) -> "Table":
-        """The rows in which each named column has the given value."""
-        for name in values:
-            self._known("values", name)
-        return Table(row for row in self if all(row[key] == value for key, value in values.items()))
-
-    def column(self, name: str) -> list:
-        """One column, in the order of the rows."""
-        self._known("name", name)
-        return [row[name] for row in self]
-
-    def mean(self, name: str) -> float:
-        """Mean of a column of numbers."""
-        return statistics.fmean(self._numbers(name))
-
-    def spread(self, name: str) -> float:
-        """Standard deviation of a column of numbers (divisor n - 1); 0 for a single row, NaN if one is not finite."""
-        values = self._numbers(name)
-        if not all(map(math.isfinite, values)):
-            return math.nan
-        return statistics.stdev(values) if len(values) > 1 else 0.0
-
-    def _numbers(self, name: str) -> list:
-        values = self.column(name)
-        for value in values:
-            if not isinstance(value, Real):
-                raise TypeError(f"name must be of a column of numbers, found {value!r} in {name!r}")
-        return values
-
-    def _known(self, argument: str, name: str) -> None:
-        if not self:
-            raise ValueError("the table has no rows")
-        if not isinstance(name, str):
-            raise TypeError(f"{argument} must name a column, found {type(name).__name__}")
-        if name not in self[0]:
-            raise ValueError(f"{argument} must name a column ({', '.join(self[0])}), found {name!r}")
 
 
 def sweep(
@@ -81,7 +43,7 @@ def sweep(
     version: str | int | None = None,
     n_jobs: int | None = None,
     progress: bool = True,
-) -> Table:
+) -> "pandas.DataFrame":
     """Run ``function(**point, seed=seed)`` at every point of a grid and for every seed.
 
     Args:
@@ -101,8 +63,9 @@ def sweep(
         progress: whether to show a bar.
 
     Returns:
-        A `Table` in the order of the grid (last parameter fastest, then seeds), whatever order the
-        points finished in.
+        A pandas DataFrame: a row for each point and seed, in the order of the grid (last parameter fastest, then
+        seeds), whatever order the points finished in; a column for each parameter, ``seed``, and each result. Columns
+        have the types that pandas gives them: None among numbers becomes NaN.
 
     Raises:
         SweepError: `function` raised; what had finished is kept in `results`.
@@ -113,8 +76,10 @@ def sweep(
 
     Example:
         >>> table = sweep(lambda x, seed: {"square": x * x}, {"x": [1, 2, 3]}, progress=False)
-        >>> table.where(x=3)
-        [{'x': 3, 'seed': 0, 'square': 9}]
+        >>> table[table.x > 1]
+           x  seed  square
+        1  2     0       4
+        2  3     0       9
     """
     if not callable(function):
         raise TypeError(f"function must be callable, found {type(function).__name__}")
@@ -145,10 +110,12 @@ def sweep(
         bar.close()
         if out is not None:
             out.close()
-    table = Table({**point, **done[_key(point)]} for point in points)
-    if any(row.keys() != table[0].keys() for row in table):
+    rows = [{**point, **done[_key(point)]} for point in points]
+    if any(row.keys() != rows[0].keys() for row in rows):
         raise ValueError("function must return the same names at every point")
-    return table
+    import pandas  # late: it takes half a second
+
+    return pandas.DataFrame(rows)
 
 
 def _points(grid, seeds) -> list[dict]:

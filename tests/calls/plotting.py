@@ -1,4 +1,4 @@
-"""Valid calls of `implicitly.plotting` and of the drawings that chapters share, `implicitly.figures`."""
+"""Valid calls of `implicitly.plotting` and of what draws the flows, `implicitly.figures.score_flow`."""
 
 import math
 
@@ -30,16 +30,16 @@ CALLS = {
     "implicitly.plotting.points": Call(lambda: dict(index=5), accepts={"index": "zero"}),
     "implicitly.plotting.disc": DOTS,
     "implicitly.plotting.ring": DOTS,
-    "implicitly.figures.points_and_sums": Call(
+    "implicitly.figures.score_flow.points_and_sums": Call(
         lambda: dict(ax=axes(), points=places(3, 2), sums=places(2, 2), size=9.0),
         accepts={"points": FREE, "sums": FREE, "size": "size"},
     ),
-    "implicitly.figures.flow_panel": Call(
+    "implicitly.figures.score_flow.flow_panel": Call(
         lambda: dict(ax=axes(), path=places(4, 3, 2), kinds=torch.tensor([0, 1, 2]), points=places(2, 2),
                      sums=[], start=True),
         accepts={"path": "rows dtype ints list nonfinite", "kinds": "list", "points": FREE, "sums": "empty"},
     ),
-    "implicitly.figures.bands": Call(
+    "implicitly.figures.score_flow.bands": Call(
         lambda: dict(ax=axes(), low=0.25, high=0.5, axes="xy"),
         accepts={"low": "sign zero size ints", "high": "size"},
     ),

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from implicitly import ClaimError, claim, stability
+from implicitly.chance import fitted_slope
 from implicitly.stability import path_tv, residuals
 
 F64 = torch.float64
@@ -206,11 +207,11 @@ def test_c4_law():
     # independent of each other, variance 2 + 2
     assert not holds(4, measured=min(below) / math.sqrt(math.pi / 2), at_least=1.0)
     assert not holds(4, measured=max(beyond) / math.sqrt(4 / 6), at_most=1.0)
-    slope, law_slope = (chance.fitted_slope(sizes, v)[0] for v in (torch.stack(bends), torch.tensor(laws)))
+    slope, law_slope = (fitted_slope(sizes, v)[0] for v in (torch.stack(bends), torch.tensor(laws)))
     assert holds(4, measured=slope, equals=law_slope, within=0.03)
     # faults: differences instead of slopes; a power off by a twentieth
     flat = torch.stack([b * 2 / (n - 1) for b, n in zip(bends, sizes, strict=True)])
-    assert not holds(4, measured=chance.fitted_slope(sizes, flat)[0], equals=law_slope, within=0.03)
+    assert not holds(4, measured=fitted_slope(sizes, flat)[0], equals=law_slope, within=0.03)
     assert not holds(4, measured=slope + 0.05, equals=law_slope, within=0.03)
     ratio = stability.expected_interpolation_tv(line(4000), 1.0) / 4000**2 / stability.interpolation_constant()
     assert holds(4, measured=ratio, equals=1.0, within=2e-3)

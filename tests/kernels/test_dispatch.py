@@ -130,3 +130,39 @@ def test_torch_compile_sees_one_operator():
     x = torch.randn(4, 32, requires_grad=True)
     f(x).backward()
     assert torch.equal(x.grad, torch.ones_like(x))
+
+
+def operators():
+    """A call of each operator's public function and the tensor whose place a traced or an empty one takes."""
+    one, rows = torch.full((1,), 0.5), torch.ones(1, 2, 2)
+    return {
+        "nvfp4_qdq": (lambda x: ik.nvfp4_qdq(x), torch.ones(2, 16)),
+        "nvfp4_quantize": (lambda x: ik.nvfp4_quantize(x)[0], torch.ones(2, 16)),
+        "perm_gd": (lambda x: ik.perm_gd(x, rows, torch.zeros(1, 2, dtype=torch.int64), 2, step_size=one)[0], rows),
+        "relu_flow": (lambda x: ik.relu_flow(x, torch.eye(2), rows[0, 0], one / 5, one[:0]), torch.zeros(3, 2)),
+        "relu_gd": (lambda x: ik.relu_gd(x, *rows[0, :1].expand(2, 1, 2), one, *rows[0, :1].expand(2, 1, 2), one, 2)[0],
+                    torch.ones(1, 2)),
+        "langevin": (lambda x: ik.langevin(x, ik.Polynomial(torch.ones(2, 5)), beta=1.0, eta=0.1, steps=2)[0],
+                     torch.ones(3, 2)),
+        "sign_nets": (lambda x: ik.sign_nets(x, x[:, 0], (2, 1), 4)[0], torch.ones(3, 2) > 0),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", operators())
+def test_a_tensor_without_values_is_refused(name):
+    """Not handed to the implementation that only knows shapes: its result would be uninitialised memory."""
+    call, given = operators()[name]
+    with pytest.raises(ValueError, match=r"expected a tensor that holds values, got one on the meta device"):
+        call(given.to("meta"))
+
+
+# Not langevin, which looks at the values of its other arguments.
+@pytest.mark.parametrize("name", sorted(set(operators()) - {"langevin"}))
+def test_what_traces_still_sees_shapes(name):
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    call, given = operators()[name]
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fake = call(mode.from_tensor(given))
+    real = call(given)
+    assert fake.shape == real.shape and fake.dtype == real.dtype and not isinstance(real, type(fake))

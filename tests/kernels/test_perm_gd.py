@@ -377,6 +377,8 @@ BAD = [
     (ValueError, "X: expected at least one sample, got none", {"X": X[:, :0], "y": Y[:, :0]}),
     (ValueError, r"X: expected finite values, got inf", {"X": X / 0}),
     (ValueError, "X: expected a sample other than 0 in every problem", {"X": 0 * X}),
+    (ValueError, r"X: expected a largest squared norm in the range of torch.float64, .* got 0$", {"X": 1e-200 * X}),
+    (ValueError, r"X: expected a largest squared norm in the range of torch.float64, .* got inf$", {"X": 1e200 * X}),
     (ValueError, "X: expected a tensor on cpu", {"X": X.to("meta")}),
     (TypeError, "y: expected dtype int64, got torch.int32", {"y": Y.int()}),
     (ValueError, r"y: expected shape \(2, 5\), got \(2, 4\)", {"y": Y[:, :4]}),

@@ -40,8 +40,8 @@ def run_relu_gd(steps=5):
                    backend="numba")  # fmt: skip
 
 
-def run_relu_flow(steps=5, method="heun", save_every=2):
-    return relu_flow(normal(1030, 3), torch.eye(3)[:2], torch.ones(2), torch.full((steps + 1,), 0.1),
+def run_relu_flow(steps=5, method="heun", save_every=2, particles=1030):
+    return relu_flow(normal(particles, 3), torch.eye(3)[:2], torch.ones(2), torch.full((steps + 1,), 0.1),
                      torch.full((steps,), 0.1), method=method, save_every=save_every, backend="numba")  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def interrupted(after):
 
 @pytest.mark.parametrize("long", [
     lambda: run_perm_gd(10**9), lambda: run_relu_gd(10**9), lambda: run_langevin(10**9),
-    lambda: run_relu_flow(1_500_000, save_every=0), lambda: run_sign_nets(2**45),
+    lambda: run_relu_flow(300_000, save_every=0, particles=100_000), lambda: run_sign_nets(2**45),
 ], ids=["perm_gd", "relu_gd", "langevin", "relu_flow", "sign_nets"])  # fmt: skip
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_interrupt_is_answered_within_a_second(long, threads):

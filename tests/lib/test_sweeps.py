@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import implicitly
-from implicitly.sweeps import SweepError, Table, sweep
+from implicitly.sweeps import SweepError, sweep
 
 GRID = {"a": [1, 2, 3], "b": ["x", "y"]}
 
@@ -43,7 +43,8 @@ def calls(folder):
 
 
 def quiet(*args, **kwargs):
-    return sweep(*args, **{"progress": False, **kwargs})
+    """The rows as dicts."""
+    return sweep(*args, **{"progress": False, **kwargs}).to_dict("records")
 
 
 @pytest.mark.parametrize("n_jobs", [None, 1, 2])
@@ -56,19 +57,22 @@ def test_rows_come_in_grid_order(n_jobs):
 
 
 def test_table():
-    table = quiet(work, GRID, seeds=[0, 1, 2])
-    assert isinstance(table.where(b="x"), Table)
-    assert table.where(a=2, b="y").column("value") == [2, 12, 22]
-    assert table.where(a=2, b="y").mean("value") == 12
-    assert table.where(a=2, b="y").spread("value") == pytest.approx(10)
-    assert table.where(a=2, b="y", seed=1).spread("value") == 0
-    for bad in (lambda: table.where(c=1), lambda: table.column("c")):
-        with pytest.raises(ValueError, match=r"name a column \(a, b, seed, value, label\), found 'c'"):
-            bad()
-    with pytest.raises(TypeError, match="name must be of a column of numbers, found 'x' in 'b'"):
-        table.mean("b")
-    with pytest.raises(ValueError, match="no rows"):
-        table.where(a=99).mean("value")
+    table = sweep(work, GRID, seeds=[0, 1, 2], progress=False)
+    assert list(table.columns) == ["a", "b", "seed", "value", "label"] and list(table.index) == list(range(18))
+    cells = table.groupby(["a", "b"])["value"]
+    assert cells.mean()[2, "y"] == 12 and cells.std()[2, "y"] == pytest.approx(10)
+    assert table[(table.a == 2) & (table.b == "y")]["value"].tolist() == [2, 12, 22]
+
+
+def test_columns_have_the_types_of_their_values():
+    def mixed(a, seed):
+        return {"whole": 2**60 + a, "real": a / 3, "flag": a > 1, "text": "é" * a, "some": None if a == 1 else 0.5}
+
+    table = sweep(mixed, {"a": [1, 2]}, progress=False)
+    kinds = {name: kind.kind for name, kind in table.dtypes.items() if name not in ("text", "a", "seed")}
+    assert kinds == {"whole": "i", "real": "f", "flag": "b", "some": "f"}
+    assert table["whole"].tolist() == [2**60 + 1, 2**60 + 2] and table["text"].tolist() == ["é", "éé"]
+    assert table["some"].isna().tolist() == [True, False]
 
 
 def test_scalars_of_numpy_and_torch():
@@ -140,14 +144,14 @@ def make(scale):
 
 def test_another_closure_is_another_function_and_both_are_kept(tmp_path):
     file = tmp_path / "r.jsonl"
-    assert quiet(make(10), {"a": [1, 2]}, results=file).column("v") == [10, 20]
+    assert [row["v"] for row in quiet(make(10), {"a": [1, 2]}, results=file)] == [10, 20]
     before = file.read_bytes()
     with pytest.warns(UserWarning, match=r"r.jsonl. holds 2 rows of another version of make.<locals>.<lambda>"):
-        assert quiet(make(100), {"a": [1, 2]}, results=file).column("v") == [100, 200]
+        assert [row["v"] for row in quiet(make(100), {"a": [1, 2]}, results=file)] == [100, 200]
     assert file.read_bytes().startswith(before)
     done = file.read_bytes()
     for scale in (10, 100):  # both are finished
-        assert quiet(make(scale), {"a": [2, 1]}, results=file).column("v") == [2 * scale, scale]
+        assert [row["v"] for row in quiet(make(scale), {"a": [2, 1]}, results=file)] == [2 * scale, scale]
     assert file.read_bytes() == done
 
 
@@ -244,7 +248,7 @@ def test_two_processes_write_to_one_file_and_a_killed_one_loses_nothing(tmp_path
     assert done >= set(range(80))
     exec(SLOW, here := {"__name__": "__main__"})  # a third process, or this one, goes on
     table = quiet(here["slow"], {"a": range(max(done) + 2)}, results=file)
-    assert table.column("square") == [a * a for a in range(max(done) + 2)]
+    assert [row["square"] for row in table] == [a * a for a in range(max(done) + 2)]
     after = file.read_bytes()
     assert after.startswith(text) and 1 <= after[len(text) :].strip().count(b"\n") + 1 <= 2  # the next, no old one
 
@@ -348,7 +352,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(cluster, tmp_path):
     killer.join()
     assert 5 <= at_the_kill[0] < 30  # it was in the middle
     assert [row["square"] for row in table] == [a * a for a in range(30)]
-    assert victim in table.column("process")  # the killed worker had done some of it
+    assert victim in [row["process"] for row in table]  # the killed worker had done some of it
     written = [json.loads(line)["point"]["a"] for line in file.read_text().splitlines()]
     assert sorted(written) == list(range(30))  # each once
     assert quiet(run, {"a": list(range(30))}, results=file) == table

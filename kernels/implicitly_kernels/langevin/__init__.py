@@ -145,7 +145,8 @@ def langevin(theta: Tensor, potential: Polynomial | TanhNet, *, beta, eta: float
 
     Returns theta (C, d), its loss (C,) and accepted steps (C,) int64. Short runs of all backends
     agree to a relative error of 1e-5; a long chain is chaotic and only its law is claimed. A chain
-    that diverges, for a step too large, raises nothing: it ends in inf or NaN.
+    that diverges, for a step too large, raises nothing: it ends in inf or NaN. Nor does a Metropolis
+    correction where beta L leaves the range of floats: it refuses every step.
     Not differentiable. Source: arXiv 2505.19087, chapter langevin-generalization, C1 to C5.
     """
     check.tensor("theta", theta, dtypes=FLOATS, ndim=2)

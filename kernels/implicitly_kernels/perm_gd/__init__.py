@@ -37,8 +37,14 @@ def _check(w, x, y, rate, normalized, log_time):
     if not (log_time < torch.inf).all():  # catches NaN
         raise ValueError("log_time: expected numbers below infinity, got "
                          f"{log_time[~(log_time < torch.inf)][0].item()}")
-    if normalized and not (x != 0).flatten(1).any(1).all():
-        raise ValueError("X: expected a sample other than 0 in every problem, or no step is normalized")
+    if normalized:
+        if not (x != 0).flatten(1).any(1).all():
+            raise ValueError("X: expected a sample other than 0 in every problem, or no step is normalized")
+        square, limits = x.square().sum(2).amax(1), torch.finfo(x.dtype)
+        bad = (square < limits.smallest_normal) | (square > limits.max)
+        if bad.any():
+            raise ValueError(f"X: expected a largest squared norm in the range of {x.dtype}, or no step is "
+                             f"normalized, got {square[bad][0].item():.3g}")
 
 
 @torch.library.custom_op("implicitly::perm_gd", mutates_args=())
@@ -77,7 +83,8 @@ def perm_gd(W: Tensor, X: Tensor, y: Tensor, steps: int, *, loss: str = "cross-e
        sum e^-u, "pairlog" sum log(1 + e^-u), "polynomial" sum of 1/(1+u) where u >= 0, else 1-u.
        The risk is the sum over samples.
     Exactly one of step_size (B,), the step; or normalized (B,), the share f of the step f/C(W),
-       C = 2 max|x|^2 R(W), for the polynomial loss 2 max|x|^2 sum 2/(1+max(u,0))^3. Read as float64.
+       C = 2 max|x|^2 R(W), for the polynomial loss 2 max|x|^2 sum 2/(1+max(u,0))^3, with max|x|^2 > 0 within
+       the range of X's dtype. Read as float64.
     log_time: (B,) log of the virtual time spent before, -inf by default.
     backend: "auto", "reference", "numba" (computes in float64), "triton" (computes in
        W's dtype; N max(d, 4K) at most 4096, each padded to a power of two).

@@ -112,9 +112,10 @@ def relu_flow(x: Tensor, u: Tensor, length: Tensor, rho: Tensor, dt: Tensor, *,
     backend: "auto", "reference", "numba", "triton" (float32, m <= 128).
 
     Returns (B, d), or (T // save_every + 1, B, d). Float backends agree to a relative error of
-    1e-5 where the flow itself does not amplify rounding (a start on L/2 is unstable). Gradients
-    flow to x. Raises TypeError/ValueError for bad arguments, RuntimeError for a named backend that
-    cannot run. Cost: 2 T B m^2 operations (fast backends), 4 T B m d (reference).
+    1e-5 where the flow itself does not amplify rounding (a start on L/2 is unstable). A flow that
+    diverges, for steps above 2, raises nothing: it ends in inf or NaN. Gradients flow to x. Raises
+    TypeError/ValueError for bad arguments, RuntimeError for a named backend that cannot run.
+    Cost: 2 T B m^2 operations (fast backends), 4 T B m d (reference).
     Source: arXiv 2506.19031, chapter score-flow, claims C1 to C5.
     """
     _check_shapes(x, u, length, rho, dt, origin)

@@ -7,6 +7,7 @@ be 0. Anything else raises TypeError or ValueError. Use float64 for checks of th
 Sources: Zeno et al., arXiv 2311.06748 and 2506.19031. Claim ids refer to the chapter ``score-flow``.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -106,7 +107,8 @@ class SimplexDenoiser:
         _at_least_two(points)
         flag("allow_acute", allow_acute)
         edges = points[1:] - points[0]
-        lengths = edges.norm(dim=1)
+        size = _size(edges)
+        lengths = (edges / size).norm(dim=1) * size
         if lengths.min() == 0:
             raise ValueError("points must differ from the first one, found a copy of it")
         if not torch.isfinite(lengths).all():
@@ -158,6 +160,14 @@ class SimplexDenoiser:
         return members, self.x1 + (members * self.L) @ self.U
 
 
+def _size(edges: Tensor) -> float:
+    """A power of two near the largest coordinate: divided by it, which changes no digit, squares stay in range."""
+    largest = edges.abs().max().item()
+    if not math.isfinite(largest):
+        raise ValueError(f"points must lie at finite distances, found {largest:g}")
+    return 2.0 ** (math.frexp(largest)[1] - 1)
+
+
 def _unit(name: str, rows: Tensor) -> None:
     norms = rows.norm(dim=-1)
     if not len(rows) or (norms - 1).abs().max() > 1e-4:
@@ -202,17 +212,17 @@ class LineDenoiser:
         """
         _at_least_two(points)
         centred = points - points.mean(0)
+        size = _size(centred)
+        centred = centred / size
         u = torch.linalg.svd(centred, full_matrices=False).Vh[0]
         u = u if (points[-1] - points[0]) @ u >= 0 else -u  # the sign of a singular vector is arbitrary
         t, order = (centred @ u).sort()
-        if not torch.isfinite(t).all():
-            raise ValueError("points must lie at finite distances, found some whose distance is not")
         off = (centred - (centred @ u)[:, None] * u).norm(dim=1).max()
         if off > 1e3 * torch.finfo(points.dtype).eps * centred.norm():
-            raise ValueError(f"points must lie on one line, found one {float(off):.3g} away from it")
+            raise ValueError(f"points must lie on one line, found one {float(off) * size:.3g} away from it")
         if (t.diff() <= 0).any():
             raise ValueError("points must be distinct, found two equal ones")
-        return cls(points[order[0]], u, t - t[0])
+        return cls(points[order[0]], u, (t - t[0]) * size)
 
     def __call__(self, y: Tensor, rho: float) -> Tensor:
         """Denoised points (B, d) of `y` (B, d), for balls of radius `rho` < half the least gap."""
@@ -248,7 +258,7 @@ class EmpiricalBayes:
 
         The largest logit is subtracted, and the points are centred first, so small sigma does no harm,
         wherever the points lie: as it tends to 0, the nearest point is left, or the mean of those that are
-        equally near. Memory: B N numbers.
+        equally near. Memory: B N numbers. ValueError also where squared distances leave the range of floats.
         """
         _matrix("y", y, self.points.shape[1], self.points.dtype)
         sigma = number("sigma", sigma, above=0.0)
@@ -258,7 +268,11 @@ class EmpiricalBayes:
         centred = self.points - middle
         logits = (y - middle) @ centred.T - centred.square().sum(1) / 2
         square = max(sigma * sigma, torch.finfo(logits.dtype).tiny)
-        return ((logits - logits.amax(1, keepdim=True)) / square).softmax(dim=1) @ self.points
+        largest = logits.amax(1, keepdim=True)
+        if not torch.isfinite(largest).all():
+            far = max(middle.abs().max(), centred.abs().max(), y.abs().max()).item()
+            raise ValueError(f"y and points must have finite squares, found a coordinate or mean of {far:.3g}")
+        return ((logits - largest) / square).softmax(dim=1) @ self.points
 
 
 def planar_triangle(degrees: float, *, lengths: tuple[float, float] = (1.0, 1.0)) -> Tensor:

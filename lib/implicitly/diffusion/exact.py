@@ -52,7 +52,7 @@ def score_flow_exact(c: Tensor, length: Tensor | float, rho: float, time: float)
     tensor("c", c, shape=("B", "m"), dtype=_FLOATS)
     length = _lengths(length, "c", c)
     rho = number("rho", rho, above=0.0, below=float(length.min()) / 2)
-    time = number("time", time, at_least=0.0)
+    time = min(number("time", time, at_least=0.0), torch.finfo(c.dtype).max)
     q = c - length / 2
     half = length / 2 - rho  # half the width of the middle band
     rate = rho / half
@@ -71,12 +71,13 @@ def probability_flow_exact(
     """``h(x) + (sigma_0 / sigma_T) (x - h(x))`` with h at `sigma_T`, (B, d), claims score-flow/C3 and C7.
 
     The exact end of the probability flow for orthogonal data and for points on a line; not for obtuse
-    data. `sigma_0` may be 0; `sigma_T` is above it, `alpha` above 0.
+    data. `sigma_0` may be 0; `sigma_T` is above it, `alpha` above 0. ValueError if h(x) is not finite.
     """
     _starts(x, denoise)
     sigma_0 = number("sigma_0", sigma_0, at_least=0.0)
     sigma_T = number("sigma_T", sigma_T, above=sigma_0)
     clean = _denoised(denoise, x, number("alpha", alpha, above=0.0) * sigma_T)
+    tensor("denoise's result", clean)
     return clean + (sigma_0 / sigma_T) * (x - clean)
 
 
@@ -85,7 +86,7 @@ def _clock(gamma: float, length: float, rho_T: float, rho_0: float) -> float:
     gamma, length = number("gamma", gamma, above=0.0, below=1.0), number("length", length, above=0.0)
     rho_T = number("rho_T", rho_T, above=0.0, below=length / 2)
     rho_0 = number("rho_0", rho_0, above=0.0, below=rho_T)
-    return (rho_0 * (length - 2 * rho_T) / (rho_T * (length - 2 * rho_0))) ** (2 * gamma)
+    return (rho_0 / rho_T * ((length - 2 * rho_T) / (length - 2 * rho_0))) ** (2 * gamma)
 
 
 def two_edges_exact(f: Tensor, gamma: float, length: float, rho_T: float, rho_0: float) -> Tensor:
@@ -111,7 +112,8 @@ def two_edges_exact(f: Tensor, gamma: float, length: float, rho_T: float, rho_0:
     total = f.sum(1) * kappa**0.5
     gap = (f[:, 0] - f[:, 1]) * kappa**-0.5
     both = torch.stack([total + gap, total - gap], 1) / 2
-    winner = (f[:, 0] ** 2 - f[:, 1] ** 2).abs().sqrt()[:, None] * (f == f.amax(1, keepdim=True))
+    share = f / length
+    winner = length * (share[:, 0] ** 2 - share[:, 1] ** 2).abs().sqrt()[:, None] * (f == f.amax(1, keepdim=True))
     return torch.where((gap.abs() < total)[:, None], both, winner)
 
 

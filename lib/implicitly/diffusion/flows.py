@@ -43,6 +43,7 @@ def sigma_grid(sigma_T: float, sigma_0: float, steps: int, schedule: str = "geom
     """Noise levels (steps + 1,), float64, from `sigma_T` down to `sigma_0` > 0, along a named schedule.
 
     The schedule is one of `SCHEDULES`; it is evaluated at equal steps of its own time, from 1 to 10**7 of them.
+    ValueError also for levels that floats cannot keep apart.
     """
     sigma_0 = number("sigma_0", sigma_0, above=0.0)
     sigma_T = number("sigma_T", sigma_T, above=sigma_0)
@@ -51,6 +52,11 @@ def sigma_grid(sigma_T: float, sigma_0: float, steps: int, schedule: str = "geom
     t = torch.linspace(0, 1, steps + 1, dtype=F64)
     grid = SCHEDULES[schedule](t, sigma_T, sigma_0)
     grid[0], grid[-1] = sigma_T, sigma_0  # not their rounded powers
+    if not ((grid.diff() < 0).all() and torch.isfinite(grid).all()):
+        raise ValueError(
+            f"sigma_T and sigma_0 must leave room for {steps + 1} falling levels in floats, "
+            f"found {sigma_T:.17g} and {sigma_0:.17g}"
+        )
     return grid
 
 
@@ -63,9 +69,10 @@ def _denoised(denoise: Denoiser, x: Tensor, noise: float) -> Tensor:
     if not torch.isfinite(x).all():
         raise FloatingPointError("the flow diverged; take more steps, or a shorter way")
     clean = denoise(x, noise)
-    if not isinstance(clean, Tensor) or clean.shape != x.shape:
-        found = tuple(clean.shape) if isinstance(clean, Tensor) else type(clean).__name__
-        raise ValueError(f"denoise must give a tensor of x's shape {tuple(x.shape)}, found {found}")
+    if not isinstance(clean, Tensor) or clean.shape != x.shape or clean.dtype != x.dtype:
+        wanted = f"a {str(x.dtype).removeprefix('torch.')} tensor of x's shape {tuple(x.shape)}"
+        found = f"{clean.dtype} {tuple(clean.shape)}" if isinstance(clean, Tensor) else type(clean).__name__
+        raise ValueError(f"denoise must give {wanted}, found {found.removeprefix('torch.')}")
     return clean
 
 
@@ -190,7 +197,10 @@ def _solve(x: Tensor, rate: Callable[[float, Tensor], Tensor], end: float, rtol:
     from scipy.integrate import solve_ivp
 
     def flat(t, state):
-        return rate(t, torch.from_numpy(state).reshape(x.shape)).numpy().ravel()
+        slope = rate(t, torch.from_numpy(state).reshape(x.shape))
+        if not torch.isfinite(slope).all():
+            raise FloatingPointError(f"the flow diverged at t = {t:.3g}: denoise gives no finite points")
+        return slope.numpy().ravel()
 
     start = x.double().cpu().numpy().ravel()
     run = solve_ivp(flat, (0.0, end), start, method="LSODA", rtol=rtol, atol=rtol * 1e-2)
@@ -210,7 +220,7 @@ def solve_score_flow(x: Tensor, denoise: Denoiser, rho: float, *, time: float, r
     _starts(x, denoise)
     rho, time = number("rho", rho, at_least=0.0), number("time", time, at_least=1e-9, at_most=1e4)
     rtol = number("rtol", rtol, at_least=1e-13, at_most=0.1)
-    return _solve(x, lambda t, x: denoise(x, rho) - x, time, rtol)
+    return _solve(x, lambda t, x: _denoised(denoise, x, rho) - x, time, rtol)
 
 
 def solve_probability_flow(
@@ -245,6 +255,6 @@ def solve_probability_flow(
         sigma = SCHEDULES[schedule](clock, sigma_T, sigma_0)
         (speed,) = torch.autograd.grad(sigma, clock)
         sigma = sigma.item()
-        return (speed.item() / sigma) * (x - denoise(x, alpha * sigma))
+        return (speed.item() / sigma) * (x - _denoised(denoise, x, alpha * sigma))
 
     return _solve(x, rate, 1.0, rtol)

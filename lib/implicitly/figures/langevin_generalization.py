@@ -97,12 +97,9 @@ def digits_gaps(table, noises, sizes, bound):
     fig, axes = plt.subplots(1, len(noises), figsize=look.WIDE, sharey=True)
     for ax, (flip, title) in zip(axes, noises.items(), strict=True):
         for index, N in enumerate(sizes):
-            rows = table.where(N=N, flip=flip)
-            betas = sorted(set(rows.column("beta")))
-            gaps = [rows.where(beta=beta) for beta in betas]
-            style = look.points(index)
-            spread = [gap.spread("gap") for gap in gaps]
-            ax.errorbar(betas, [g.mean("gap") for g in gaps], spread, lw=1, **style, label=f"$N={N}$")
+            gaps = table[(table.N == N) & (table.flip == flip)].groupby("beta")["gap"]
+            betas = sorted(gaps.groups)
+            ax.errorbar(betas, gaps.mean(), gaps.std(), lw=1, **look.points(index), label=f"$N={N}$")
             fine = [betas[0] * (betas[-1] / betas[0]) ** (k / 60) for k in range(61)]
             ax.plot(fine, [min(bound(beta, N), 1.0) for beta in fine], **look.line(index))
         ax.axhline(0.5, color=look.RULE, lw=0.8, zorder=0)

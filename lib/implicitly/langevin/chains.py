@@ -63,7 +63,7 @@ def reflect(z: Tensor, box: float | Tensor) -> Tensor:
     tensor([ 0.5000,  0.5000, -0.5000, -0.7500])
     """
     z = tensor("z", z, dtype=_FLOATS)
-    return _reflect(z, _per_coordinate("box", box, z.reshape(-1, z.shape[-1]) if z.ndim else z.reshape(1, 1)))
+    return _reflect(z, _per_coordinate("box", box, z.new_empty(0, *z.shape[-1:] or (1,)))).reshape(z.shape)
 
 
 def _reflect(z: Tensor, box: Tensor) -> Tensor:
@@ -149,14 +149,17 @@ def _not_diverged(theta: Tensor, beta: float, eta: float) -> Tensor:
 
 
 def _evaluated(value_and_grad, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """Loss and gradient, after checking their shapes."""
+    """Loss and gradient, after checking their shapes and dtype."""
     result = value_and_grad(theta)
-    shapes = tuple(tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in result)
+    parts = result if isinstance(result, tuple | list) else (result,)
+    shapes = tuple(tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in parts)
     if shapes != ((len(theta),), tuple(theta.shape)):
         raise ValueError(
             f"value_and_grad must give tensors of shapes {(len(theta),)} and {tuple(theta.shape)}, found {shapes}"
         )
-    return result
+    for part in parts:
+        tensor("value_and_grad's result", part, dtype=theta.dtype, finite=False)
+    return parts
 
 
 def mala_step(
@@ -172,16 +175,20 @@ def mala_step(
     """One Metropolis-adjusted step: the proposal of `langevin_step`, accepted or refused.
 
     Keeps ``p_inf`` exactly at every step size. A proposal outside the box is refused, and so is one whose
-    loss is infinite or not a number.
+    loss or gradient is infinite or not a number.
 
     Args:
         theta: positions, shape (C, d), float32 or float64, inside the box; C may be 0.
-        value_and_grad: ``theta -> (L, grad L)`` of shapes (C,) and (C, d).
+        value_and_grad: ``theta -> (L, grad L)`` of shapes (C,) and (C, d), of theta's dtype.
         beta, eta, prior_var, box: as in `langevin_step`.
         generator: source of the proposals and of the tests, on theta's device.
 
     Returns:
         The next positions, shape (C, d), and which chains moved, bool (C,).
+
+    Raises:
+        ValueError: also where theta's dtype cannot hold a step, beta / eta, or beta times the loss or the gradient
+            at theta: nothing would ever be accepted.
     """
     theta = _positions(theta)
     function("value_and_grad", value_and_grad)
@@ -190,6 +197,11 @@ def mala_step(
     var = None if prior_var is None else _per_coordinate("prior_var", prior_var, theta)
     wall = None if box is None else _per_coordinate("box", box, theta)
     _coefficients(theta, beta, eta, 0.0 if var is None else eta / (beta * var))
+    if max(beta, beta / (4 * eta)) > torch.finfo(theta.dtype).max:
+        raise ValueError(
+            f"beta and beta / eta must be within the range of {str(theta.dtype).removeprefix('torch.')}, "
+            f"found beta = {beta:g}, eta = {eta:g}"
+        )
     if wall is not None and (theta.abs() > wall).any():
         raise ValueError(f"theta must lie inside the box, found {theta[theta.abs() > wall][0]:.6g}")
     generator = checked_generator("generator", generator, device=theta.device)
@@ -202,8 +214,12 @@ def mala_step(
 
     draw = dict(generator=generator, dtype=theta.dtype, device=theta.device)
     here, mean_here = potential(theta)
-    if here.isnan().any():
-        raise ValueError("value_and_grad must give a loss that is a number at theta, found NaN")
+    for what, value in (("beta times a loss", here), ("a gradient", mean_here)):
+        if not value.isfinite().all():
+            raise ValueError(
+                f"value_and_grad must give {what} in the range of floats at theta, "
+                f"found {value[~value.isfinite()][0]:g}"
+            )
     proposal = mean_here + math.sqrt(2 * eta / beta) * torch.randn(theta.shape, **draw)
     there, mean_there = potential(proposal)
     forth, back = (proposal - mean_here).square().sum(1), (theta - mean_there).square().sum(1)
@@ -272,7 +288,7 @@ def path_budget(times: Tensor, grad: Tensor, *, beta: float, prior_var: float | 
     grad = tensor("grad", grad, dtype=times.dtype, at_least=0.0)
     if grad.shape != times.shape:
         raise ValueError(f"grad must have the shape of times, {tuple(times.shape)}, found {tuple(grad.shape)}")
-    beta = number("beta", beta, above=0.0)
+    beta = number("beta", beta, above=0.0, at_most=torch.finfo(times.dtype).max)
     if prior_var is None:
         return beta / 4 * torch.cat([times[:1] * 0, torch.cumulative_trapezoid(grad, times)])
     memory = beta * number("prior_var", prior_var, above=0.0)
@@ -281,4 +297,4 @@ def path_budget(times: Tensor, grad: Tensor, *, beta: float, prior_var: float | 
     gaps = times.diff()
     pieces = (kernel[:, 1:] * grad[1:] + kernel[:, :-1] * grad[:-1]) / 2 * gaps
     inside = times[:, None] >= times[1:]  # pieces that end by t
-    return beta / 2 * (pieces * inside).sum(1)
+    return beta / 2 * torch.where(inside, pieces, 0.0).sum(1)  # a later piece may be infinite

@@ -46,11 +46,13 @@ class OrnsteinUhlenbeck:
             object.__setattr__(self, name, number(name, getattr(self, name), above=0.0))
         object.__setattr__(self, "m", number("m", self.m))
         object.__setattr__(self, "d", whole("d", self.d, at_least=1, at_most=2**53))
-        # In these every law is finite: rate, stationary variance, the budget of all time.
-        scale, budget = self.beta * self.s2, self.d * self.a * self.beta * (self.s2 + self.m * self.m)
-        if not (scale > 0 and math.isfinite(1 / scale) and math.isfinite(scale) and math.isfinite(budget)):
+        # In these every law is finite: rate, stationary variance, energy, the budget of all time.
+        scale, energy = self.beta * self.s2, self.d * self.a * (self.s2 + self.m * self.m)
+        finite = (self.beta, scale, energy, self.beta * energy)
+        if not (scale > 0 and all(map(math.isfinite, (*finite, 1 / scale, 1 / self.s2))) and self.stationary[1] > 0):
             raise ValueError(
-                "a, m, s2, beta and d must give beta s2, 1 / (beta s2), d a beta (s2 + m^2) in the range of floats, "
+                "a, m, s2, beta and d must give beta s2, 1 / (beta s2), 1 / s2, d a (s2 + m^2) and beta times that in "
+                "the range of floats, "
                 f"found a = {self.a:g}, m = {self.m:g}, s2 = {self.s2:g}, beta = {self.beta:g}, d = {self.d}"
             )
 

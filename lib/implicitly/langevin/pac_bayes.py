@@ -57,7 +57,9 @@ def binary_kl(q: float, p: float) -> float:
         return math.inf
     # By log1p of the difference: 1 - q and 1 - p both round to 1 where q and p are small.
     up = -q * (math.log1p((p - q) / q) if q / 2 < p < 2 * q else math.log(p) - math.log(q)) if q > 0 else 0.0
-    down = -(1 - q) * math.log1p((q - p) / (1 - q)) if q < 1 else 0.0
+    # And by the logarithms where the difference is most of 1 - q: it would cancel, and 1 - p is exact there.
+    down = (q - p) / (1 - q) if q < 1 else 0.0
+    down = -(1 - q) * (math.log1p(down) if down > -0.5 else math.log1p(-p) - math.log1p(-q))
     return max(up + down, 0.0)
 
 

@@ -34,7 +34,7 @@ CALLS = {
         names={"z": "length"},
     ),
     "implicitly.diffusion.denoisers.ramp#one length": Call(
-        lambda: dict(z=torch.randn(4, 2, generator=rng(), dtype=F64), length=1.5, rho=0.2),
+        lambda: dict(z=torch.randn(4, 2, generator=rng(), dtype=F64), length=1.3, rho=0.2),
         accepts={"z": "rows columns dims empty dtype", "length": "size", "rho": "zero size"},
         names={"length": "rho"},
     ),

@@ -38,7 +38,7 @@ PAIRS = {"theta": "grad", "grad": "theta"}
 
 CALLS = {
     "implicitly.langevin.chains.reflect": Call(
-        lambda: dict(z=5 * points(), box=1.5),
+        lambda: dict(z=5 * points(), box=1.7),
         accepts={"z": "rows columns dims empty dtype", "box": "list size"},
     ),
     "implicitly.langevin.chains.reflect#box per coordinate": Call(
@@ -52,7 +52,7 @@ CALLS = {
         raises=(FloatingPointError,),
     ),
     "implicitly.langevin.chains.langevin_step#box": Call(
-        lambda: dict(theta=points(), grad=points(seed=2), beta=2.0, eta=0.1, box=0.5, generator=rng()),
+        lambda: dict(theta=points(), grad=points(seed=2), beta=2.0, eta=0.1, box=0.7, generator=rng()),
         accepts={"beta": "size", "eta": "size", "box": "size"}, names=PAIRS, raises=(FloatingPointError,),
     ),
     "implicitly.langevin.chains.mala_step": Call(
@@ -62,12 +62,12 @@ CALLS = {
         names={"theta": "prior_var"},
     ),
     "implicitly.langevin.chains.mala_step#box": Call(
-        lambda: dict(theta=points().tanh(), value_and_grad=quadratic, beta=2.0, eta=0.1, box=1.5, generator=rng()),
+        lambda: dict(theta=points().tanh(), value_and_grad=quadratic, beta=2.0, eta=0.1, box=1.7, generator=rng()),
         accepts={"theta": "rows columns empty dtype", "beta": "size", "eta": "size", "box": "size"},
         names={"box": "theta"},
     ),
     "implicitly.langevin.chains.run_chains": Call(
-        lambda: dict(theta=points(), value_and_grad=quadratic, steps=4, beta=2.0, eta=0.1, adjust=False, prior_var=1.5,
+        lambda: dict(theta=points(), value_and_grad=quadratic, steps=4, beta=2.0, eta=0.1, adjust=False, prior_var=1.3,
                      generator=rng()),
         accepts={"theta": "rows columns empty dtype", "beta": "size", "eta": "size", "prior_var": "list size",
                  "steps": "zero"},

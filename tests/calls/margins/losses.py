@@ -24,7 +24,7 @@ def weights() -> torch.Tensor:
     return torch.randn(3, 2, dtype=F64, generator=torch.Generator().manual_seed(2))
 
 
-def margins() -> torch.Tensor:
+def some_margins() -> torch.Tensor:
     return 3 * torch.randn(4, 2, dtype=F64, generator=torch.Generator().manual_seed(3))
 
 
@@ -46,7 +46,7 @@ CALLS = {
         accepts={"log_curvature": "none", "smoothness": "none", "name": "any"},
     ),
     "implicitly.margins.losses.PermLoss.psi": Call(
-        lambda: dict(self=LOSS, u=margins()), accepts={"u": "rows columns dims empty dtype"}
+        lambda: dict(self=LOSS, u=some_margins()), accepts={"u": "rows columns dims empty dtype"}
     ),
     "implicitly.margins.risk.labels": Call(
         lambda: dict(name="y", y=data()[1], N=5, K=3), accepts={"name": "any", "K": "none"}, names={"N": "y"}
@@ -71,13 +71,13 @@ CALLS = {
         accepts={"W": "dims rows", "X": "dims"}, names={"W": "X y", "X": "y"},
     ),
     "implicitly.margins.losses.tail_violation": Call(
-        lambda: dict(loss="cross-entropy", u=margins()), accepts={"u": "rows columns"}
+        lambda: dict(loss="cross-entropy", u=some_margins()), accepts={"u": "rows columns"}
     ),
     "implicitly.margins.losses.weights_error": Call(
-        lambda: dict(loss="cross-entropy", u=margins()), accepts={"u": "rows columns"}
+        lambda: dict(loss="cross-entropy", u=some_margins()), accepts={"u": "rows columns"}
     ),
     "implicitly.margins.losses.curvature_use": Call(
-        lambda: dict(loss="cross-entropy", u=margins()), accepts={"u": "rows columns"}
+        lambda: dict(loss="cross-entropy", u=some_margins()), accepts={"u": "rows columns"}
     ),
     "implicitly.margins.losses.score_curvature": Call(lambda: dict(loss="cross-entropy", K=3, seed=1, draws=4),
                                                    accepts={"seed": "zero"}),

@@ -200,8 +200,25 @@ def test_denoisers_compare_and_are_built_with_care():
         SimplexDenoiser.from_points(far)
 
 
+@pytest.mark.parametrize("dtype, size", [(torch.float32, 1e-30), (torch.float32, 1e30), (torch.float64, 1e-200),
+                                         (torch.float64, 1e200)])  # fmt: skip
+def test_points_of_any_size(dtype, size):
+    """Squares of their distances leave the range of floats."""
+    corner = (size * planar_triangle(90.0)).to(dtype)
+    h = SimplexDenoiser.from_points(corner)
+    assert torch.equal(h.points, corner) and torch.equal(h(corner, 0.1 * size), corner)
+    row = corner[:2].sum(0) * torch.tensor([[0.0], [3.0], [1.0]], dtype=dtype)
+    line = LineDenoiser.from_points(row)
+    assert (line.t / size).tolist() == pytest.approx([0.0, 1.0, 3.0])
+    with pytest.raises(ValueError, match="points must lie on one line, found one"):
+        LineDenoiser.from_points(corner)
+
+
 def test_empirical_bayes_at_the_edges():
     points = planar_triangle(90.0)
+    for far, found in ((torch.full((2, 1), 1e20), "1e.20"), (torch.full((2, 1), 3e38), "inf")):
+        with pytest.raises(ValueError, match=f"y and points must have finite squares, found .* of {found}"):
+            EmpiricalBayes(far * torch.tensor([[1.0], [0.5]]) if found != "inf" else far)(far, 1.0)
     between = torch.tensor([[0.5, 0.0]], dtype=torch.float64)
     for sigma in (1e-8, 1e-300):  # equally near: their mean; sigma**2 is 0 in floats
         assert EmpiricalBayes(points[:2])(between, sigma)[0].tolist() == pytest.approx([0.5, 0.0], abs=1e-15)

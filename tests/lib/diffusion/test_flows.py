@@ -252,8 +252,17 @@ def test_flows_at_the_edges():
     x = starts(3)
     with pytest.raises(FloatingPointError, match="the flow diverged; take more steps"):
         score_flow(x, SQUARE, 0.1, time=1e6, steps=300)
-    with pytest.raises(ValueError, match=r"denoise must give a tensor of x's shape \(3, 2\), found \(2,\)"):
+    with pytest.raises(ValueError, match=r"denoise must give a float64 tensor of x's shape \(3, 2\), found float64"):
         score_flow(x, lambda x, rho: x[0], 0.1, time=1.0, steps=3)  # one point for all: no broadcast
+    for solve in (lambda h: solve_score_flow(x, h, 0.1, time=1.0), lambda h: solve_probability_flow(x, h, 0.2, 0.1)):
+        with pytest.raises(ValueError, match=r"denoise must give a float64 tensor .*, found float64 \(2,\)"):
+            solve(lambda x, rho: x[0])
+        with pytest.raises(FloatingPointError, match=r"the flow diverged at t = 0: denoise gives no finite points"):
+            solve(lambda x, rho: x * math.nan)
+    with pytest.raises(ValueError, match=r"denoise must give a float32 tensor .*, found float64 \(3, 2\)"):
+        score_flow(x.float(), lambda x, rho: x.double(), 0.1, time=1.0, steps=3)
+    with pytest.raises(ValueError, match=r"denoise's result must be finite, found NaN at \[0, 0\]"):
+        probability_flow_exact(x, lambda x, rho: x * math.nan, 0.2, 0.1)
     with pytest.raises(TypeError, match="path must be True or False, found str 'no'"):
         score_flow(x, SQUARE, 0.1, time=1.0, steps=3, path="no")
     with pytest.raises(ValueError, match=r"sigma_0 must not be lost in the rounding of sigma_T = 0.2, found 1e-300"):
@@ -264,14 +273,35 @@ def test_flows_at_the_edges():
                        score_flow(x, SQUARE, 0.1, time=1.0, steps=3))  # fmt: skip
 
 
+def test_lengths_are_not_rounded_to_float32():
+    c, exact = starts(5), torch.tensor([1.1, 1.3], dtype=torch.float64)
+    for values in ([1.1, 1.3], exact.numpy()):
+        assert torch.equal(score_flow_exact(c, values, 0.1, 1.0), score_flow_exact(c, exact, 0.1, 1.0))
+        assert classify(exact[None], values, tolerance=1e-12).tolist() == [1]
+    for value in (1.1, np.float64(1.1)):
+        assert torch.equal(score_flow_exact(c, value, 0.1, 1.0), score_flow_exact(c, exact[0], 0.1, 1.0))
+        assert ramp(exact[:1] / 2, value, 0.0) == exact[0] / 2 and ramp(exact[:1] + 1, value, 0.0) == exact[0]
+
+
 def test_exact_ends_at_the_edges():
     f = torch.tensor([[0.3, 0.6], [0.5, 0.5]], dtype=torch.float64)
     winner = two_edges_exact(f, 0.99, 1.0, 0.2, 1e-300)  # kappa underflows
     assert winner[0].tolist() == pytest.approx([0.0, math.sqrt(0.27)]) and winner[1, 0] == winner[1, 1]
     assert off_edge_share(0.99, 1.0, 0.2, 1e-300) == 0.0
+    for size in (1e-200, 1e200):  # squares of lengths leave the range of floats, the result does not
+        assert off_edge_share(0.2, size, 0.4 * size, 0.3 * size) == pytest.approx(off_edge_share(0.2, 1.0, 0.4, 0.3))
+        assert two_edges_exact(size * f, 0.99, size, 0.2 * size, 1e-3 * size) / size == pytest.approx(
+            two_edges_exact(f, 0.99, 1.0, 0.2, 1e-3)
+        )
+    c = torch.tensor([[0.0, 0.5, 0.75]])
+    assert score_flow_exact(c, 1.0, 0.1, 1e300).tolist() == [[0.0, 0.5, 1.0]]  # a time that float32 cannot hold
     assert end_probabilities(0.1, 0.9, 1)[1:] == (0.0, 0.0)  # (0.1 + 0.9)**1 - 0.1**1 - 0.9 is -2.8e-17
     assert end_probabilities(1 / 3, 2 / 3 + 1e-13, 3)[2] == 0.0
     assert shares(torch.tensor([2])).tolist() == [0, 0, 1]
+    for bad in ((1e308, 1e-308, 10), (1 + 2**-52, 1.0, 10)):
+        for schedule in ("geometric", "cosine"):
+            with pytest.raises(ValueError, match="sigma_T and sigma_0 must leave room for 11 falling levels in floats"):
+                sigma_grid(*bad, schedule)
     one = torch.ones(1, 1, dtype=torch.float64)
     assert vertex_is_fixed(one, one[0], 0.1, torch.tensor([[True]])).tolist() == [True]
     assert classify(one, 1.0, tolerance=0.1).tolist() == [0]

@@ -387,6 +387,11 @@ def test_pac_bayes_at_the_edges():
     assert bk(1e-20, 2e-20) == pytest.approx(1e-20 * (1 - math.log(2)), rel=1e-12)  # 0 if 1 - q is formed
     assert bk(0.5, 5e-324) == pytest.approx(0.5 * (math.log(0.25) - math.log(5e-324)), rel=1e-12)  # 0.5 / p overflows
     assert inverse(0.3, 0.0) == 0.3 and inverse(1.0, 2.0) == 1.0 and inverse(0.4, 1e300) == 1.0
+    near = 1 - 2**-53  # 1 - p cancels in p - q
+    assert bk(0.3, near) == pytest.approx(0.3 * math.log(0.3) + 0.7 * (math.log(0.7) + 53 * math.log(2)), rel=1e-12)
+    assert bk(0.8, near) == pytest.approx(0.8 * math.log(0.8) + 0.2 * (math.log(0.2) + 53 * math.log(2)), rel=1e-12)
+    assert langevin.maurer_constant(5, near) == pytest.approx(langevin.maurer_constant(5), rel=1e-12)
+    assert inverse(0.3, 700.0) == 1.0  # once a math domain error
     assert inverse(0.0, 1e-20) == pytest.approx(1e-20, rel=1e-12)
     # e^(lam p) overflows, e^(lam p) times the mean does not: 2000 log cosh(1/2) = 240.23
     assert math.log(moment(2000.0, 2000, 0.5)) == pytest.approx(2000 * math.log(math.cosh(0.5)), rel=1e-12)
@@ -399,14 +404,29 @@ def test_pac_bayes_at_the_edges():
 
 def test_reflection_leaves_what_is_inside_and_knows_wide_boxes():
     z = torch.tensor([0.1234567, -3e-9, 0.0, 1e30])
+    assert reflect(torch.zeros(0), 1.0).shape == (0,) and reflect(torch.zeros(3, 0), 1.0).shape == (3, 0)
+    assert reflect(torch.tensor(1.25), torch.tensor([1.0])).tolist() == 0.75  # no axis more than z has
     for box in (1e6, 1e30, 3e38):
         assert torch.equal(reflect(z[:3], box), z[:3])
     assert reflect(z[3], 3e38) == z[3]
+    with pytest.raises(ValueError, match=r"box must be within the range of float32, found 1e.300"):
+        reflect(z, 1e300)
     near = torch.tensor([1e6 + 0.25, -1e6 - 0.25])  # one mirror is exact
     assert torch.equal(reflect(near, 1e6), torch.tensor([1e6 - 0.25, -1e6 + 0.25]))
     most = torch.finfo(torch.float32).max
     assert reflect(torch.tensor([most]), 3e38).item() == pytest.approx(6e38 - most, rel=1e-6)  # 4 box overflows
     assert reflect(torch.tensor([most, -most]), 1e-30).abs().max() <= 1e-30
+
+
+def test_numbers_are_not_rounded_to_float32():
+    theta, grad, noise = torch.randn(3, 4, 2, generator=generator(), dtype=F64)
+    exact = torch.tensor([0.7, 0.3], dtype=F64)
+    rest = dict(beta=1.1, eta=0.1, noise=noise)
+    for values, same in (([0.7, 0.3], exact), (exact.numpy(), exact), (0.7, exact[0])):
+        assert torch.equal(reflect(3 * theta, values), reflect(3 * theta, same))
+        for name in ("prior_var", "box"):
+            given, wanted = (langevin_step(theta, grad, **rest, **{name: v}) for v in (values, same))
+            assert torch.equal(given, wanted)
 
 
 def test_langevin_at_the_edges():
@@ -429,6 +449,20 @@ def test_langevin_at_the_edges():
         mala_step(theta * 0 + 2, steep, beta=1.0, eta=0.1, box=1.0, generator=generator())
     with pytest.raises(ValueError, match=r"value_and_grad must give tensors of shapes \(4,\) and \(4, 2\), found"):
         mala_step(theta, lambda x: (x.sum(), x), beta=1.0, eta=0.1, prior_var=1.0, generator=generator())
+    with pytest.raises(TypeError, match="value_and_grad's result must be float64, found float32 tensor"):
+        mala_step(theta, lambda x: (x.sum(1), x.float()), beta=1.0, eta=0.1, prior_var=1.0, generator=generator())
+    with pytest.raises(ValueError, match=r"value_and_grad must give tensors of .*, found \('int',\)"):
+        langevin.run_chains(theta, lambda x: 3, steps=1, beta=1.0, eta=0.1, prior_var=1.0, generator=generator())
+    still, noise = torch.full((4, 2), 10.0), dict(prior_var=1.0, generator=generator())
+    for beta, eta in ((1e300, 0.1), (1.0, 1e-50)):  # infinity minus infinity: once refused for ever
+        with pytest.raises(ValueError, match="beta and beta / eta must be within the range of float32, found beta ="):
+            mala_step(still, steep, beta=beta, eta=eta, **noise)
+    with pytest.raises(ValueError, match="give beta times a loss in the range of floats at theta, found inf"):
+        mala_step(still, steep, beta=1e37, eta=0.1, **noise)
+    with pytest.raises(ValueError, match="give a gradient in the range of floats at theta, found nan"):
+        mala_step(still, lambda x: (x.sum(1), x * math.nan), beta=1.0, eta=0.1, **noise)
+    frozen, moves = mala_step(still.double(), steep, beta=1e300, eta=0.1, **noise)  # the limit: descend
+    assert moves.all() and frozen == pytest.approx(9.0)
     with pytest.raises(TypeError, match="adjust must be True or False, found str 'no'"):
         langevin.run_chains(theta, steep, steps=1, beta=1.0, eta=0.1, prior_var=1.0, adjust="no", generator=generator())
     with pytest.raises(ValueError, match="eta must be finite"):  # checked even where no step is taken
@@ -440,7 +474,8 @@ def test_quadratic_at_the_edges():
     assert cold.kl_prior(tensor(1e3)).item() == pytest.approx(0.5 * (20 * math.log(10) - 1), rel=1e-12)
     assert cold.kl_prior(tensor(0.0)).item() == 0 and cold.budget(tensor(0.0)).item() == 0
     assert langevin.gauss_kl(tensor(0.0), tensor(1.0), 1e300, 1.0).item() == math.inf
-    for bad in (dict(m=1e300), dict(s2=1e-300, beta=1e-300), dict(a=1e300, beta=1e300)):
+    for bad in (dict(m=1e300), dict(s2=1e-300, beta=1e-300), dict(a=1e300, beta=1e300), dict(s2=1e-310, beta=1e300),
+                dict(a=1e150, m=1e100, beta=1e-150)):  # fmt: skip
         with pytest.raises(ValueError, match=r"a, m, s2, beta and d must give .* the range of floats, found a ="):
             OrnsteinUhlenbeck(**(dict(a=1.0, m=1.0, s2=1.0, beta=1.0) | bad))
     with pytest.raises(ValueError, match="t must be at least 0, found -1"):
@@ -454,12 +489,17 @@ def test_distances_and_budgets_at_the_edges():
     assert chance.kolmogorov_distance(tensor(0.25), grid, flat) == pytest.approx(0.75)  # one point
     assert chance.kolmogorov_distance(tensor(5.0), grid, flat) == 1.0
     assert chance.kolmogorov_distance(tensor(0.25), grid, 1e308 * flat) == pytest.approx(0.75)
-    for bad, named in ((dict(sample=tensor()), "sample"), (dict(grid=tensor(0.0, 0.5, 0.5)), "grid"),
+    for bad, named in ((dict(sample=tensor()), "sample"), (dict(grid=tensor(-1e308, 0.0, 1e308)), "grid"),
+                       (dict(grid=tensor(0.0, 0.5, 0.5)), "grid"),
                        (dict(density=0 * flat), "density"), (dict(density=flat[:2]), "density")):  # fmt: skip
         with pytest.raises(ValueError, match=f"{named} must"):
             chance.kolmogorov_distance(**(dict(sample=grid, grid=grid, density=flat) | bad))
     assert langevin.path_budget(tensor(0.0), tensor(3.0), beta=2.0).tolist() == [0.0]
     assert langevin.path_budget(tensor(0.0), tensor(3.0), beta=2.0, prior_var=1.0).tolist() == [0.0]
+    later = langevin.path_budget(tensor(0.0, 1.0, 1e10), tensor(1.0, 1e300, 1.0), beta=1.0, prior_var=1.0)
+    assert later[1].item() == pytest.approx(2.5e299)  # the next piece, infinite, is none of its business
+    with pytest.raises(ValueError, match=r"beta must be .* at most 3.40282e.38, found 1e.300"):
+        langevin.path_budget(torch.zeros(1), torch.zeros(1), beta=1e300)
     for times in (tensor(0.0, 1.0, 1.0), tensor(0.5, 1.0, 2.0), tensor(0.0, 2.0, 1.0)):
         with pytest.raises(ValueError, match="times must start at 0 and increase, found"):
             langevin.path_budget(times, flat, beta=1.0)
