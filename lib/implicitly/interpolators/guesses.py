@@ -150,18 +150,16 @@ def guess_and_check(
     tensor("sample_labels", sample_labels, shape=(sets, size), dtype=torch.bool)
 
     truths, truth_of = torch.unique(labels, dim=0, return_inverse=True)
-    ones, signs = truths.sum(1), 1 - 2 * truths.T.to(torch.float32)
     joint = torch.zeros(sets, (size + 1) * (points + 1), dtype=torch.int64)
     found = [[] for _ in range(sets)]
     for start in range(0, guesses, CHUNK):
         nets = sample_nets(units, width, seed=seed, start=start, count=min(CHUNK, guesses - start))
         for some in nets.split(max(1, TABLES // points)):
-            tables = truth_tables(units, some, offset=offset)
-            wrong = ones + (tables.to(torch.float32) @ signs).to(torch.int64)  # whole numbers below 2**24: exact
-            columns = tables.T.contiguous()
+            columns = truth_tables(units, some, offset=offset).T.contiguous()
+            wrong = [_count(columns, truth) for truth in truths]
             for r in range(sets):
                 length = _fit_length(columns, samples[r], sample_labels[r])
-                joint[r] += torch.bincount(length * (points + 1) + wrong[:, truth_of[r]], minlength=joint.shape[1])
+                joint[r] += torch.bincount(length * (points + 1) + wrong[truth_of[r]], minlength=joint.shape[1])
                 if len(found[r]) < keep:
                     found[r] += (start + torch.nonzero(length == size)).flatten().tolist()
             start += len(some)
@@ -170,23 +168,32 @@ def guess_and_check(
 
 
 def fit_length(tables: Tensor, sample: Tensor, sample_labels: Tensor) -> Tensor:
-    """How many examples each table fits before its first mistake: int64 (B,), from bool (B, P), int64 (N,), bool (N,).
-
-    It stops where no table is left.
-    """
+    """How many examples each table fits before its first mistake: int64 (B,), from bool (B, P), int64 (N,), bool (N,)."""
     tensor("tables", tables, shape=("tables", "points"), dtype=torch.bool)
     _places("sample", sample, tables.shape[1], ("examples",))
     tensor("sample_labels", sample_labels, shape=sample.shape, dtype=torch.bool)
     return _fit_length(tables.T.contiguous(), sample, sample_labels)
 
 
+# Whole rows of bytes at a time, points first: what a table answers at one point lies beside what the others do.
+
+
+def _counter(columns: Tensor, most: int) -> Tensor:
+    return torch.zeros(columns.shape[1], dtype=torch.uint8 if most < 2**8 else torch.int32)
+
+
+def _count(columns: Tensor, truth: Tensor) -> Tensor:
+    """On how many points each table of `columns`, bool (P, B), differs from `truth`, bool (P,): int64 (B,)."""
+    wrong = _counter(columns, len(truth))
+    for column, label in zip(columns, truth.tolist(), strict=True):
+        wrong += (~column if label else column).view(torch.uint8)
+    return wrong.to(torch.int64)
+
+
 def _fit_length(columns: Tensor, sample: Tensor, sample_labels: Tensor) -> Tensor:
-    """`fit_length` of tables whose points come first, bool (P, B)."""
-    fits = torch.ones(columns.shape[1], dtype=torch.bool)
-    length = torch.zeros(columns.shape[1], dtype=torch.int32)
+    """`fit_length` of `columns`, bool (P, B)."""
+    fits, length = torch.ones(columns.shape[1], dtype=torch.bool), _counter(columns, len(sample))
     for point, label in zip(sample.tolist(), sample_labels.tolist(), strict=True):
-        fits &= columns[point] == label
-        if not fits.any():
-            break
-        length += fits
+        fits &= columns[point] if label else ~columns[point]
+        length += fits.view(torch.uint8)
     return length.to(torch.int64)
