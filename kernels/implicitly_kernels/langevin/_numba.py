@@ -336,7 +336,8 @@ def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis,
     given = (
         state.numpy(), beta.contiguous().numpy(), padded(precision, 0.0),
         padded(box, float("inf")), live, data.contiguous().numpy(),
-        (data.mT if few else data[:0]).contiguous().numpy(), b.contiguous().numpy(), net, few, hidden, np.float32(eta), steps, metropolis, bool(torch.isfinite(box).any()),
+        (data.mT if few else data[:0]).contiguous().numpy(), b.contiguous().numpy(), net, few, hidden,
+        np.float32(eta), steps, metropolis, bool(torch.isfinite(box).any()),
         np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32), first_step, lanes, loss, accepted,
     )
     kept, level, taken = np.zeros((2, rows, lanes), np.float32), np.zeros((2, lanes), np.float32), np.zeros(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import implicitly_kernels as kernels
+from implicitly_kernels import relu_flow
 
 from .._validate import F64, choice, flag, function, number, tensor, whole
 from .denoisers import SimplexDenoiser, _radius
@@ -101,7 +101,7 @@ def _flow(x: Tensor, denoise: Denoiser, times: list[float], radii: list[float], 
     if not torch.isfinite(x).all():
         raise FloatingPointError("the flow diverged; take more steps, or a shorter way")
     grid, rho = (torch.tensor(values, dtype=F64, device=x.device) for values in (times, radii))
-    states = kernels.relu_flow(
+    states = relu_flow(
         x, denoise.U, denoise.L, rho, grid.diff(), origin=denoise.x1, method=method, save_every=int(path)
     )
     if not torch.isfinite(states).all():

@@ -168,7 +168,7 @@ def guess_and_check(
 
 
 def fit_length(tables: Tensor, sample: Tensor, sample_labels: Tensor) -> Tensor:
-    """How many examples each table fits before its first mistake: int64 (B,), from bool (B, P), int64 (N,), bool (N,)."""
+    """How many examples each table, bool (B, P), fits before its first mistake: int64 (B,); (N,) examples."""
     tensor("tables", tables, shape=("tables", "points"), dtype=torch.bool)
     _places("sample", sample, tables.shape[1], ("examples",))
     tensor("sample_labels", sample_labels, shape=sample.shape, dtype=torch.bool)

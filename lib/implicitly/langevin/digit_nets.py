@@ -7,7 +7,8 @@ Chapter `langevin-generalization`, claims C5 and C8. The task is :func:`implicit
 import torch
 from torch import Tensor
 
-import implicitly_kernels as kernels
+from implicitly_kernels import TanhNet as Potential
+from implicitly_kernels import langevin
 from implicitly_kernels.langevin.reference import tanh_net, tanh_outputs
 
 from .._validate import generator as checked_generator
@@ -123,7 +124,7 @@ def langevin_run(
     _coefficients(theta, beta, eta, eta / (beta * prior_var))
     # A colder run than float32 can name has no noise left to round.
     fixed = dict(beta=min(beta, torch.finfo(F32).max), eta=eta, prior_var=prior_var, seed=noise)
-    potential = kernels.TanhNet(x, y, net.width)
+    potential = Potential(x, y, net.width)
     history = {name: [] for name in ("time", "train_error", "test_error", "loss", "grad")}
     chunk = record or steps
     for step in range(0, steps + 1, chunk):
@@ -136,7 +137,7 @@ def langevin_run(
             history["grad"].append(grad.square().sum(1).mean().item())
         if step < steps:
             count = min(chunk, steps - step)
-            theta, _, _ = kernels.langevin(theta, potential, steps=count, first_step=step, **fixed)
+            theta, _, _ = langevin(theta, potential, steps=count, first_step=step, **fixed)
             if not theta.isfinite().all():
                 raise FloatingPointError(f"the run diverged (beta={beta:g}, eta={eta:g}); take a smaller eta")
     end_loss = net.loss(theta, x, y).mean().item()
