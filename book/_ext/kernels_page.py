@@ -13,14 +13,6 @@ from sphinx.util.docutils import SphinxDirective
 from book_model import Book, BookError, Op, book_of
 
 PAGE = "book/kernels"
-OPS = {  # op: (title, the kernel shown)
-    "perm_gd": ("Multiclass gradient descent", "_perm_gd_kernel"),
-    "relu_flow": ("Flow of a shallow denoiser", "_relu_flow_kernel"),
-    "relu_gd": ("Gradient descent of tiny networks", "_relu_gd_kernel"),
-    "sign_nets": ("Random threshold networks", "_sign_nets_kernel"),
-    "langevin": ("Langevin chains", "_net_kernel"),
-    "nvfp4": ("FP4 block quantization", "_fp4_kernel"),
-}
 RATE = {"bytes": "copy", "flops": "flop", "ints": "int"}
 UNIT = {"bytes": "bytes", "flops": "float operations", "ints": "integer operations"}
 OUR = {"numba": "ours, compiled for the CPU", "triton": "ours, Triton"}
@@ -70,7 +62,7 @@ def used_by(op: Op, book: Book, found: set[str]) -> str:
         chapter = book.planned[slug]
         text = f"chapter\u00a0{chapter.number}, *{chapter.title}*"
         names.append(f"[{text}](../{chapter.docname})" if chapter.docname in found else f"{text} (in preparation)")
-    return f"Used by {' and '.join(names)}.\n"
+    return f"Used by {' and '.join(names)}.\n" if names else "No chapter's run reaches it yet.\n"
 
 
 def per_item(row: dict) -> float:
@@ -151,8 +143,9 @@ def resources(op: str, recorded: dict) -> str:
     """Registers of the op's kernels, as compiled without a GPU."""
     if not recorded:
         return ""
-    prefixes = (op, "mxfp4") if op == "nvfp4" else (op,)
-    names = [n for n in next(iter(recorded.values()))["sm_90"] if n.startswith(prefixes)]
+    names = [n for n in next(iter(recorded.values()))["sm_90"] if f"{n}_".startswith(f"{op}_")]
+    if not names:
+        return ""
     versions = sorted(recorded, reverse=True)
     most = {v: max(recorded[v]["sm_90"][n]["regs"] for n in names) for v in versions}
     spills = sum(recorded[v][a][n]["spills"] for v in versions for a in recorded[v] for n in names)
@@ -164,12 +157,19 @@ def resources(op: str, recorded: dict) -> str:
     )
 
 
+def in_order(book: Book) -> list[str]:
+    """The names of the ops, in the order of the first chapters that run them."""
+    def first(name):
+        slugs = book.ops[name].declared("CHAPTERS")
+        return min((book.planned[slug].number for slug in slugs if slug in book.planned), default=0)
+
+    return sorted(book.ops, key=first)
+
+
 def section(name: str, book: Book, found: set[str] = frozenset()) -> str:
     """The Markdown of one op."""
-    title, kernel = OPS[name]
-    if name not in book.ops:
-        raise BookError(f"{book.root}/kernels/implicitly_kernels has no {name}/spec.py")
     op = book.ops[name]
+    title, kernel = op.declared("TITLE"), op.declared("SHOWN")
     parts = [f"## {title}\n", f"`implicitly_kernels.{name}`. {op.declared('SUMMARY')} {used_by(op, book, found)}",
              f"**Bytes and operations.** {unbroken(op.declared('COUNT'))}\n"]  # fmt: skip
     parts.append(resources(name, book.kernel_resources))
@@ -194,9 +194,7 @@ class KernelOps(SphinxDirective):
 
     def run(self):
         book = book_of(self.env.app)
-        if missing := sorted(set(book.ops) - set(OPS)):
-            raise BookError(f"the kernels page has no title for {', '.join(missing)}: add it to OPS in kernels_page.py")
-        text = "\n".join(section(name, book, self.env.found_docs) for name in OPS)
+        text = "\n".join(section(name, book, self.env.found_docs) for name in in_order(book))
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 
