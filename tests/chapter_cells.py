@@ -9,6 +9,7 @@ what was planted, and those that rest on them.
 
 import ast
 import builtins
+import copy
 import functools
 import re
 import sys
@@ -136,14 +137,14 @@ class Statement:
 
 
 def copied(value):
-    """Containers, tensors and generators of one's own, the rest as it is."""
-    if isinstance(value, torch.Generator):
+    """One's own to change."""
+    if isinstance(value, torch.Generator):  # `deepcopy` does not know it
         return torch.Generator().set_state(value.get_state())
     if isinstance(value, torch.Tensor):
         return value.detach().clone().requires_grad_(value.requires_grad)
     if isinstance(value, dict):
         return {key: copied(part) for key, part in value.items()}
-    return type(value)(map(copied, value)) if type(value) in (list, tuple, set) else value
+    return type(value)(map(copied, value)) if type(value) in (list, tuple, set) else copy.deepcopy(value)
 
 
 def print_of(value):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from chapter_cells import Fault, scaled, see_it_fail, without_near_fault
+from chapter_cells import Fault, scaled, see_it_fail, shifted, without_near_fault
 
 from implicitly import diffusion
 
@@ -65,11 +65,6 @@ def right_angles(m, d, *, generator, obtuse=None, simplex=diffusion.random_simpl
     return simplex(m, d, generator=generator, **options)
 
 
-def early_end(sigma_T, sigma_0, steps, schedule="geometric", grid=diffusion.sigma_grid):
-    """The last noise is 1e-5."""
-    return grid(sigma_T, max(sigma_0, 1e-5), steps, schedule)
-
-
 def half_exponent(gamma, length, rho_T, rho_0):
     """gamma in place of 2 gamma."""
     return (rho_0 * (length - 2 * rho_T) / (rho_T * (length - 2 * rho_0))) ** gamma
@@ -92,7 +87,10 @@ def swapped_decays(*args, seeds, decay, train=diffusion.train_denoisers, **optio
     return train(*args, seeds=seeds, decay=decay[::-1], **options)
 
 
-FEW_ANGLES = {"(90.0, 97.0, 130.0)": "(97.0,)"}
+FEW_ANGLES = {"(90.0, 97.0, 130.0)": "(97.0,)", "(0.1, 0.2)": "(0.2,)"}
+ONE_ANGLE = {"(92.0, 100.0, 120.0)": "(100.0,)"}
+FEW_ENDS = {"uniform(300, -1.0": "uniform(40, -1.0"}
+FEW_INSIDE = {"uniform(60, -1, 2": "uniform(10, -1, 2"}
 FEW_CORNERS = {"uniform(1000, -1.0": "uniform(50, -1.0", "(0, 1, 2)": "(0, 1)"}
 FEW_STARTS = {"uniform(80, -0.4": "uniform(12, -0.4"}
 FEW_COORDINATES = {"0.79, 300": "0.79, 12"}
@@ -119,9 +117,9 @@ FAULTS = [
     Fault("C2", "corner", LIBRARY + "ramp", lopsided_ramp, FEW_CORNERS, far=True),
     Fault("C2", "corner", *nearly("ramp", 1e-5), FEW_CORNERS),
     Fault("C2", "course", LIBRARY + "score_flow_exact", slow_exact, FEW_STARTS),
-    Fault("C3", "straight line", LIBRARY + "probability_flow_exact", squared_line, far=True),
-    Fault("C3", "straight line", LIBRARY + "ramp", bent_ramp, far=True),
-    Fault("C3", "straight line", *nearly("probability_flow_exact", 1e-6)),
+    Fault("C3", "straight line", LIBRARY + "probability_flow_exact", squared_line, FEW_INSIDE, far=True),
+    Fault("C3", "straight line", LIBRARY + "ramp", bent_ramp, FEW_INSIDE, far=True),
+    Fault("C3", "straight line", *nearly("probability_flow_exact", 1e-6), FEW_INSIDE),
     Fault("C3", "ratio", LIBRARY + "probability_flow", shifted_alpha, FEW_COORDINATES),
     Fault("C4", "shares", LIBRARY + "end_probabilities", dropped_factor, ONE_SETTING),
     Fault("C4", "score flow", LIBRARY + "end_probabilities", dropped_factor, ONE_SIZE),
@@ -129,11 +127,11 @@ FAULTS = [
     Fault("C5", "condition", LIBRARY + "vertex_is_fixed", twice_the_push, FEW_SIMPLICES),
     Fault("C5", "vertices", LIBRARY + "vertex_is_fixed", twice_the_push, FEW_SIMPLICES, far=True),
     Fault("C5", "vertices", *nearly("ramp", 1e-5), FEW_SIMPLICES),
-    Fault("C5", "edges", LIBRARY + "random_simplex", right_angles, far=True),
-    Fault("C5", "edges", LIBRARY + "sigma_grid", early_end),
+    Fault("C5", "edges", LIBRARY + "random_simplex", right_angles, FEW_ENDS, far=True),
+    Fault("C5", "edges", LIBRARY + "ramp", shifted(LIBRARY + "ramp", 1e-5), FEW_ENDS),
     Fault("C5", "two edges", LIBRARY + "exact._clock", half_exponent, TWO_EDGES, far=True),
     Fault("C5", "two edges", *nearly("two_edges_exact", 1e-5), TWO_EDGES),
-    Fault("C5", "rate", LIBRARY + "exact._clock", half_exponent),
+    Fault("C5", "rate", LIBRARY + "exact._clock", half_exponent, ONE_ANGLE),
     Fault("C6", "memorizes", LIBRARY + "EmpiricalBayes", diffusion.SimplexDenoiser.from_points, {"(3, 9)": "(3,)"}),
     Fault("C6", "equal shares", LIBRARY + "EmpiricalBayes.__call__", without_squares),
     Fault("C7", "cost", LIBRARY + "LineDenoiser.cost", half_cost, far=True),
