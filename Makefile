@@ -92,7 +92,7 @@ test-notebooks: .venv/.all ## every notebook prints what it stores
 	@$(BIN)/python book/_tools/paths.py $(BIN)/python -m pytest --nbval chapters --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider -n 2 --dist loadfile -q
 
 test-browser: .venv/.all chromium book ## the built book in a real browser, and JupyterLab
-	@$(BIN)/python -m pytest tests/browser -n 2 --dist loadfile -q
+	@$(BIN)/python -m pytest tests/browser -n 2 --dist loadgroup -q --durations=10
 
 test-cpus: .venv/.all ## library, kernels and notebooks under the arithmetic of other CPUs (hours; CPUS="-a sse -s lib" runs a part)
 	@$(BIN)/python book/_tools/cpus.py $(CPUS)

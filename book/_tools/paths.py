@@ -1,6 +1,5 @@
-"""Where things are, and what a chapter's stored outputs depend on."""
+"""Where things are, and the environment in which chapters run."""
 
-import hashlib
 import os
 import sys
 from pathlib import Path
@@ -28,19 +27,6 @@ def execution_environment() -> dict[str, str]:
         "PYTHONPATH": str(here / "no_network"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
-
-
-def key(source: Path, root: Path = ROOT) -> str:
-    """Hash of all that a chapter's outputs depend on: its source, the library, the kernels, the lock."""
-    digest = hashlib.sha256()
-    library = [*(root / "lib/implicitly").rglob("*"), *(root / "kernels/implicitly_kernels").rglob("*")]
-    # The explorer's script runs in the reader's browser and never touches a stored output.
-    kept = {".py", ".ttf"}
-    files = [source, root / "requirements.lock", *sorted(p for p in library if p.suffix in kept)]
-    for path in files:
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-        digest.update(path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
 
 
 if __name__ == "__main__":  # run a command as chapters run

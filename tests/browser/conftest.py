@@ -1,8 +1,14 @@
-"""The built book in the system's Chromium: one browser, one server, one visit to each page."""
+"""The built book in the system's Chromium.
+
+To open a chapter takes seconds, so tests share what is open.  A page is opened twice: by `visit`, from a server and
+as most readers see it, and by `disk_visit`, from the disk, where nothing may be kept and no font comes.  Tests of one
+page run one after the other (in one worker: `--dist loadgroup`) and leave it as they found it.
+"""
 
 import contextlib
 import functools
 import http.server
+import json
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -21,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build/html"
 EXPLORER = "[data-im-explorer]"
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
+NARROWEST = {"width": 320, "height": 640}
 
 FLAGS = [
     "--no-sandbox",
@@ -34,9 +41,32 @@ FLAGS = [
 
 
 def pytest_collection_modifyitems(items):
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.browser)
+    ours = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.browser)
+        item.add_marker(pytest.mark.xdist_group(page_of(item) or item.path.stem))
+    items[:] = [item for item in items if item not in ours] + sorted(ours, key=turn)
+
+
+def page_of(item) -> str | None:
+    """The page that a test shares with others."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return parameters.get("visit") or parameters.get("disk_visit")
+
+
+def turn(item) -> tuple:
+    """Tests of one page together, those that spoil it last; what takes longest, the chapters, first."""
+    name = page_of(item)
+    place = (PAGES + BY_SPHINX).index(name) if name else -1
+    spoils = item.get_closest_marker("spoils_the_page") is not None
+    return (name not in CHAPTERS, place, spoils) if name else (True, place, spoils)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    item.failed = getattr(item, "failed", False) or report.failed
+    return report
 
 
 @pytest.fixture
@@ -130,25 +160,58 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+# A test reads what is there, not what fades from one theme to the other.
+STILL = """
+    const still = new CSSStyleSheet();
+    still.replaceSync("* { transition: none !important }");
+    document.adoptedStyleSheets = [still];
+"""
+# Layout that moves while the page loads is only seen by an observer that is there from the start.
+SHIFTS = """
+    window.imShifts = [];
+    new PerformanceObserver(list => list.getEntries().forEach(entry => window.imShifts.push({
+        value: entry.value,
+        nodes: entry.sources.map(s => s.node && (s.node.outerHTML || s.node.textContent).slice(0, 90)),
+    }))).observe({type: "layout-shift", buffered: true});
+"""
+PATIENCE = 90_000  # milliseconds: a busy machine is no fault of a page
+
+
+def prepare(context: BrowserContext) -> BrowserContext:
+    context.set_default_navigation_timeout(PATIENCE)
+    context.add_init_script(STILL)
+    context.add_init_script(SHIFTS)
+    return context
+
+
 @pytest.fixture(scope="session")
 def context(browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport=DESK)
-    # A test reads what is there, not what fades from one theme to the other.
-    context.add_init_script("""
-        const still = new CSSStyleSheet();
-        still.replaceSync("* { transition: none !important }");
-        document.adoptedStyleSheets = [still];
-    """)
-    # Layout that moves while the page loads is only seen by an observer that is there from the start.
-    context.add_init_script("""
-        window.imShifts = [];
-        new PerformanceObserver(list => list.getEntries().forEach(entry => window.imShifts.push({
-            value: entry.value,
-            nodes: entry.sources.map(s => s.node && (s.node.outerHTML || s.node.textContent).slice(0, 90)),
-        }))).observe({type: "layout-shift", buffered: true});
-    """)
-    yield context
+    with browser.new_context(viewport=DESK) as context:
+        yield prepare(context)
+
+
+@pytest.fixture(scope="session")
+def forgetful(browser, tmp_path_factory) -> Iterator[BrowserContext]:
+    """A context in which Chromium itself refuses cookies and storage, as its settings offer."""
+    profile = tmp_path_factory.mktemp("profile")
+    (profile / "Default").mkdir()
+    settings = {"profile": {"default_content_setting_values": {"cookies": 2}}}
+    (profile / "Default/Preferences").write_text(json.dumps(settings))
+    context = browser.browser_type.launch_persistent_context(
+        str(profile), executable_path=chromium(), args=FLAGS, viewport=DESK
+    )
+    yield prepare(context)
     context.close()
+
+
+def refused(page: Page) -> bool:
+    """Whether the browser still refuses to keep anything, past the stand-in of the page."""
+    return page.evaluate("""() => {
+        const frame = document.body.appendChild(document.createElement("iframe"));
+        try { return frame.contentWindow.localStorage === null; }
+        catch (error) { return error.name === "SecurityError"; }
+        finally { frame.remove(); }
+    }""")
 
 
 @dataclass
@@ -161,6 +224,7 @@ class Visit:
     first_view: list[str] = field(default_factory=list)  # of the requests, those before the reader scrolled
     failures: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    shifts: list[dict] = field(default_factory=list)  # of the layout, while the page was opened
 
     def watch(self) -> None:
         self.page.on("request", lambda r: self.requests.append(r.url))
@@ -168,6 +232,20 @@ class Visit:
         self.page.on("response", lambda r: r.status >= 400 and self.failures.append(f"{r.status}: {r.url}"))
         self.page.on("pageerror", lambda e: self.errors.append(f"exception: {e}"))
         self.page.on("console", lambda m: m.type == "error" and self.errors.append(f"console: {m.text}"))
+
+    def open(self, address: str) -> None:
+        """Go there, wait until nothing more is fetched and every explorer is drawn."""
+        self.page.goto(address, wait_until="networkidle")
+        self.first_view += self.requests
+        explorers_drawn(self.page)
+        self.shifts += self.page.evaluate("window.imShifts ?? []")
+
+    def at_first(self) -> None:
+        """As a reader finds the page: at the top, in light mode, at a desk."""
+        if self.page.viewport_size != DESK:
+            self.page.set_viewport_size(DESK)
+        self.page.emulate_media(media="screen", color_scheme="light", forced_colors="none")
+        self.page.evaluate("scrollTo({left: 0, top: 0, behavior: 'instant'})")
 
     def elsewhere(self, site: str) -> list[str]:
         """Requests that left the site. What the page makes itself (data:, blob:) is not one."""
@@ -178,16 +256,73 @@ class Visit:
 @contextlib.contextmanager
 def visiting(context: BrowserContext, address: str) -> Iterator[Visit]:
     """Open ``address``, wait until nothing more is fetched and every explorer is drawn."""
-    page = context.new_page()
-    visit = Visit(urlsplit(address).path.rsplit("/", 1)[-1], page)
+    visit = Visit(urlsplit(address).path.rsplit("/", 1)[-1], context.new_page())
     visit.watch()
-    page.goto(address, wait_until="networkidle")
-    visit.first_view += visit.requests
-    explorers_drawn(page)
     try:
+        visit.open(address)
         yield visit
     finally:
-        page.close()
+        visit.page.close()
+
+
+class Visits:
+    """The page that is open, until another is asked for or a test has failed on it."""
+
+    def __init__(self):
+        self.stack, self.name = contextlib.ExitStack(), None
+
+    def __call__(self, context: BrowserContext, site: str, name: str, without: str | None = None) -> Visit:
+        if name != self.name:
+            self.leave()
+            page = context.new_page()
+            self.stack.callback(page.close)
+            self.visit = Visit(name, page)
+            self.visit.watch()
+            if without:
+                page.route(without, lambda route: route.abort())
+            self.visit.open(site + name)
+            self.name = name
+        return self.visit
+
+    def leave(self) -> None:
+        self.name = None
+        self.stack.close()
+
+
+@pytest.fixture(scope="session")
+def visits(context, forgetful) -> Iterator[dict[str, Visits]]:  # closed before these two
+    found = {"http": Visits(), "file": Visits()}
+    yield found
+    for opened in found.values():
+        opened.leave()
+
+
+@pytest.fixture(params=[*PAGES, *BY_SPHINX])
+def visit(request, visits, context, sites) -> Iterator[Visit]:
+    """One visit from a server, shared by the tests of the page."""
+    yield from shared(request, visits["http"], context, sites["http"])
+
+
+@pytest.fixture(params=[*PAGES, *BY_SPHINX])
+def disk_visit(request, visits, forgetful, sites) -> Iterator[Visit]:
+    """One visit from the disk where nothing may be kept, without fonts."""
+    yield from shared(request, visits["file"], forgetful, sites["file"], without="**/*.woff2")
+
+
+def shared(request, opened: Visits, *where, **how) -> Iterator[Visit]:
+    visit = opened(*where, request.param, **how)
+    yield visit
+    spoilt = request.node.get_closest_marker("spoils_the_page") is not None
+    if spoilt or getattr(request.node, "failed", False):
+        opened.leave()
+    else:
+        visit.at_first()
+
+
+@pytest.fixture(scope="session")
+def light_chapter(book) -> str:
+    """The chapter with the smallest page, for what does not hang on the chapter."""
+    return min(CHAPTERS, key=lambda name: (book / name).stat().st_size)
 
 
 def explorers_drawn(page: Page) -> None:
@@ -210,5 +345,5 @@ def explorers_drawn(page: Page) -> None:
         """selector => [...document.querySelectorAll(selector)].every(
             root => root.hasAttribute("data-im-ready") && root.querySelector(".im-ex-plot svg, .im-ex-plot canvas"))""",
         arg=EXPLORER,
-        timeout=30_000,
+        timeout=PATIENCE,
     )

@@ -78,10 +78,10 @@ def test_the_order_is_by_room_and_by_status(page):
 
 
 def test_each_row_leads_to_the_box_and_to_the_check(context, page):
-    row = page.locator("table.im-claims tbody tr:not(.im-group)").first
-    for link in row.locator(".im-c-id a").all():
-        with visiting(context, link.evaluate("a => a.href")) as target:
-            spot = target.page.evaluate(
-                "document.getElementById(decodeURIComponent(location.hash.slice(1)))?.innerText"
-            )
-            assert spot and spot.strip(), f"{link.inner_text()} leads to nothing"
+    links = page.locator("table.im-claims tbody tr:not(.im-group)").first.locator(".im-c-id a")
+    target = context.new_page()
+    for address in links.evaluate_all("all => all.map(a => a.href)"):
+        target.goto(address, wait_until="domcontentloaded")
+        spot = target.evaluate("document.getElementById(decodeURIComponent(location.hash.slice(1)))?.innerText")
+        assert spot and spot.strip(), f"{address} leads to nothing"
+    target.close()

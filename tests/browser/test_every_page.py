@@ -4,20 +4,13 @@ import gzip
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from conftest import BY_SPHINX, CHAPTERS, DESK, HTML, PAGES, PHONE, visiting
+from conftest import BY_SPHINX, CHAPTERS, HTML, NARROWEST, PAGES, PHONE, refused
+from explorers import settled
 
 MOST_GZIPPED = 300_000  # bytes of HTML, CSS and JS that the first view of a chapter may ask for
 # Layout shift as browsers count it, in screens. The first visit may see fonts arrive; below 0.1 is
 # called good. Without fonts, what moves is moved by a script or a picture, and nothing should be.
 MOST_SHIFT, MOST_SHIFT_BY_SCRIPTS = 0.1, 0.005
-
-
-@pytest.fixture(scope="module", params=[*PAGES, *BY_SPHINX])
-def visit(request, context, sites):
-    """One visit over http, shared by the tests of the page; they leave it in light mode at 1440."""
-    with visiting(context, sites["http"] + request.param) as visit:
-        visit.name = request.param
-        yield visit
 
 
 def test_no_request_leaves_the_site_and_none_fails(visit, sites):
@@ -48,22 +41,10 @@ def test_images_are_shown_and_described(visit):
     assert not unnamed, "drawings without a name"
 
 
-def shift(page) -> tuple[float, list]:
-    shifts = page.evaluate("window.imShifts")
-    return sum(entry["value"] for entry in shifts), shifts
-
-
-def test_nothing_moves_while_the_page_loads(visit, context, sites, measured):
-    """Maths is set when the book is built and explorers have their room: neither moves the text."""
-    first, shifts = shift(visit.page)
-    without_fonts = context.new_page()
-    without_fonts.route("**/*.woff2", lambda route: route.abort())
-    without_fonts.goto(sites["http"] + visit.name, wait_until="networkidle")
-    by_scripts, shifts_by_scripts = shift(without_fonts)
-    without_fonts.close()
-    measured(f"layout shift  {first:.4f}, without fonts {by_scripts:.4f}  {visit.name}")
-    assert first <= MOST_SHIFT, shifts
-    assert by_scripts <= MOST_SHIFT_BY_SCRIPTS, shifts_by_scripts
+def test_nothing_moves_while_the_page_loads(visit, measured):
+    shift = sum(entry["value"] for entry in visit.shifts)
+    measured(f"layout shift  {shift:.4f}  {visit.name}")
+    assert shift <= MOST_SHIFT, visit.shifts
 
 
 def test_first_view_is_light(visit, book, sites, measured):
@@ -81,64 +62,68 @@ def test_first_view_is_light(visit, book, sites, measured):
         assert total <= MOST_GZIPPED, sizes
 
 
-def test_no_sideways_scroll_on_a_phone(visit):
-    page = visit.page
-    page.set_viewport_size(PHONE)
-    try:
-        page.wait_for_timeout(200)
-        seen = page.evaluate("""() => {
-            window.scrollTo(1000, 0);
-            const by = window.scrollX, width = document.documentElement.clientWidth;
-            window.scrollTo(0, 0);
-            const held = e => /auto|scroll|hidden|clip/.test(getComputedStyle(e).overflowX);
-            const scrolls = e => e && (held(e) || scrolls(e.parentElement));
-            const wide = [...document.querySelectorAll("body *")]
-                .filter(e => e.getBoundingClientRect().right > width + 1 && !scrolls(e.parentElement))
-                .map(e => `${e.tagName}.${e.className}: ${e.getBoundingClientRect().right}`);
-            return {by, scrollWidth: document.documentElement.scrollWidth, width, wide: wide.slice(0, 5)};
-        }""")
-    finally:
-        page.set_viewport_size(DESK)
-    assert seen["by"] == 0 and seen["scrollWidth"] <= seen["width"], seen
+@pytest.mark.parametrize("size", [PHONE, NARROWEST], ids=["390", "320"])
+def test_no_sideways_scroll_on_a_phone(visit, size):
+    visit.page.set_viewport_size(size)
+    settled(visit.page)
+    seen = visit.page.evaluate("""() => {
+        window.scrollTo(1000, 0);
+        const by = window.scrollX, root = document.documentElement, width = root.clientWidth;
+        window.scrollTo(0, 0);
+        const held = e => e !== document.body && e !== root
+            && /auto|scroll|hidden|clip/.test(getComputedStyle(e).overflowX);
+        const scrolls = e => e && (held(e) || scrolls(e.parentElement));
+        const wide = [...document.querySelectorAll("body *")]
+            .filter(e => e.getBoundingClientRect().right > width + 1 && !scrolls(e.parentElement))
+            .filter(e => !e.closest(".katex-mathml, .im-sr"))
+            .map(e => `${e.getBoundingClientRect().right}: ${e.outerHTML.slice(0, 100)}`);
+        return {by, over: root.scrollWidth - width, wide: wide.slice(0, 10)};
+    }""")
+    assert seen["by"] == 0 and seen["over"] <= 0, seen
+    assert not seen["wide"], "\n".join(seen["wide"])
 
 
 def test_print_shows_the_text_and_no_navigation(visit):
     page = visit.page
     page.emulate_media(media="print")
-    try:
-        shown = page.evaluate("""() => {
-            window.dispatchEvent(new Event("beforeprint"));
-            const visible = e => e.checkVisibility({visibilityProperty: true}) && e.getClientRects().length > 0;
-            const which = s => [...document.querySelectorAll(s)].filter(visible).map(e => e.outerHTML.slice(0, 100));
-            const result = {
-                navigation: which("nav, .bd-sidebar-primary, .bd-sidebar-secondary, .prev-next-area, [role=search]"),
-                buttons: which("button, [data-im-control], .article-header-buttons"),
-                // Opened or not: what is folded on the screen has to be on the paper.
-                folded: [...document.querySelectorAll("main details:not(.hide) > :not(summary)")]
-                    .filter(e => !(visible(e) && e.getBoundingClientRect().height > 0))
-                    .map(e => e.outerHTML.slice(0, 100)),
-                heading: which("h1").length,
-                text: document.querySelector("main, article, body").innerText.length,
-                ground: getComputedStyle(document.body).backgroundColor,
-            };
-            window.dispatchEvent(new Event("afterprint"));
-            return result;
-        }""")
-    finally:
-        page.emulate_media(media="screen")
+    shown = page.evaluate("""() => {
+        window.dispatchEvent(new Event("beforeprint"));
+        const visible = e => e.checkVisibility({visibilityProperty: true}) && e.getClientRects().length > 0;
+        const which = s => [...document.querySelectorAll(s)].filter(visible).map(e => e.outerHTML.slice(0, 100));
+        const result = {
+            navigation: which("nav, .bd-sidebar-primary, .bd-sidebar-secondary, .prev-next-area, [role=search]"),
+            buttons: which("button, [data-im-control], .article-header-buttons"),
+            // Opened or not: what is folded on the screen has to be on the paper.
+            folded: [...document.querySelectorAll("main details:not(.hide) > :not(summary)")]
+                .filter(e => !(visible(e) && e.getBoundingClientRect().height > 0))
+                .map(e => e.outerHTML.slice(0, 100)),
+            heading: which("h1").length,
+            text: document.querySelector("main, article, body").innerText.length,
+            ground: getComputedStyle(document.body).backgroundColor,
+        };
+        window.dispatchEvent(new Event("afterprint"));
+        return result;
+    }""")
     assert not shown["navigation"] and not shown["buttons"]
     assert not shown["folded"], "folded proofs and solutions print closed"
     if visit.name not in BY_SPHINX:
         assert shown["heading"] == 1 and shown["text"] > 200, shown
 
 
-@pytest.mark.parametrize("name", [*PAGES, *BY_SPHINX])
-def test_every_page_works_from_the_disk(context, sites, name):
-    with visiting(context, sites["file"] + name) as visit:
-        assert visit.requests, "the visit recorded nothing"
-        assert not visit.elsewhere(sites["file"])
-        assert not visit.failures
-        assert not visit.errors
+def test_a_page_works_from_the_disk_where_nothing_may_be_kept(disk_visit, sites):
+    """Its fonts are kept from it: the browser asks for them, and says so."""
+    assert disk_visit.requests, "the visit recorded nothing"
+    assert not disk_visit.elsewhere(sites["file"])
+    assert not [fault for fault in disk_visit.failures if not fault.endswith(".woff2")]
+    assert not [fault for fault in disk_visit.errors if "ERR_FAILED" not in fault]
+    assert refused(disk_visit.page), "the browser keeps what it is given: this test shows nothing"
+
+
+def test_without_fonts_nothing_moves(disk_visit, measured):
+    """Maths is set when the book is built and explorers have their room: neither moves the text."""
+    shift = sum(entry["value"] for entry in disk_visit.shifts)
+    measured(f"layout shift without fonts  {shift:.4f}  {disk_visit.name}")
+    assert shift <= MOST_SHIFT_BY_SCRIPTS, disk_visit.shifts
 
 
 def test_every_built_page_is_visited(book):

@@ -1,22 +1,20 @@
 """Every explorer on the static page: it answers to hand, keys and touch, and keeps its state."""
 
+from urllib.parse import urlsplit
+
 import pytest
 from conftest import CHAPTERS, EXPLORER, PAGES, PHONE, explorers_drawn, visiting
 from explorers import SET, choices, control, picture, set_to, settled, sliders, time_of, values
 from playwright.sync_api import expect
 
-
-@pytest.fixture(scope="module", params=CHAPTERS)
-def visit(request, context, sites):
-    with visiting(context, sites["http"] + request.param) as visit:
-        assert visit.page.locator(EXPLORER).count(), f"{request.param} has no explorer"
-        yield visit
+each_chapter = pytest.mark.parametrize("visit", CHAPTERS, indirect=True)
 
 
 @pytest.fixture
 def roots(visit):
     """The explorers of a chapter, each as it is at first."""
     found = visit.page.locator(EXPLORER).all()
+    assert found, f"{visit.name} has no explorer"
     for root in found:
         reset(root)
     yield found
@@ -57,12 +55,14 @@ def controls_that_answer(root) -> set[str]:
     return answered
 
 
+@each_chapter
 def test_every_control_changes_the_picture(roots):
     for root in roots:
         names = {control(e) for e in sliders(root) + choices(root)}
         assert names and names == controls_that_answer(root), root.get_attribute("data-im-explorer")
 
 
+@each_chapter
 def test_moving_asks_for_nothing(visit, roots, sites):
     """A redraw is answered on the page itself: no request, no error, no message."""
     asked = set(visit.requests)  # Chromium asks for the icon again when the address changes
@@ -74,12 +74,14 @@ def test_moving_asks_for_nothing(visit, roots, sites):
     assert set(visit.requests) == asked and not visit.errors
 
 
+@each_chapter
 def test_the_time_of_a_change_is_reported(roots, visit, measured):
     for root in roots:
         slider = next(s for s in sliders(root) if s.is_enabled())
         measured(f"explorer {root.get_attribute('data-im-explorer')}, {control(slider)}: {time_of(slider)}")
 
 
+@each_chapter
 def test_the_keyboard_turns_every_control(roots, visit):
     page = visit.page
     for root in roots:
@@ -125,6 +127,7 @@ def test_the_keyboard_turns_every_control(roots, visit):
         assert reached >= wanted, f"Tab did not reach {wanted - reached}"
 
 
+@each_chapter
 def test_keys_walk_from_end_to_end(roots, visit):
     for root in roots:
         slider = next(s for s in sliders(root) if s.is_enabled())
@@ -139,6 +142,7 @@ def test_keys_walk_from_end_to_end(roots, visit):
         assert [seen[0], seen[-1]] == [float(slider.get_attribute(name)) for name in ("min", "max")]
 
 
+@each_chapter
 def test_reset_brings_the_first_picture_back(roots):
     for root in roots:
         first = picture(root)
@@ -151,6 +155,7 @@ def test_reset_brings_the_first_picture_back(roots):
         assert picture(root) == first
 
 
+@each_chapter
 def test_what_changes_is_said(roots):
     """A slider says its value in words, and a polite region says the state once the hand rests."""
     for root in roots:
@@ -166,54 +171,63 @@ def test_what_changes_is_said(roots):
             assert (svg.get_attribute("aria-label") or "").strip(), "a plot without a label"
 
 
-@pytest.mark.parametrize("scheme", ["file", "http"])
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_the_address_keeps_the_state(context, sites, name, scheme):
-    with visiting(context, sites[scheme] + name) as first:
-        roots = first.page.locator(EXPLORER).all()
-        at_first = [picture(root) for root in roots]
-        for root in roots:
-            others = [c for c in choices(root) if c.is_enabled() and not c.is_checked()]
-            if others:
-                others[0].check(force=True)
-            for slider in sliders(root):
-                if slider.is_enabled():  # on the grid: between its values an address rounds
-                    last = int(slider.get_attribute("max"))
-                    set_to(slider, round(0.83 * last) / last)
-        first.page.wait_for_timeout(600)  # browsers limit how often an address may change
-        address = first.page.url
-        assert "=" in address.split("#", 1)[-1] and address != sites[scheme] + name, address
-        wanted = [(picture(root), values(root)) for root in roots]
-        assert all(now != before for (now, _), before in zip(wanted, at_first, strict=True))
-        assert not first.errors and not first.elsewhere(sites[scheme])
-        with visiting(context, address) as second:
-            found = [
-                (picture(root), values(root))
-                for root in second.page.locator(EXPLORER).all()
-            ]
-            assert [written for _, written in found] == [written for _, written in wanted]
-            assert found == wanted
-            assert not second.errors and not second.failures
+def drawn(page) -> list[tuple]:
+    return [(picture(root), values(root)) for root in page.locator(EXPLORER).all()]
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_a_wrong_address_is_no_blank(context, sites, name):
-    with visiting(context, sites["http"] + name) as visit:
-        ids = [root.get_attribute("data-im-explorer") for root in visit.page.locator(EXPLORER).all()]
-        pictures = [picture(root) for root in visit.page.locator(EXPLORER).all()]
-        controls = [control(s) for s in sliders(visit.page.locator(EXPLORER).first)]
-    wrong = [f"{i}?{controls[0]}={value}&no_such_control=3" for i in ids for value in ("nonsense", "1e999", "NaN", "")]
-    with visiting(context, f"{sites['http']}{name}#{';'.join(wrong)}") as visit:
-        for state in [";".join(wrong), *wrong]:
-            visit.page.evaluate("hash => { location.hash = hash }", state)
-            settled(visit.page)
-            found = [picture(root) for root in visit.page.locator(EXPLORER).all()]
-            assert len(found) == len(pictures)
-            for drawn in found:
-                assert "<svg" in drawn and "NaN" not in drawn and "Infinity" not in drawn, state
+@each_chapter
+def test_the_address_keeps_the_state(visit, roots, context, sites):
+    """It opens on a page from the server and, of every other chapter, from the disk; a wrong one is no blank there."""
+    at_first = drawn(visit.page)
+    for root in roots:
+        others = [c for c in choices(root) if c.is_enabled() and not c.is_checked()]
+        if others:
+            others[0].check(force=True)
+        for slider in sliders(root):
+            if slider.is_enabled():  # on the grid: between its values an address rounds
+                last = int(slider.get_attribute("max"))
+                set_to(slider, round(0.83 * last) / last)
+    visit.page.wait_for_timeout(600)  # browsers limit how often an address may change
+    state = urlsplit(visit.page.url).fragment
+    assert "=" in state, visit.page.url
+    wanted = drawn(visit.page)
+    assert all(now[0] != before[0] for now, before in zip(wanted, at_first, strict=True))
+    scheme = ("http", "file")[CHAPTERS.index(visit.name) % 2]
+    with visiting(context, f"{sites[scheme]}{visit.name}#{state}") as second:
+        found = drawn(second.page)
+        assert [written for _, written in found] == [written for _, written in wanted]
+        assert found == wanted
+        assert not second.failures and not second.elsewhere(sites[scheme])
+        for wrong in (*each_wrong(second.page), "nonsense"):
+            second.page.evaluate("hash => { location.hash = hash }", wrong)
+            settled(second.page)
+            is_no_blank(second.page, wrong)
+        assert not second.errors
+
+
+def each_wrong(page) -> list[str]:
+    """Addresses that no explorer of the page has written, the last with all of them at once."""
+    ids = [root.get_attribute("data-im-explorer") for root in page.locator(EXPLORER).all()]
+    name = control(sliders(page.locator(EXPLORER).first)[0])
+    wrong = [f"{i}?{name}={value}&no_such_control=3" for i in ids for value in ("nonsense", "1e999", "NaN", "")]
+    return [*wrong, ";".join(wrong)]
+
+
+def is_no_blank(page, state: str) -> None:
+    for root in page.locator(EXPLORER).all():
+        shown = picture(root)
+        assert "<svg" in shown and "NaN" not in shown and "Infinity" not in shown, state
+
+
+def test_a_page_that_opens_at_a_wrong_address_is_no_blank(context, sites, light_chapter):
+    with visiting(context, sites["http"] + light_chapter) as visit:
+        state = each_wrong(visit.page)[-1]
+    with visiting(context, f"{sites['http']}{light_chapter}#{state}") as visit:
+        is_no_blank(visit.page, state)
         assert not visit.errors
 
 
+@each_chapter
 def test_the_theme_reaches_the_picture(roots, visit):
     """In the dark the plot's ink is light: its text is read against the page by axe, its lines here."""
     page = visit.page
@@ -230,23 +244,46 @@ def test_the_theme_reaches_the_picture(roots, visit):
         assert before and before != after
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_a_finger_moves_the_slider(browser, sites, name):
+def touched(page, root, tap) -> None:
+    """A tap on a slider of an explorer, at phone width, moves it."""
+    slider = next(s for s in sliders(root) if s.is_enabled())
+    slider.scroll_into_view_if_needed()
+    before, box = picture(root), slider.bounding_box()
+    assert box["height"] >= 24 and box["x"] >= 0 and box["x"] + box["width"] <= 390, box
+    for share in (0.1, 0.85):
+        tap(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        settled(page)
+    assert picture(root) != before
+    plot = root.locator(".im-ex-plot").first.bounding_box()
+    assert plot["width"] >= 280, plot
+
+
+@each_chapter
+def test_a_finger_moves_the_slider(visit, roots):
+    page, screen = visit.page, visit.page.context.new_cdp_session(visit.page)
+
+    def tap(x, y):
+        screen.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+        screen.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    page.set_viewport_size(PHONE)
+    screen.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        for root in roots:
+            touched(page, root, tap)
+    finally:
+        screen.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
+        screen.detach()
+
+
+def test_a_finger_moves_the_slider_on_a_phone(browser, sites, light_chapter):
+    """The same where Chromium is a phone's."""
     with browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True) as phone:
         page = phone.new_page()
-        page.goto(sites["http"] + name, wait_until="networkidle")
+        page.goto(sites["http"] + light_chapter, wait_until="networkidle")
         explorers_drawn(page)
         for root in page.locator(EXPLORER).all():
-            slider = next(s for s in sliders(root) if s.is_enabled())
-            slider.scroll_into_view_if_needed()
-            before, box = picture(root), slider.bounding_box()
-            assert box["height"] >= 24 and box["x"] >= 0 and box["x"] + box["width"] <= 390, box
-            for share in (0.1, 0.85):
-                page.touchscreen.tap(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
-                settled(page)
-            assert picture(root) != before
-            plot = root.locator(".im-ex-plot").first.bounding_box()
-            assert plot["width"] >= 280, plot
+            touched(page, root, page.touchscreen.tap)
 
 
 # In one go: on a busy machine a playback could end between two calls from outside.
@@ -261,6 +298,7 @@ PLAY = """async button => {
 }"""
 
 
+@each_chapter
 def test_play_moves_and_stops(roots, visit):
     for root in roots:
         for button in root.locator("[data-im-play]").all():

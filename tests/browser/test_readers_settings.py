@@ -1,48 +1,22 @@
-"""The book under what readers have set: nothing may be kept, forced colours, the narrowest phone."""
+"""The book under what readers have set: nothing may be kept, forced colours."""
 
 import io
-import json
 
 import pytest
-from conftest import BY_SPHINX, CHAPTERS, DESK, FLAGS, PAGES, PHONE, chromium
+from conftest import DESK, PAGES, PHONE, prepare, refused
+from explorers import settled
 from PIL import Image
 from playwright.sync_api import expect
-
-NARROWEST = {"width": 320, "height": 640}
 
 # Nothing may be kept ------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def forgetful(browser, tmp_path_factory):
-    """A context in which Chromium itself refuses cookies and storage, as its settings offer."""
-    profile = tmp_path_factory.mktemp("profile")
-    (profile / "Default").mkdir()
-    settings = {"profile": {"default_content_setting_values": {"cookies": 2}}}
-    (profile / "Default/Preferences").write_text(json.dumps(settings))
-    context = browser.browser_type.launch_persistent_context(
-        str(profile), executable_path=chromium(), args=FLAGS, viewport=DESK
-    )
-    yield context
-    context.close()
-
-
-def refused(page) -> bool:
-    """Whether the browser still refuses, past the stand-in of the page."""
-    return page.evaluate("""() => {
-        const frame = document.body.appendChild(document.createElement("iframe"));
-        try { return frame.contentWindow.localStorage === null; }
-        catch (error) { return error.name === "SecurityError"; }
-        finally { frame.remove(); }
-    }""")
-
-
 @pytest.mark.parametrize("scheme", ["http", "file"])
-def test_a_page_works_where_nothing_may_be_kept(forgetful, sites, scheme):
+def test_a_page_works_where_nothing_may_be_kept(forgetful, sites, light_chapter, scheme):
     page = forgetful.new_page()
     errors = []
     page.on("pageerror", lambda error: errors.append(f"{page.url}: {error}"))
-    page.goto(sites[scheme] + CHAPTERS[0], wait_until="networkidle")
+    page.goto(sites[scheme] + light_chapter, wait_until="networkidle")
     assert refused(page), "the browser keeps what it is given: this test shows nothing"
 
     before = page.evaluate("document.documentElement.dataset.mode")
@@ -61,9 +35,8 @@ def test_a_page_works_where_nothing_may_be_kept(forgetful, sites, scheme):
     box.fill("training")
     box.press("Enter")
     expect(page.locator("#search-results a").first).to_be_visible(timeout=15_000)
-    for name in [*PAGES, *BY_SPHINX]:
-        page.goto(sites[scheme] + name)
     assert not errors, errors
+    page.close()
 
 
 # Forced colours -----------------------------------------------------------------------------------
@@ -103,25 +76,18 @@ FORCED = """scheme => {
 def page(browser, sites):
     """One page of one context for what follows."""
     with browser.new_context(viewport=DESK) as context:
-        context.add_init_script("""
-            const still = new CSSStyleSheet();
-            still.replaceSync("* { transition: none !important }");
-            document.adoptedStyleSheets = [still];
-        """)
-        yield context.new_page()
+        yield prepare(context).new_page()
 
 
-SAMPLE = [PAGES[0], CHAPTERS[0], "book/claims.html", "book/kernels.html"]
-
-
-@pytest.mark.parametrize("name", SAMPLE)
-def test_forced_colours_keep_what_is_drawn(page, sites, name):
+@pytest.mark.parametrize("name", [PAGES[0], "a chapter", "book/claims.html", "book/kernels.html"])
+def test_forced_colours_keep_what_is_drawn(page, sites, light_chapter, name):
     """Browsers do not paint grounds then: each mark, icon, button and panel keeps a colour or a border."""
-    page.set_viewport_size(DESK)
+    page.goto(sites["http"] + (light_chapter if name == "a chapter" else name), wait_until="networkidle")
     for size, scheme in [(DESK, "light"), (PHONE, "dark")]:
         page.emulate_media(forced_colors="none", color_scheme=scheme)
         page.set_viewport_size(size)
-        page.goto(sites["http"] + name, wait_until="networkidle")
+        page.wait_for_function("s => document.documentElement.dataset.theme === s", arg=scheme)
+        settled(page)
         assert page.evaluate(FORCED, "as designed") > 5
         page.emulate_media(forced_colors="active", color_scheme=scheme)
         lost = page.evaluate(FORCED, "forced")
@@ -134,10 +100,11 @@ def dark(picture: bytes) -> int:
     return sum(Image.open(io.BytesIO(picture)).convert("L").histogram()[:128])
 
 
-def test_forced_colours_keep_formulas_whole(page, sites):
+def test_forced_colours_keep_formulas_whole(page, book, sites):
     """A ≠ is set as = under /: the ground that a browser then paints behind text must hide neither."""
+    has_it = [name for name in PAGES if 'class="rlap"' in (book / name).read_text(encoding="utf-8")]
     page.set_viewport_size(DESK)
-    page.goto(sites["http"] + "chapters/score-flow.html", wait_until="networkidle")
+    page.goto(sites["http"] + min(has_it, key=lambda name: (book / name).stat().st_size), wait_until="networkidle")
     formula = page.locator("main p .katex:has(.rlap)").first
     ink = {}
     for forced in ("none", "active"):
@@ -145,24 +112,3 @@ def test_forced_colours_keep_formulas_whole(page, sites):
         ink[forced] = dark(formula.screenshot())
     page.emulate_media(forced_colors="none")
     assert ink["none"] > 20 and ink["active"] >= 0.9 * ink["none"], ink
-
-
-# The narrowest phone ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", [*PAGES, *BY_SPHINX])
-def test_no_sideways_scroll_at_320(page, sites, name):
-    page.emulate_media(forced_colors="none", color_scheme="light")
-    page.set_viewport_size(NARROWEST)
-    page.goto(sites["http"] + name, wait_until="load")
-    wide = page.evaluate("""() => {
-        const root = document.documentElement, width = root.clientWidth;
-        const held = e => e !== document.body && e !== root
-            && /auto|scroll|hidden|clip/.test(getComputedStyle(e).overflowX);
-        const scrolls = e => e && (held(e) || scrolls(e.parentElement));
-        return [...document.querySelectorAll("body *")]
-            .filter(e => e.getBoundingClientRect().right > width + 1 && !scrolls(e.parentElement))
-            .filter(e => !e.closest(".katex-mathml, .im-sr"))
-            .map(e => `${e.getBoundingClientRect().right}: ${e.outerHTML.slice(0, 100)}`);
-    }""")
-    assert not wide, "\n".join(wide[:10])
