@@ -128,7 +128,7 @@ TWO_STEPS = {"(0.1, 0.4, 0.8, 1.2)": "(0.1, 0.4)"}
 FINE_STEPS = {"(0.2, 0.06, 0.02)": "(0.02,)", '(("reflect", True), ("clip", False))': '(("reflect", True),)',
               "for seed in range(3)": "for seed in range(1)"}  # fmt: skip
 ONE_RULE = {"(5.0, 50.0, 200.0)": "(50.0,)", "(0.2, 1.0)": "(1.0,)"}
-ONE_TRAINING = {"[5, 50, 200, 1000, 5000]": "[50]", "[60, 200, 500]": "[500]", "[0.0, 0.5, 1.0]": "[1.0]",
+ONE_TRAINING = {"[5, 50, 200, 1000, 5000]": "[200]", "[60, 200, 500]": "[500]", "[0.0, 0.5, 1.0]": "[1.0]",
                 "seeds=[0, 1, 2]": "seeds=[0]"}  # fmt: skip
 HOT = {"in (5, 20_000)": "in (5,)", "for seed in range(3)": "for seed in range(1)"}
 COLD = {"in (5, 20_000)": "in (20_000,)", "for seed in range(3)": "for seed in range(1)"}

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import calls
 import matplotlib
 import numpy as np
+import pandas
 import pytest
 import sklearn.datasets  # noqa: F401  (its import draws from random's generator; no call of ours may)
 import torch
@@ -82,6 +83,8 @@ def same(a, b, tolerance=0.0) -> bool:
         return a.keys() == b.keys() and all(same(a[k], b[k], tolerance) for k in a)
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(same(x, y, tolerance) for x, y in zip(a, b, strict=True))
+    if isinstance(a, pandas.DataFrame):
+        return a.equals(b)
     if inspect.isroutine(a) or inspect.isclass(a):
         return getattr(a, "__qualname__", 0) == getattr(b, "__qualname__", 1)
     if type(a).__module__.startswith(("implicitly", "calls")) and hasattr(a, "__dict__"):
@@ -96,6 +99,8 @@ def has_nan(result) -> bool:
         return result.dtype.kind in "fc" and bool(np.isnan(result).any())
     if isinstance(result, float | np.floating):
         return math.isnan(result)
+    if isinstance(result, pandas.DataFrame):
+        return bool(result.isna().any(axis=None))
     if isinstance(result, dict):
         return any(map(has_nan, result.values()))
     if isinstance(result, list | tuple):
