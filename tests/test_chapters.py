@@ -386,7 +386,9 @@ def claim_cell(notebook):
 
 
 def figure_cell(notebook):
-    return first(notebook, lambda cell: any("image/png" in out.get("data", {}) for out in cell["outputs"]))
+    """The first with a picture that is not an explorer's still."""
+    return first(notebook, lambda cell: any("image/png" in out.get("data", {}) and "implicitly" not in out["metadata"]
+                                            for out in cell["outputs"]))  # fmt: skip
 
 
 def plain_cell(notebook):

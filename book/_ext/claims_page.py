@@ -7,14 +7,12 @@ warnings are errors.
 
 import html
 import re
-from pathlib import Path
 
-import yaml
 from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from landing import stored_claims
+from book_model import Claim, book_of, is_chapter
 
 logger = logging.getLogger(__name__)
 
@@ -46,43 +44,37 @@ class ClaimsTable(SphinxDirective):
         return [claims_table("", *self.parse_content_to_nodes())]
 
 
-def stated(claim: dict) -> str:
+def stated(claim: Claim) -> str:
     """HTML of the stated value with its relation: ≤ 10⁻⁵."""
-    return SIGN[claim["relation"]] + claim["display"]["stated"]
+    return SIGN[claim.relation] + claim.display["stated"]
 
 
-def gauge(claim: dict) -> str:
+def gauge(used: float) -> str:
     """How much of the allowed distance the measured value has used: a dot on its way to a stop."""
-    used = min(max(claim["used"], 0.0), 1.0)
+    used = min(max(used, 0.0), 1.0)
     label = f"{used:.0%} of the room to the bound is used"
     return (
         f'<span class="im-gauge" role="img" aria-label="{label}" style="--im-used:{used:.3f}"><i></i></span>'
     )
 
 
-def foot(claim: dict) -> str:
+def foot(claim: Claim) -> str:
     """One line under a theorem: id, verdict, numbers, gauge, link to the check."""
     # Several checks share a box: their names need the room, and the box is in the chapter.
-    ident = f"{claim['id'].split('/')[1]} · {claim['check']}" if claim["check"] else claim["id"]
-    words = SIGN[claim["relation"]] or "stated "
+    ident = f"{claim.short} · {claim.check}" if claim.check else claim.id
+    words = SIGN[claim.relation] or "stated "
     return (
         '<div class="im-claim-foot">'
         f'<code class="im-claim-id">{html.escape(ident)}</code> '
         '<span class="im-verdict">verified</span> '
-        f'<span class="im-measured">measured <b>{claim["display"]["measured"]}</b></span> '
-        f'<span class="im-stated">{words}<b>{claim["display"]["stated"]}</b></span> '
-        f"{gauge(claim)} "
-        f'<a class="im-check-link" href="#{claim["anchor"]}">the check</a></div>'
+        f'<span class="im-measured">measured <b>{claim.display["measured"]}</b></span> '
+        f'<span class="im-stated">{words}<b>{claim.display["stated"]}</b></span> '
+        f"{gauge(claim.used)} "
+        f'<a class="im-check-link" href="#{claim.anchor}">the check</a></div>'
     )
 
 
-def read_claims(source: Path) -> dict[str, list[dict]]:
-    """Stored checks of every chapter, by docname, in the order in which they ran."""
-    return {f"chapters/{path.stem}": stored_claims(path) for path in sorted((source / "chapters").glob("*.ipynb"))}
-
-
 def on_builder_inited(app):
-    app.env.im_claims = read_claims(Path(app.srcdir))
     app.env.im_claim_boxes = getattr(app.env, "im_claim_boxes", {})
 
 
@@ -100,14 +92,14 @@ def on_doctree_read(app, doctree):
 
 
 def add_feet(app, doctree, docname):
-    checks = app.env.im_claims.get(docname, [])
+    checks = book_of(app).chapter(docname).claims if is_chapter(docname) else ()
     for node in doctree.findall(lambda n: isinstance(n, nodes.Element) and "realtype" in n):
         for section in node.findall(nodes.section):
             section["ids"] = []  # sphinx-proof gives every box's inner section the same one
         label = node.get("label", "")
         if not CLAIM_ID.fullmatch(label):
             continue
-        mine = [claim for claim in checks if claim["id"] == label]
+        mine = [claim for claim in checks if claim.id == label]
         if not mine:
             logger.warning("claim box %s has no check in the notebook", label, location=node)
         if app.env.im_claim_boxes[docname][label] == "not-proved":
@@ -146,46 +138,39 @@ def group_row(app, docname: str, part: str) -> nodes.row:
     return row
 
 
-def claim_row(app, docname: str, claim: dict) -> nodes.row:
+def claim_row(app, docname: str, claim: Claim) -> nodes.row:
     uri = app.builder.get_relative_uri(PAGE, docname)
-    short = claim["id"].split("/")[1]
-    box = nodes.reference("", short, refuri=f"{uri}#{claim['id']}", internal=True)
-    check = nodes.reference("", claim["check"] or "the check", refuri=f"{uri}#{claim['anchor']}", internal=True)
-    states = [nodes.Text(claim["statement"])]
-    if claim["math"]:
-        states += [nodes.Text(" "), nodes.math(claim["math"], claim["math"])]
-    css, words = STATUS[app.env.im_claim_boxes[docname].get(claim["id"], "not-proved")]
+    box = nodes.reference("", claim.short, refuri=f"{uri}#{claim.id}", internal=True)
+    check = nodes.reference("", claim.check or "the check", refuri=f"{uri}#{claim.anchor}", internal=True)
+    states = [nodes.Text(claim.statement)]
+    if claim.math:
+        states += [nodes.Text(" "), nodes.math(claim.math, claim.math)]
+    css, words = STATUS[app.env.im_claim_boxes[docname].get(claim.id, "not-proved")]
     row = nodes.row()
     row += cell("id", box, nodes.Text(" "), nodes.inline("", "", check, classes=["im-c-check"]))
     row += cell("states", *states)
     row += cell("status", raw(f'<span class="im-mark {css}"></span> {words}'))
-    row += cell("measured", raw(claim["display"]["measured"]))
+    row += cell("measured", raw(claim.display["measured"]))
     row += cell("stated", raw(stated(claim)))
-    row += cell("room", raw(gauge(claim)))
-    row += cell("over", nodes.Text(claim["over"]))
+    row += cell("room", raw(gauge(claim.used)))
+    row += cell("over", nodes.Text(claim.over))
     return row
 
 
 def table(app, introduction: list[nodes.Node]) -> list[nodes.Node]:
     """Counts, introduction, key, tools and the table, in the order of the book."""
-    toc = yaml.safe_load((Path(app.srcdir) / "_toc.yml").read_text(encoding="utf-8"))
-    chapters = [
-        (entry["file"], "Part " + part["caption"].split("·")[0].strip())
-        for part in toc["parts"]
-        for entry in part["chapters"]
-        if app.env.im_claims.get(entry["file"])
-    ]
-    total = sum(len({claim["id"] for claim in app.env.im_claims[doc]}) for doc, _ in chapters)
-    checks = sum(len(app.env.im_claims[doc]) for doc, _ in chapters)
+    book = book_of(app)
+    chapters = [(listed, claims) for listed in book.listed if (claims := book.chapter(listed.docname).claims)]
+    total = sum(len({claim.id for claim in claims}) for _, claims in chapters)
+    checks = sum(len(claims) for _, claims in chapters)
     marks = "".join(f'<span><span class="im-mark {css}"></span> {words}</span> ' for css, words in STATUS.values())
-    empty = {"used": 0.35}
     total_line = raw(
         f'<p class="im-claims-sum">{total} claim{"s" * (total != 1)}, '
         f'<span class="im-hold">{total} hold{"s" * (total == 1)}</span></p>'
     )
     head = raw(
         f'<p class="im-claims-checks">They rest on {checks} checks that can fail. None of them does today.</p>'
-        f'<p class="im-claims-key">{marks}<span>{gauge(empty)} measured on the way to its bound</span>'
+        f'<p class="im-claims-key">{marks}<span>{gauge(0.35)} measured on the way to its bound</span>'
         '<span>stated ≤ 1: mostly, measured is a ratio, of a quantity to its bound</span></p>'
         '<div class="im-claims-tools im-waiting">'
         '<label>Filter <input type="search" id="im-claims-filter" placeholder="a word or a chapter"></label> '
@@ -200,10 +185,10 @@ def table(app, introduction: list[nodes.Node]) -> list[nodes.Node]:
     header = nodes.row()
     header.extend(cell(name, nodes.Text(title)) for name, title in COLUMNS)
     body = nodes.tbody()
-    for docname, part in chapters:
-        body += group_row(app, docname, part)
-        in_order = sorted(app.env.im_claims[docname], key=lambda claim: int(claim["id"].rsplit("C", 1)[1]))
-        body.extend(claim_row(app, docname, claim) for claim in in_order)
+    for listed, claims in chapters:
+        body += group_row(app, listed.docname, f"Part {listed.numeral}")
+        in_order = sorted(claims, key=lambda claim: claim.number)
+        body.extend(claim_row(app, listed.docname, claim) for claim in in_order)
     thead = nodes.thead()
     thead += header
     group += [thead, body]

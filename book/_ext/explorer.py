@@ -1,7 +1,7 @@
 """Explorers on the static page.
 
-An `implicitly.Explorer` is stored in a notebook as a small `div` with its data. Here the controls and the
-still picture are put into the page, so that it reads without a script and nothing moves when the script
+A notebook keeps an `implicitly.Explorer` as its output's metadata, with a still picture. Here the controls and the
+picture are put into the page, so that it reads without a script and nothing moves when the script
 mounts; the data become a file that is asked for when a reader comes near; the script and the style sheet are
 copied beside the page and linked only where they are used.
 Nothing of the library is imported: its files are read.
@@ -11,7 +11,6 @@ import base64
 import hashlib
 import html
 import json
-import re
 from pathlib import Path
 
 from docutils import nodes
@@ -19,15 +18,7 @@ from sphinx.util import logging
 
 SOURCE = Path(__file__).resolve().parents[2] / "lib" / "implicitly" / "explorer"
 BOOT = "\nExplorer.boot();\n"
-_WHOLE = re.compile(
-    r'<div class="im-explorer" id="(?P<id>[\w-]+)" data-im-explorer="[\w-]+">.*?'
-    r'<script type="application/json">(?P<data>[^<]*)</script></div>',
-    re.DOTALL,
-)
-_STILL = re.compile(
-    r'<img src="data:image/png;base64,(?P<data>[^"]*)" alt="(?P<alt>[^"]*)" '
-    r'width="(?P<width>\d+)" height="(?P<height>\d+)"'
-)
+STAGE = '<div class="im-ex-stage">'
 logger = logging.getLogger(__name__)
 
 
@@ -53,58 +44,60 @@ def placer(out: Path, up: str):
     return place
 
 
-def expand(text: str, place) -> tuple[str, list[str]]:
-    """Put controls and still picture into each explorer of `text`; also the explorers' ids.
+def stored(notebook: Path) -> dict[str, dict]:
+    """The outputs of a notebook that are explorers, by their HTML."""
+    if notebook.suffix != ".ipynb":
+        return {}
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", ()) if spec_of(output)]
+    return {"".join(output["data"]["text/html"]): output for output in outputs}
 
-    `place` is a `placer`.
-    """
-    ids = []
 
-    def one(match):
-        payload, still, ident = json.loads(match["data"]), _STILL.search(match[0]), match["id"]
-        stage = '<div class="im-ex-stage">'
-        if not still or stage not in payload["chrome"]:
-            raise ValueError(f"explorer {ident!r}: its HTML has no {'place for the' if still else 'still'} picture")
-        chrome, picture = payload.pop("chrome"), base64.b64decode(still["data"])
-        data = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        script = f"Explorer.deliver({json.dumps(ident)},{data});\n".encode()
-        image = (
-            f'<img class="im-ex-still" src="{html.escape(place("_images", f"explorer-{ident}", ".png", picture))}" '
-            f'alt="{still["alt"]}" width="{still["width"]}" height="{still["height"]}" loading="lazy">'
-        )
-        ids.append(ident)
-        return (
-            f'<div class="im-explorer" id="{ident}" data-im-explorer="{ident}" '
-            f'data-im-src="{html.escape(place("_data", ident, ".js", script))}" '
-            f'role="group" aria-labelledby="{ident}-title">' + chrome.replace(stage, stage + image) + "</div>"
-        )
+def spec_of(output: dict) -> dict | None:
+    return output.get("metadata", {}).get("implicitly", {}).get("explorer")
 
-    return _WHOLE.sub(one, text), ids
+
+def expand(output: dict, place) -> str:
+    """The page's HTML of an explorer's output, with its picture and its data put beside it by a `placer`."""
+    spec, about = dict(spec_of(output)), output["metadata"]["image/png"]
+    ident, chrome = spec["id"], spec.pop("chrome")
+    picture = base64.b64decode("".join(output["data"]["image/png"]))
+    data = json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    script = f"Explorer.deliver({json.dumps(ident)},{data});\n".encode()
+    image = (
+        f'<img class="im-ex-still" src="{html.escape(place("_images", f"explorer-{ident}", ".png", picture))}" '
+        f'alt="{html.escape(about["alt"])}" width="{about["width"]}" height="{about["height"]}" loading="lazy">'
+    )
+    return (
+        f'<div class="im-explorer" id="{ident}" data-im-explorer="{ident}" '
+        f'data-im-src="{html.escape(place("_data", ident, ".js", script))}" '
+        f'role="group" aria-labelledby="{ident}-title">' + chrome.replace(STAGE, STAGE + image) + "</div>"
+    )
 
 
 def _resolved(app, doctree, docname):
     if app.builder.format != "html":
         return
     up = "../" * docname.count("/") if app.builder.name != "dirhtml" else "../" * (docname.count("/") + 1)
-
     place = placer(Path(app.outdir), up)
-    seen = set()
+    found, seen = stored(Path(app.env.doc2path(docname))), []
     for node in doctree.findall(nodes.raw):
-        if node.get("format") != "html" or "data-im-explorer=" not in node.astext():
+        output = found.get(node.astext())
+        if output is None:
             continue
-        text, ids = expand(node.astext(), place)
-        if not ids:
-            logger.warning("an explorer's HTML could not be read", location=docname)
-        for ident in ids:
-            if ident in seen:
-                logger.warning("two explorers have the id %r; give one an id=", ident, location=docname)
-            seen.add(ident)
-        node.rawsource = text
+        ident = node["explorer"] = spec_of(output)["id"]
+        if ident in seen:
+            logger.warning("two explorers have the id %r; give one an id=", ident, location=docname)
+        seen.append(ident)
+        node.rawsource = text = expand(output, place)
         node.children = [nodes.Text(text)]
+    for output in found.values():
+        if spec_of(output)["id"] not in seen:
+            logger.warning("the explorer %r is not on the page", spec_of(output)["id"], location=docname)
 
 
 def _page(app, pagename, templatename, context, doctree):
-    if doctree is None or not any("data-im-explorer=" in node.astext() for node in doctree.findall(nodes.raw)):
+    if doctree is None or not any("explorer" in node for node in doctree.findall(nodes.raw)):
         return
     for name in assets():
         if name.endswith(".js"):

@@ -5,39 +5,17 @@ Numbers come from result files that `kernels/benchmarks/run.py` wrote; none is t
 """
 
 import ast
-import json
 import re
 from pathlib import Path
 
 from sphinx.util.docutils import SphinxDirective
 
-from landing import planned
+from book_model import Book, BookError, Op, book_of
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = "book/kernels"
-OPS = {  # op: (title, the kernel shown)
-    "perm_gd": ("Multiclass gradient descent", "_perm_gd_kernel"),
-    "relu_flow": ("Flow of a shallow denoiser", "_relu_flow_kernel"),
-    "relu_gd": ("Gradient descent of tiny networks", "_relu_gd_kernel"),
-    "sign_nets": ("Random threshold networks", "_sign_nets_kernel"),
-    "langevin": ("Langevin chains", "_net_kernel"),
-    "nvfp4": ("FP4 block quantization", "_fp4_kernel"),
-}
 RATE = {"bytes": "copy", "flops": "flop", "ints": "int"}
 UNIT = {"bytes": "bytes", "flops": "float operations", "ints": "integer operations"}
 OUR = {"numba": "ours, compiled for the CPU", "triton": "ours, Triton"}
-
-
-def constants(file: Path) -> dict:
-    """The literal assignments of a Python file, without running it."""
-    found = {}
-    for node in ast.parse(file.read_text()).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            try:
-                found[node.targets[0].id] = ast.literal_eval(node.value)
-            except ValueError:
-                continue
-    return found
 
 
 def function_source(file: Path, name: str) -> str:
@@ -47,7 +25,7 @@ def function_source(file: Path, name: str) -> str:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
             return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
-    raise ValueError(f"{file.name} has no function {name}")
+    raise BookError(f"{file} has no function {name}")
 
 
 def quantity(value: float) -> str:
@@ -75,15 +53,16 @@ def unbroken(text: str) -> str:
     return re.sub(r" ([=x]) ", "\u00a0\\1\u00a0", text)
 
 
-def used_by(slugs: tuple[str, ...], found: set[str]) -> str:
+def used_by(op: Op, book: Book, found: set[str]) -> str:
     """The chapters that run an op, with links to those that are there."""
     names = []
-    for slug in slugs:
-        chapter = planned()[slug]
-        there = f"chapters/{slug}" in found
-        text = f"chapter\u00a0{chapter['number']}, *{chapter['title']}*"
-        names.append(f"[{text}](../chapters/{slug})" if there else f"{text} (in preparation)")
-    return f"Used by {' and '.join(names)}.\n"
+    for slug in op.declared("CHAPTERS"):
+        if slug not in book.planned:
+            raise BookError(f"{op.folder}/spec.py names the chapter {slug!r}, which is not in book/plan.yml")
+        chapter = book.planned[slug]
+        text = f"chapter\u00a0{chapter.number}, *{chapter.title}*"
+        names.append(f"[{text}](../{chapter.docname})" if chapter.docname in found else f"{text} (in preparation)")
+    return f"Used by {' and '.join(names)}.\n" if names else "No chapter's run reaches it yet.\n"
 
 
 def per_item(row: dict) -> float:
@@ -127,9 +106,9 @@ def table(rows: list[dict], caption: str) -> str:
     return "\n".join([*lines, ":::", ""])
 
 
-def verdict(case: str, rows: list[dict], spec: dict) -> str:
+def verdict(case: str, rows: list[dict], op: Op) -> str:
     """What was asked of the CPU path and whether it was reached, from the numbers."""
-    asked = spec["TARGET_CPU"].get(case)
+    asked = op.declared("TARGET_CPU").get(case)
     ours = next((r for r in rows if r["backend"] == "numba"), None)
     eager = next((r for r in rows if r["backend"] == "eager"), None)
     if asked is None or ours is None or eager is None:
@@ -137,11 +116,11 @@ def verdict(case: str, rows: list[dict], spec: dict) -> str:
     gain = ours["items_per_s"] / eager["items_per_s"]
     if gain >= asked:
         return f"Target: {asked} × eager torch in the same run. Reached: {ratio(gain)}.\n"
-    why = spec.get("WHY_NOT", {}).get(case, "The reason is not known.")
+    why = op.spec.get("WHY_NOT", {}).get(case, "The reason is not known.")
     return f"Target: {asked} × eager torch. **Not reached: {ratio(gain)}.** {why}\n"
 
 
-def device_section(result: dict, spec: dict) -> str:
+def device_section(result: dict, op: Op) -> str:
     """Everything measured on one device."""
     cpu = result["kind"] == "cpu"
     rows, ceilings = result["rows"], result["ceilings"]
@@ -156,18 +135,17 @@ def device_section(result: dict, spec: dict) -> str:
         some = [row for row in rows if row["case"] == case]
         out.append(f"Predicted from this device's own ceilings, {prediction(some[0], ceilings)}.\n")
         out.append(table(some, f"{unbroken(case)}, on {where}."))
-        out.append(verdict(case, some, spec) if cpu else "")
+        out.append(verdict(case, some, op) if cpu else "")
     return "\n".join(out)
 
 
-def resources(op: str, root: Path) -> str:
+def resources(op: str, recorded: dict) -> str:
     """Registers of the op's kernels, as compiled without a GPU."""
-    file = root / "kernels" / "resources.json"
-    if not file.exists():
+    if not recorded:
         return ""
-    recorded = json.loads(file.read_text())["measured"]
-    prefixes = (op, "mxfp4") if op == "nvfp4" else (op,)
-    names = [n for n in next(iter(recorded.values()))["sm_90"] if n.startswith(prefixes)]
+    names = [n for n in next(iter(recorded.values()))["sm_90"] if f"{n}_".startswith(f"{op}_")]
+    if not names:
+        return ""
     versions = sorted(recorded, reverse=True)
     most = {v: max(recorded[v]["sm_90"][n]["regs"] for n in names) for v in versions}
     spills = sum(recorded[v][a][n]["spills"] for v in versions for a in recorded[v] for n in names)
@@ -179,30 +157,34 @@ def resources(op: str, root: Path) -> str:
     )
 
 
-def section(op: str, root: Path, found: set[str] = frozenset()) -> str:
+def in_order(book: Book) -> list[str]:
+    """The names of the ops, in the order of the first chapters that run them."""
+    def first(name):
+        slugs = book.ops[name].declared("CHAPTERS")
+        return min((book.planned[slug].number for slug in slugs if slug in book.planned), default=0)
+
+    return sorted(book.ops, key=first)
+
+
+def section(name: str, book: Book, found: set[str] = frozenset()) -> str:
     """The Markdown of one op."""
-    title, kernel = OPS[op]
-    folder = root / "kernels" / "implicitly_kernels" / op
-    spec = constants(folder / "spec.py")
-    results = [
-        json.loads(f.read_text())
-        for f in sorted((root / "kernels" / "benchmarks" / "results").glob(f"{op}--*.json"))
-    ]
-    parts = [f"## {title}\n", f"`implicitly_kernels.{op}`. {spec['SUMMARY']} {used_by(spec['CHAPTERS'], found)}",
-             f"**Bytes and operations.** {unbroken(spec['COUNT'])}\n"]  # fmt: skip
-    parts.append(resources(op, root))
+    op = book.ops[name]
+    title, kernel = op.declared("TITLE"), op.declared("SHOWN")
+    parts = [f"## {title}\n", f"`implicitly_kernels.{name}`. {op.declared('SUMMARY')} {used_by(op, book, found)}",
+             f"**Bytes and operations.** {unbroken(op.declared('COUNT'))}\n"]  # fmt: skip
+    parts.append(resources(name, book.kernel_resources))
     parts.append(
-        "````{dropdown} The Triton kernel\n```python\n" + function_source(folder / "_triton.py", kernel)
+        "````{dropdown} The Triton kernel\n```python\n" + function_source(op.folder / "_triton.py", kernel)
         + "\n```\n````\n"
     )  # fmt: skip
-    cpu = [r for r in results if r["kind"] == "cpu"]
-    gpu = [r for r in results if r["kind"] == "cuda"]
+    cpu = [r for r in op.results if r["kind"] == "cpu"]
+    gpu = [r for r in op.results if r["kind"] == "cuda"]
     parts.append("### On a CPU\n")
-    parts += [device_section(r, spec) for r in cpu] or ["No CPU result yet: `make bench` writes it.\n"]
+    parts += [device_section(r, op) for r in cpu] or ["No CPU result yet: `make bench` writes it.\n"]
     parts.append("### On a GPU\n")
-    parts += [device_section(r, spec) for r in gpu] or [
+    parts += [device_section(r, op) for r in gpu] or [
         "No GPU result yet. `make bench-gpu` on a machine that has one runs the same tests on it, measures, and "
-        f"writes the file that this section is made from. The aim: {unbroken(spec['TARGET_GPU'])}\n"
+        f"writes the file that this section is made from. The aim: {unbroken(op.declared('TARGET_GPU'))}\n"
     ]
     return "\n".join(part for part in parts if part)
 
@@ -211,7 +193,8 @@ class KernelOps(SphinxDirective):
     """`{kernel-ops}`: one section for each op, from the spec, the source and the result files."""
 
     def run(self):
-        text = "\n".join(section(op, ROOT, self.env.found_docs) for op in OPS)
+        book = book_of(self.env.app)
+        text = "\n".join(section(name, book, self.env.found_docs) for name in in_order(book))
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 

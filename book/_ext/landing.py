@@ -9,46 +9,17 @@ claims from the outputs of the executed notebooks.
 from __future__ import annotations
 
 import html
-import json
 from pathlib import Path
 
-import yaml
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
+from book_model import book_of
+
 HERE = Path(__file__).parent
 DRAWINGS = HERE.parent / "_static" / "drawings"
 WORDMARK = HERE.parent / "_static" / "wordmark.svg"
-
-
-def plan() -> list[dict]:
-    """The parts of `book/plan.yml`, each chapter with its `number` and its part's numeral."""
-    parts = yaml.safe_load((HERE.parent / "plan.yml").read_text(encoding="utf-8"))["parts"]
-    number = 0
-    for part in parts:
-        for chapter in part["chapters"]:
-            number += 1
-            chapter |= {"number": number, "part": part}
-    return parts
-
-
-def planned() -> dict[str, dict]:
-    """Chapters of the plan by slug."""
-    return {chapter["slug"]: chapter for part in plan() for chapter in part["chapters"]}
-
-
-def stored_claims(notebook: Path) -> list[dict]:
-    """Every claim check stored in a notebook's outputs, in order.
-
-    All of them hold: `implicitly.claim` raises for one that does not, and then nothing is stored.
-    """
-    if not notebook.is_file():
-        return []
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    return [output["metadata"]["implicitly"]["claim"]
-            for cell in cells for output in cell.get("outputs", ())
-            if "claim" in output.get("metadata", {}).get("implicitly", {})]
 
 
 def wordmark() -> str:
@@ -108,7 +79,7 @@ fourth."></canvas>
 <output for="im-angle" id="im-angle-value">90°</output>
 <input type="range" id="im-angle" min="90" max="150" step="1" value="90" aria-valuetext="90 degrees"></p>
 <p class="im-count" id="im-count" aria-live="polite">Every line follows the score flow of chapter
-{planned()["score-flow"]["number"]} to where it rests.</p>
+{book_of(app).planned["score-flow"].number} to where it rests.</p>
 </div></div></div></header>
 <div id="words" tabindex="-1"></div>
 """
@@ -117,31 +88,30 @@ fourth."></canvas>
 def _parts(app, uri, options) -> str:
     titles = app.env.titles
     cells = []
-    for part in plan():
+    for part in book_of(app).parts:
         items = []
-        for chapter in part["chapters"]:
-            docname = f"chapters/{chapter['slug']}"
-            number = f'<span class="im-n">{chapter["number"]}</span> '
-            if docname in titles:
-                title = html.escape(titles[docname].astext())
-                items.append(f'<li>{number}<a href="{uri(docname)}">{title}</a></li>')
+        for chapter in part.chapters:
+            number = f'<span class="im-n">{chapter.number}</span> '
+            if chapter.docname in titles:
+                title = html.escape(titles[chapter.docname].astext())
+                items.append(f'<li>{number}<a href="{uri(chapter.docname)}">{title}</a></li>')
             else:
-                items.append(f'<li class="im-planned">{number}{html.escape(chapter["title"])} '
+                items.append(f'<li class="im-planned">{number}{html.escape(chapter.title)} '
                              '<span class="im-sr">(in preparation)</span></li>')
-        ready = any(f"chapters/{c['slug']}" in titles for c in part["chapters"])
+        ready = any(chapter.docname in titles for chapter in part.chapters)
         note = "" if ready else '<p class="im-planned-note" aria-hidden="true">in preparation</p>'
-        drawing = (DRAWINGS / f"{part['drawing']}.svg").read_text(encoding="utf-8").strip()
-        cells.append(f'<section class="im-part">{drawing}<p class="im-numeral">{part["numeral"]}</p>'
-                     f'<h3>{html.escape(part["name"])}</h3><ul role="list">{"".join(items)}</ul>'
+        drawing = (DRAWINGS / f"{part.drawing}.svg").read_text(encoding="utf-8").strip()
+        cells.append(f'<section class="im-part">{drawing}<p class="im-numeral">{part.numeral}</p>'
+                     f'<h3>{html.escape(part.name)}</h3><ul role="list">{"".join(items)}</ul>'
                      f'{note}</section>')
     return f'<div class="im-parts">{"".join(cells)}</div>'
 
 
 def _claim_count(app, uri, options) -> str:
-    docnames = [f"chapters/{slug}" for slug in planned()]  # drafts do not count
-    claims = [claim for docname in docnames if docname in app.env.found_docs
-              for claim in stored_claims(Path(app.env.doc2path(docname)))]
-    ids, checks = len({claim["id"] for claim in claims}), len(claims)
+    book = book_of(app)
+    claims = [claim for planned in book.planned.values() if planned.docname in app.env.found_docs  # no drafts
+              for claim in book.chapter(planned.docname).claims]
+    ids, checks = len({claim.id for claim in claims}), len(claims)
     words = lambda n, noun: f"<b>{n}</b> {noun}{'' if n == 1 else 's'}"  # noqa: E731
     return (f'<p class="im-claim-count">{words(ids, "claim")}. {words(checks, "check")} that can '
             f'fail. <a href="{uri("book/claims")}">None of them does today.</a></p>')

@@ -11,12 +11,13 @@ page.  Code cells and their outputs are the same.  Figures get their captions, w
 from __future__ import annotations
 
 import copy
-import functools
 import hashlib
 import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from book_model import Chapter, Paper, book_of, source_of
 
 FENCE = re.compile(r"^(?P<fence>:{3,}|`{3,})\{(?P<name>[\w:-]+)\}[ \t]*(?P<argument>.*)$")
 OPTION = re.compile(r"^:([\w-]+):\s*(.*)$")
@@ -80,20 +81,21 @@ def blocks(lines: list[str]):
 class References:
     """What labels stand for: the words and the address of each; and the papers.
 
-    `address` is that of the published book, with a slash at its end; `papers` maps keys to (authors, year, link).
+    `address` is that of the published book, with a slash at its end; `papers` are those of the bibliography by key.
     """
 
     address: str
-    papers: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    papers: dict[str, Paper] = field(default_factory=dict)
     labels: dict[str, tuple[str, str]] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
 
     def page(self, docname: str) -> str:
         return f"{self.address}{docname}.html"
 
-    def add(self, docname: str, notebook: dict, number: str) -> None:
+    def add(self, chapter: Chapter, number: str) -> None:
         """Number the boxes, equations and figures of a chapter as its page does."""
-        counts: dict[str, int] = {}
+        docname, counts = chapter.docname, {}
+        self.titles[docname] = chapter.title
 
         def note(kind: str, label: str, anchor: str) -> None:
             counts[kind] = counts.get(kind, 0) + 1
@@ -115,12 +117,9 @@ class References:
                     note("Exercise", label, label)
                 walk(block.body)
 
-        for cell in notebook["cells"]:
+        for cell in chapter.notebook["cells"]:
             if cell["cell_type"] == "markdown":
-                source = "".join(cell["source"])
-                if docname not in self.titles and (title := re.search(r"^# (.+)$", source, re.M)):
-                    self.titles[docname] = title[1]
-                walk(source.split("\n"))
+                walk(source_of(cell).split("\n"))
             elif name := figure_of(cell).get("name"):
                 note("Fig.", name, name)
 
@@ -144,8 +143,10 @@ class References:
     def cite(self, role: str, keys: str) -> str:
         shown = []
         for key in keys.split(","):
-            authors, year, link = self.papers[key.strip()]
-            shown.append(f"[{authors} ({year})]({link})" if role.endswith(":t") else f"[{authors}, {year}]({link})")
+            paper = self.papers[key.strip()]
+            words = f"{paper.short_authors} ({paper.year})" if role.endswith(":t") else (
+                f"{paper.short_authors}, {paper.year}")  # fmt: skip
+            shown.append(f"[{words}]({paper.address or self.page('book/references')})")
         return "; ".join(shown) if role.endswith(":t") else f"({'; '.join(shown)})"
 
 
@@ -246,23 +247,24 @@ class Writer:
         return quote([f"**{title or name.capitalize()}**", "", *body])
 
 
-def plain(docname: str, notebook: dict, references: References, number: str = "") -> dict:
-    """The twin of `notebook`, the chapter `docname`."""
-    writer, twin = Writer(docname, references), copy.deepcopy(notebook)
+def plain(chapter: Chapter, references: References, number: str = "") -> dict:
+    """The twin of a chapter's notebook."""
+    docname = chapter.docname
+    asked = f"\n\n*{chapter.header.question}*" if chapter.header.question else ""
+    writer, twin = Writer(docname, references), copy.deepcopy(chapter.notebook)
     cells = twin["cells"] = []
     meta = twin["metadata"]
     meta.pop("jupytext", None)  # it says that the text is MyST
-    header = meta.pop("implicitly", {})
-    for cell in copy.deepcopy(notebook["cells"]):
+    meta.pop("implicitly", None)
+    for cell in copy.deepcopy(chapter.notebook["cells"]):
         cells.append(cell)
         if cell["cell_type"] == "markdown":
-            text = "\n".join(writer.markdown("".join(cell["source"]).split("\n"))).strip("\n")
+            text = "\n".join(writer.markdown(source_of(cell).split("\n"))).strip("\n")
             if len(cells) == 1:
-                question = f"\n\n*{header['question']}*" if header.get("question") else ""
-                chapter = f"Chapter {number}" if number else "A chapter"
-                note = (f"{chapter} of [Implicitly]({references.address}), in plain Markdown. "
+                which = f"Chapter {number}" if number else "A chapter"
+                note = (f"{which} of [Implicitly]({references.address}), in plain Markdown. "
                         f"[Its page]({references.page(docname)}) has the theorem boxes, the notes in the margin and "
-                        f"the explorers as they are meant.{question}")  # fmt: skip
+                        f"the explorers as they are meant.{asked}")  # fmt: skip
                 text = re.sub(r"^(# .+)$", lambda m: f"{m[1]}\n\n{note}", text, count=1, flags=re.M)  # noqa: B023
             cell["source"] = text
         elif caption := figure_of(cell).get("caption"):
@@ -277,24 +279,6 @@ def plain(docname: str, notebook: dict, references: References, number: str = ""
 # --- in a build ----------------------------------------------------------------------------------
 
 
-@functools.cache
-def papers(bibliographies: tuple[str, ...], references_page: str) -> dict[str, tuple[str, str, str]]:
-    from pybtex.database import parse_file
-
-    found = {}
-    for file in bibliographies:
-        for key, entry in parse_file(file, bib_format="bibtex").entries.items():
-            people = [" ".join(p.prelast_names + p.last_names) for p in entry.persons.get("author", [])]
-            names = " and ".join(people) if len(people) < 3 else f"{people[0]} et al."
-            link = entry.fields.get("url") or references_page
-            if "eprint" in entry.fields:
-                link = f"https://arxiv.org/abs/{entry.fields['eprint']}"
-            elif "doi" in entry.fields and "url" not in entry.fields:
-                link = f"https://doi.org/{entry.fields['doi']}"
-            found[key] = re.sub(r"[{}]", "", names), entry.fields.get("year", ""), link
-    return found
-
-
 def chapter_number(app, docname: str) -> str:
     return ".".join(map(str, app.env.toc_secnumbers.get(docname, {}).get("") or ()))
 
@@ -303,21 +287,15 @@ def write(app, error) -> None:
     """build-finished: the twins, beside the pages."""
     if error or app.builder.format != "html":
         return
-    address = app.config.html_baseurl.rstrip("/") + "/"
-    sources = tuple(str(Path(app.srcdir) / name) for name in app.config.bibtex_bibfiles)
-    references = References(address, papers(sources, f"{address}book/references.html"))
-    notebooks = {}
-    for docname in sorted(app.env.found_docs):
-        path = Path(app.env.doc2path(docname))
-        if path.suffix == ".ipynb":
-            notebooks[docname] = json.loads(path.read_text(encoding="utf-8"))
-            references.add(docname, notebooks[docname], chapter_number(app, docname))
-    for docname in app.env.titles:
-        references.titles.setdefault(docname, app.env.titles[docname].astext())
-    for docname, notebook in notebooks.items():
-        twin = plain(docname, notebook, references, chapter_number(app, docname))
+    book = book_of(app)
+    references = References(app.config.html_baseurl.rstrip("/") + "/", book.papers)
+    references.titles |= {docname: title.astext() for docname, title in app.env.titles.items()}
+    for chapter in book.chapters:
+        references.add(chapter, chapter_number(app, chapter.docname))
+    for chapter in book.chapters:
+        twin = plain(chapter, references, chapter_number(app, chapter.docname))
         text = json.dumps(twin, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        target = Path(app.outdir) / f"{docname}.ipynb"
+        target = Path(app.outdir) / f"{chapter.docname}.ipynb"
         if not target.is_file() or target.read_text(encoding="utf-8") != text:
             target.write_text(text, encoding="utf-8")
 

@@ -24,7 +24,7 @@ from paths import CHAPTERS, ROOT, execution_environment, slugs
 from reach import key
 
 SECONDS_PER_CHAPTER = 30
-SECONDS_PER_CELL = 120  # stops a hung cell; the budget above is what a chapter must meet
+SECONDS_PER_CELL = 600  # stops a hung cell, on a busy machine too; the budget above is what a chapter must meet
 # not inside base64, where such letters come up by chance
 ADDRESS = re.compile(r"(?<![A-Za-z0-9+/])0x[0-9a-fA-F]{6,}(?![A-Za-z0-9+/])")
 MARGIN = re.compile(r"^(:{3,}\{margin\}.*\n)(?!:class:)", re.MULTILINE)
@@ -90,8 +90,10 @@ def shrink_png(data: str) -> str:
     """A base64 PNG with at most 128 colours: a third of the size, no visible change."""
     from PIL import Image
 
-    image = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA")
-    small = image.quantize(128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    if image.mode == "P":  # an explorer's still: it is small already
+        return data
+    small = image.convert("RGBA").quantize(128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     small.save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()

@@ -114,7 +114,9 @@ def lint_outputs(slug, notebook):
         for output in cell["outputs"]:
             if output["output_type"] == "error" or output.get("name") == "stderr":
                 yield f"cell {number}: stores an error or stderr output"
-            has_image = any(mime.startswith("image/") for mime in output.get("data", {}))
+            # an explorer says itself what it shows
+            explorer = output.get("metadata", {}).get("implicitly", {}).get("explorer")
+            has_image = not explorer and any(mime.startswith("image/") for mime in output.get("data", {}))
             alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
             if has_image and not str(alt).strip():
                 yield f"cell {number}: a figure without alt text (mystnb.image.alt)"

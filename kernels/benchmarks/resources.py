@@ -16,13 +16,14 @@ import sys
 from pathlib import Path
 
 FILE = Path(__file__).resolve().parents[1] / "resources.json"
-OPS = ("nvfp4", "perm_gd", "relu_flow", "relu_gd", "sign_nets", "langevin")
 DEFAULT = {"regs": 128, "stack": 0, "spills": 0, "shared": 102400}
 
 
 def specs():
     """Every KernelSpec of every op."""
-    for op in OPS:
+    from implicitly_kernels._ops import ops
+
+    for op in ops():
         yield from importlib.import_module(f"implicitly_kernels.{op}.spec").KERNELS
 
 

@@ -22,7 +22,6 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
-OPS = ("nvfp4", "perm_gd", "relu_flow", "relu_gd", "sign_nets", "langevin")
 RATES = {"bytes": "copy", "flops": "flop", "ints": "int"}
 
 
@@ -98,8 +97,10 @@ def slug(name):
 
 
 def main():
+    from implicitly_kernels._ops import ops
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--op", choices=OPS, action="append")
+    parser.add_argument("--op", choices=ops(), action="append")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--dry", action="store_true", help="no gate, nothing written")
     parser.add_argument("--budget", type=float, default=6.0, help="seconds an entry")
@@ -116,7 +117,7 @@ def main():
     facts = device_facts(args.device)
     print(facts["device"], {k: f"{v:.4g}" for k, v in measured.items()})
     failed = False
-    for op in args.op or OPS:
+    for op in args.op or ops():
         if not args.dry and not gate(op, args.device):
             print(f"{op}: its tests fail: not timed")
             failed = True

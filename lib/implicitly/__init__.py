@@ -21,6 +21,7 @@ _PUBLIC = {
     "Lines": "implicitly.explorer",
     "Panel": "implicitly.explorer",
     "Points": "implicitly.explorer",
+    "Predict": "implicitly.explorer",
     "Rule": "implicitly.explorer",
     "Slider": "implicitly.explorer",
     "Trajectories": "implicitly.explorer",

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from sphinx.application import Sphinx
 
-from kernels_page import OPS
+from book_model import Book
+from kernels_page import in_order
 
 ROOT = Path(__file__).resolve().parents[2]
+OPS = Book(ROOT).ops
 CONF = """
 extensions = ["myst_nb", "sphinx_design", "kernels_page"]
 nb_execution_mode = "off"
@@ -26,21 +28,17 @@ suppress_warnings = ["config.cache"]
 def page(tmp_path, monkeypatch):
     """page(results=...): the page's HTML; `results` maps file names to JSON in place of the repo's."""
     monkeypatch.syspath_prepend(str(ROOT / "book/_ext"))
-    import kernels_page
 
     def build(results=None):
-        root = ROOT
-        if results is not None:
-            root = tmp_path / "repo"
-            shutil.copytree(ROOT / "kernels", root / "kernels",
-                            ignore=shutil.ignore_patterns("results", "__pycache__"))
-            folder = root / "kernels" / "benchmarks" / "results"
-            folder.mkdir(parents=True)
-            for name, content in results.items():
-                (folder / name).write_text(json.dumps(content))
-        monkeypatch.setattr(kernels_page, "ROOT", root)
-        source = tmp_path / "book"
-        source.mkdir()
+        source = tmp_path / "repo"
+        ignored = ["__pycache__"] + ["results"] * (results is not None)
+        shutil.copytree(ROOT / "kernels", source / "kernels", ignore=shutil.ignore_patterns(*ignored))
+        folder = source / "kernels" / "benchmarks" / "results"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in (results or {}).items():
+            (folder / name).write_text(json.dumps(content))
+        (source / "book").mkdir()
+        shutil.copy(ROOT / "book/plan.yml", source / "book/plan.yml")
         (source / "conf.py").write_text(CONF)
         shutil.copy(ROOT / "book/kernels.md", source / "index.md")
         warnings = open(tmp_path / "warnings.txt", "w+")  # noqa: SIM115
@@ -72,8 +70,9 @@ def result(kind, device, rows):
 def test_every_op_has_its_section_and_source(page):
     html = page()
     text = re.sub(r"<[^>]+>", "", html)
-    for op, (_, kernel) in OPS.items():
-        assert f"implicitly_kernels.{op}" in text and f"def {kernel}" in text
+    for name, op in OPS.items():
+        assert f"implicitly_kernels.{name}" in text and f"def {op.declared('SHOWN')}" in text
+        assert op.declared("TITLE") in text
     assert "registers a thread" in text
 
 
@@ -109,11 +108,18 @@ def test_the_page_needs_neither_torch_nor_the_kernels():
         "import sys; sys.path.insert(0, 'book/_ext')\n"
         "for name in ('torch', 'implicitly', 'implicitly_kernels', 'triton', 'numba'):\n"
         "    sys.modules[name] = None\n"
+        "from book_model import Book\n"
         "import kernels_page as k\n"
-        "print(sum(len(k.section(op, k.ROOT)) for op in k.OPS))\n"
+        "print(sum(len(k.section(op, Book('.'))) for op in Book('.').ops))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert int(done.stdout) > 5000
+
+
+def test_ops_follow_the_chapters():
+    numbers = [min(Book(ROOT).planned[slug].number for slug in OPS[name].declared("CHAPTERS"))
+               for name in in_order(Book(ROOT))]  # fmt: skip
+    assert len(numbers) == len(OPS) and numbers == sorted(numbers)
 
 
 def test_committed_results_are_whole_and_name_no_path():

@@ -1,7 +1,6 @@
 """The notebooks that readers download: the chapters in plain Markdown, numbered as their pages are."""
 
 import copy
-import json
 import re
 from pathlib import Path
 
@@ -9,9 +8,11 @@ import nbformat
 import pytest
 import yaml
 
-from plain_notebooks import Directive, References, Writer, blocks, papers, plain
+from book_model import Book, Chapter, Paper
+from plain_notebooks import Directive, References, Writer, blocks, plain
 
 ROOT = Path(__file__).parents[2]
+BOOK = Book(ROOT)
 SLUGS = [path.stem for path in sorted((ROOT / "chapters").glob("*.ipynb"))]
 ADDRESS = yaml.safe_load((ROOT / "_config.yml").read_text())["html"]["baseurl"]
 # what only a reader of MyST would understand
@@ -20,24 +21,21 @@ RAW = re.compile(
 )
 
 
-def chapter(slug: str) -> dict:
-    return json.loads((ROOT / f"chapters/{slug}.ipynb").read_text(encoding="utf-8"))
+def chapter(slug: str) -> Chapter:
+    return BOOK.chapter(f"chapters/{slug}")
 
 
 @pytest.fixture(scope="module")
 def references() -> References:
-    from landing import planned
-
-    found = References(ADDRESS, papers((str(ROOT / "book/references.bib"),), f"{ADDRESS}book/references.html"))
+    found = References(ADDRESS, BOOK.papers)
     for slug in SLUGS:
-        found.add(f"chapters/{slug}", chapter(slug), str(planned()[slug]["number"]) if slug in planned() else "")
+        found.add(chapter(slug), str(BOOK.planned[slug].number) if slug in BOOK.planned else "")
     return found
 
 
 @pytest.fixture(scope="module", params=SLUGS)
 def pair(request, references) -> tuple[dict, dict]:
-    notebook = chapter(request.param)
-    return notebook, plain(f"chapters/{request.param}", notebook, references, "1")
+    return chapter(request.param).notebook, plain(chapter(request.param), references, "1")
 
 
 def prose(notebook: dict) -> str:
@@ -87,7 +85,7 @@ def test_folds_are_balanced_and_quotes_hold_whole_formulas(pair):
 
 
 def write(text: str, **labels: str) -> str:
-    references = References("https://b/", {"k": ("A and B", "2020", "https://p")})
+    references = References("https://b/", {"k": Paper("k", "", ("A", "B"), "2020", "https://p")})
     references.labels = {label: (words, f"https://b/c.html#{label}") for label, words in labels.items()}
     return "\n".join(Writer("chapters/c", references).markdown(text.split("\n"))).strip("\n")
 

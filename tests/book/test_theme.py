@@ -89,7 +89,7 @@ def notebook() -> dict:
         cell("plot(1)", [picture], tags=["hide-input", "wide"], mystnb=figure),
         cell("claim()", [check]),
         cell(
-            "from implicitly import flows\nprint(flows.KINDS[0])",
+            "from implicitly import diffusion\nprint(diffusion.KINDS[0])",
             [{"output_type": "stream", "name": "stdout", "text": "training\n"}],
         ),
     ]
@@ -154,8 +154,8 @@ def test_opener_says_number_part_question_and_facts(chapter):
     assert 'href="https://arxiv.org/abs/2506.19031"' in chapter
     assert "1 stated, 1 holds" in opener
     assert "under 30 s on two cores" in opener and "none yet" in opener
-    source = "https://github.com/implicitly-book/implicitly/blob/main/lib/implicitly/flows.py"
-    assert f'<dt>Library</dt><dd><a href="{source}"><code>flows</code></a></dd>' in chapter
+    source = "https://github.com/implicitly-book/implicitly/blob/main/lib/implicitly/diffusion/__init__.py"
+    assert f'<dt>Library</dt><dd><a href="{source}"><code>diffusion</code></a></dd>' in chapter
 
 
 def test_numbers_come_from_the_plan_not_from_what_has_landed(chapter):
@@ -204,7 +204,7 @@ def test_buttons(chapter):
 def test_colab_opens_what_the_workflow_pushes():
     workflow = (ROOT / ".github/workflows/ci.yml").read_text()
     sys.path.insert(0, str(ROOT / "book/_ext"))
-    from theme import COLAB_BRANCH
+    from page_frame import COLAB_BRANCH
 
     assert f"git push --force origin {COLAB_BRANCH}\n" in workflow and "'./chapters/*.ipynb'" in workflow
 

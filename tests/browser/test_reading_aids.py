@@ -54,7 +54,7 @@ def test_search_finds_a_symbol_and_a_function(context, sites, scheme):
         ("gamma", "book/notation.html#margins", "largest margin"),
         ("eta", "book/notation.html#everywhere", "step size"),
         ("score_flow_exact",
-         "book/library.html?highlight=score_flow_exact#implicitly.diffusion.exact.score_flow_exact", "ramp"),
+         "book/library.html?highlight=score_flow_exact#implicitly.diffusion.score_flow_exact", "ramp"),
     ]:
         page.goto(f"{sites[scheme]}search.html?q={query}")
         expect(first.locator("a").first).to_have_attribute("href", leads_to)

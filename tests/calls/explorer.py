@@ -3,7 +3,7 @@
 import numpy as np
 
 from calls import Call
-from implicitly.explorer import Bars, Choice, Explorer, Heatmap, Lines, Panel, Slider
+from implicitly.explorer import Bars, Choice, Explorer, Lines, Panel, Predict, Slider
 
 T = np.linspace(0, 1, 8)
 
@@ -58,44 +58,57 @@ CALLS = {
     "implicitly.explorer.controls.Choice.position": Call(
         lambda: dict(self=Choice("value", ["x", "y"]), value="x"), accepts={"value": "any"}
     ),
-    "implicitly.explorer.views.Lines": Call(
+    "implicitly.explorer.charts.Lines": Call(
         lambda: dict(x="t", y=["a", "b"], labels=["A", "B"], colors=[0, 1], marks=["line", "dots"], over="s"),
         accepts=LAYER | {"marks": "none"}, names={"y": "marks"}, skip={"x": ANY_KEY, "over": ANY_KEY},
     ),
-    "implicitly.explorer.views.Points": Call(
+    "implicitly.explorer.plane.Points": Call(
         lambda: dict(points="p", classes="k", colors=[0, 1], hollow=[1], labels=["A", "B"], marker="circle", size=5.5),
         accepts=LAYER | {"hollow": "empty", "marker": "none", "size": "size"},
         skip={"points": ANY_KEY, "classes": ANY_KEY},
     ),
-    "implicitly.explorer.views.Trajectories": Call(
+    "implicitly.explorer.plane.Trajectories": Call(
         lambda: dict(paths="p", classes=1, hollow=[1], heads=True, width=0.9, alpha=0.6, labels=["A"]),
         accepts=LAYER | {"classes": "zero", "hollow": "empty", "width": "size", "alpha": "size"},
         skip={"paths": ANY_KEY},
     ),
-    "implicitly.explorer.views.Field": Call(
+    "implicitly.explorer.plane.Field": Call(
         lambda: dict(vectors="v", xlim=(0.0, 1.0), ylim=(0.0, 1.0)), skip={"vectors": ANY_KEY}
     ),
-    "implicitly.explorer.views.Heatmap": Call(
+    "implicitly.explorer.plane.Heatmap": Call(
         lambda: dict(values="z", xlim=(0.0, 1.0), ylim=(0.0, 1.0), colors="diverging", limits=(1.0, 2.0), scale="log",
                      label="height"),
         accepts={"limits": "none"}, skip={"values": ANY_KEY, "label": "any words are words"},
     ),
-    "implicitly.explorer.views.Heatmap#classes": Call(
+    "implicitly.explorer.plane.Heatmap#classes": Call(
         lambda: dict(values="z", xlim=(0.0, 1.0), ylim=(0.0, 1.0), colors=[1, 0], labels=["A", "B"]),
         accepts={"labels": "none"}, skip={"values": ANY_KEY},
     ),
-    "implicitly.explorer.views.Bars": Call(
+    "implicitly.explorer.charts.Bars": Call(
         lambda: dict(values="b", labels=["A", "B"], colors=[0, 1], limits=(0.0, 1.0), format=".0%", title="Shares"),
         accepts={"colors": "number", "limits": "none", "format": "any"},
         skip={"values": ANY_KEY, "title": "any words are words"},
     ),
-    "implicitly.explorer.views.Bars#edges": Call(
+    "implicitly.explorer.charts.Bars#edges": Call(
         lambda: dict(values="b", edges=[0.0, 1.0, 2.0], colors=1), accepts={"colors": "zero number"},
         skip={"values": ANY_KEY},
     ),
-    "implicitly.explorer.views.Rule": Call(
+    "implicitly.explorer.charts.Rule": Call(
         lambda: dict(at=1.0, axis="x", label="edge", color=5),
         accepts={"at": "any", "label": "none", "color": "zero"}, skip={"label": "any words are words"},
+    ),
+    "implicitly.explorer.predict.Predict": Call(
+        lambda: dict(question="Up?", answer="up", choices=["up", "down"], because="It grows."),
+        names={"choices": "Predict: "}, skip={"question": "any words are words", "because": "any words are words"},
+    ),
+    "implicitly.explorer.predict.Predict#number": Call(
+        lambda: dict(question="How far?", answer=0.5, tolerance=0.1, format=".1f", unit=" s"),
+        accepts={"answer": "sign zero size", "tolerance": "size", "format": "any"},
+        skip={"question": "any words are words", "unit": "any string is a unit"},
+    ),
+    "implicitly.explorer.predict.Predict.form": Call(
+        lambda: dict(self=Predict("Up?", "up", choices=["up", "down"]), ident="a"),
+        skip={"ident": "asked by Explorer alone"},
     ),
     "calls.explorer.panel": Call(
         lambda: dict(title="T", x="x", y="y", xlim=(0.0, 1.0), ylim=(1.0, 2.0), xscale="linear", yscale="log",
@@ -103,15 +116,12 @@ CALLS = {
         accepts={"xlim": "none", "ylim": "none", "xgrid": "empty sign", "ygrid": "empty", "aspect": "none"},
         skip=dict.fromkeys(("title", "x", "y"), "any words are words"),
     ),
-    "implicitly.explorer.views.Panel.is_log": Call(
-        lambda: dict(self=Panel(Lines("t", "y"), yscale="log"), layer=Heatmap("z", (0, 1), (0, 1)), axis="y"),
-        skip=dict.fromkeys(("layer", "axis"), "asked by Explorer alone"),
-    ),
     "implicitly.explorer.widget.Explorer": Call(
         lambda: dict(compute=state, controls=controls(), view=Lines("t", "y"), title="Words", alt="A line.",
                      caption="More.", summary="It ends at {last[0]:.1f}.", side=[Bars("bars", ["p", "q"])], id="words",
-                     columns=1, animate="a", seconds=6.0),
-        accepts={"side": "empty", "id": "none", "columns": "none", "animate": "none"},
+                     columns=1, animate="a", seconds=6.0,
+                     predict=Predict("Up?", "up", choices=["up", "down"])),
+        accepts={"predict": "none", "side": "empty", "id": "none", "columns": "none", "animate": "none"},
         names={"compute": "compute(a=1.0", "controls": "compute(", "id": "id"},
         skip=dict.fromkeys(("title", "alt", "caption", "summary", "id"), "words; test_explorer.py has wrong ones"),
     ),

@@ -1,4 +1,4 @@
-"""The claims of the chapter implicit-bias-multiclass hold on part of its data, and break when a fault is planted."""
+"""Every check of the chapter implicit-bias-multiclass passes, and fails when a fault is planted in what it rests on."""
 
 import math
 from dataclasses import replace
@@ -6,94 +6,267 @@ from pathlib import Path
 
 import pytest
 import torch
+from chapter_cells import Fault, scaled, see_it_fail, without_near_fault
 
-from implicitly import claim, margins
-from implicitly.claims import ClaimError
-from implicitly.data import digit_classes
-from implicitly.margins import LOSSES, PermLoss, angle, constraints, descend, direction_error, hard_margin_svm
+from implicitly import margins
+from implicitly.margins import PermLoss, constraints, descend, hard_margin_svm, losses
 
-TAILED = ("cross-entropy", "exponential", "pairlog")
-
-
-def holds(id, measured, **comparison):
-    return claim(f"implicit-bias-multiclass/{id}", "a test", measured=measured, **comparison)
+LIBRARY = "implicitly.margins."
 
 
-def breaks(id, measured, **comparison):
-    with pytest.raises(ClaimError):
-        holds(id, measured, **comparison)
+# -- faults in losses, data and clocks --------------------------------------------------------------------------------
+
+
+def another_exponential(name, log_psi):
+    """A loss in place of the exponential one, whose weights stay as they are."""
+
+    def find(loss, find=losses._loss):
+        found = find(loss)
+        if found.name != "exponential":
+            return found
+        return PermLoss("exponential", lambda u: log_psi(found.log_psi, u), found.log_weights)
+
+    find.__name__ = name
+    return find
+
+
+a_little_stronger = another_exponential("a little stronger", lambda exact, u: exact(u) + 1e-11)
+half_as_strong = another_exponential("half as strong", lambda exact, u: exact(u) - math.log(2))
+other_temperature = another_exponential("other temperature", lambda exact, u: exact(2 * u))
+squares = another_exponential("squares", lambda exact, u: u.square().sum(-1).log())
+
+
+def moved_svm(name, move):
+    def svm(X, y, K=None, svm=margins.hard_margin_svm):
+        return move(svm(X, y, K))
+
+    svm.__name__ = name
+    return svm
+
+
+longer = moved_svm("longer", lambda svm: replace(svm, W=1.002 * svm.W))
+much_shorter = moved_svm("much shorter", lambda svm: replace(svm, W=0.5 * svm.W))
+shorter = moved_svm("shorter", lambda svm: replace(svm, W=0.9 * svm.W))
+a_little_longer = moved_svm("a little longer", lambda svm: replace(svm, W=(1 + 1e-4) * svm.W))
+twice_as_long = moved_svm("twice as long", lambda svm: replace(svm, W=2 * svm.W))
+bent = moved_svm(
+    "bent", lambda svm: replace(svm, W=svm.W * torch.linspace(1, 0.9, len(svm.W), dtype=svm.W.dtype)[:, None])
+)
+equal_duals = moved_svm(
+    "equal duals", lambda svm: replace(svm, alpha=torch.where(svm.support, svm.alpha.mean(), 0.0).double())
+)
+
+
+def without_a_point(X, y, K=None, svm=margins.hard_margin_svm):
+    """A support point is forgotten."""
+    exact = svm(X, y, K)
+    keep = torch.arange(len(y)) != exact.alpha.sum(1).argmax()
+    return replace(exact, W=svm(X[keep], y[keep], K or int(y.max()) + 1).W)
+
+
+def moved_path(name, move, **wanted):
+    """Descent whose path is changed, if it was asked for with these options."""
+
+    def descent(X, y, loss, *, descend=margins.descend, **options):
+        path = descend(X, y, loss, **options)
+        given = {"loss": loss, **options}
+        return move(path) if all(given.get(key) == value for key, value in wanted.items()) else path
+
+    descent.__name__ = name
+    return descent
+
+
+def clock(name, move):
+    return moved_path(name, lambda path: replace(path, log_time=move(path.log_time)))
+
+
+def in_place_of(other, loss):
+    """Another loss in place of one."""
+
+    def descent(X, y, found, *, descend=margins.descend, **options):
+        return descend(X, y, other if loss in (found, None) else found, **options)
+
+    descent.__name__ = f"{other} for {loss}"
+    return descent
+
+
+def too_early(X, y, loss, *, at, descend=margins.descend, **options):
+    """A tenth of the steps."""
+    return descend(X, y, loss, at=[*range(1, len(at)), max(len(at), max(at) // 10)], **options)
+
+
+def plain_clock(path):
+    return replace(path, log_time=torch.tensor(path.steps).double().log()[:, None].expand_as(path.log_time))
+
+
+def half_a_step(X, y, loss, *, step_size, descend=margins.descend, **options):
+    return descend(X, y, loss, step_size=step_size / 2, **options)
+
+
+def turned(path, share):
+    """The first row a little longer."""
+    W = path.W.clone()
+    W[:, :, 0] *= 1 + share
+    return replace(path, W=W)
+
+
+def moved_on(path):
+    """A little more in one entry of the last record."""
+    W = path.W.clone()
+    W[-1, 0, 0, 0] += 1e-8
+    return replace(path, W=W)
+
+
+def one_against_the_rest(X, y, loss, *, at, start, descend=margins.descend, **options):
+    """No loss of relative margins."""
+    W, target = start.clone(), torch.nn.functional.one_hot(y, 3).double()
+    for _ in range(100):
+        W = W - 0.02 * ((X @ W.T).sigmoid() - target).T @ X
+    return replace(descend(X, y, loss, at=[1], start=start, **options), W=W[None, None])
+
+
+def late(Z, loss, log_times, *, classes, flow=margins.log_time_flow):
+    """The clock is a hundredth ahead."""
+    return flow(Z, loss, [time + 0.01 for time in log_times], classes=classes)
+
+
+def half_the_step(path, X, svm, *, normalized, use=margins.mirror_use):
+    """The step is taken for half as long."""
+    return use(path, X, svm, normalized=normalized / 2)
+
+
+def no_length(X, svm, *, normalized=1.0):
+    """Steps of no length."""
+    return 1.0
+
+
+def twice_the_length(X, svm, factor=margins.step_factor):
+    return factor(X, svm) ** 2
+
+
+def unweighted(path, X, y, svms, constants=margins.margin_constants):
+    """The duals' logarithms with equal weights."""
+    each = [svm.alpha[svm.support].log() for svm in svms]
+    return torch.stack([a.max() - a.mean() for a in each]), constants(path, X, y, svms)[1]
+
+
+def no_next_term(svm, Z):
+    return 0.0
+
+
+def support_alone(X, y, K=None, limit=margins.polynomial_limit):
+    """Only the samples of the support."""
+    keep = hard_margin_svm(X, y, K).support.any(1)
+    return limit(X[keep], y[keep], K)
+
+
+def turned_limit(X, y, K=None, limit=margins.polynomial_limit):
+    V = limit(X, y, K)
+    return V * (1 + 1e-6 * torch.arange(len(V), dtype=V.dtype)[:, None])
+
+
+ALL_SIZES = "[(30, 5, 3), (10, 2, 3), (40, 8, 4)]"
+ONE = {ALL_SIZES: "[(30, 5, 3)]", "range(3)": "range(1)"}
+TWO = {ALL_SIZES: "[(30, 5, 3)]", "range(3)": "range(2)"}
+PLANE = {ALL_SIZES: "[(10, 2, 3)]", "range(3)": "range(1)"}
+SLOW = {ALL_SIZES: "[(40, 8, 4)]", "range(3)": "range(2)"}
+FEW_MARGINS = {"25_000": "200"}
+PLAIN = ONE | {"range(1, 7)": "range(1, 6)"}
+FEW_PROBLEMS = {"range(100, 300)": "range(100, 130)"}
+ONE_RUN = ONE | {"[10**5]": "[10**4]"}
+
+
+def times(name, factor):
+    return LIBRARY + name, scaled(LIBRARY + name, factor)
+
+
+def svm(fault):
+    return LIBRARY + "hard_margin_svm", fault
+
+
+def descent(fault):
+    return LIBRARY + "descend", fault
+
+
+def loss(fault):
+    return LIBRARY + "losses._loss", fault
+
+
+FAULTS = [
+    Fault("C1", "tail", *loss(a_little_stronger), FEW_MARGINS),
+    Fault("C1", "tail", *loss(half_as_strong), FEW_MARGINS, far=True),
+    Fault("C1", "tail", *loss(other_temperature), FEW_MARGINS, far=True),
+    Fault("C1", "curvature", *loss(other_temperature), FEW_MARGINS),
+    Fault("C1", "curvature", *loss(squares), FEW_MARGINS, far=True),
+    Fault("C1", "constants", *times("score_curvature", 1 + 1e-5)),
+    Fault("C1", "constants", *times("score_curvature", 1.001), far=True),
+    Fault("C2", "direction", *descent(in_place_of("polynomial", None)), ONE),
+    Fault("C2", "direction", *svm(bent), ONE),
+    Fault("C2", "direction", *svm(without_a_point), ONE),
+    Fault("C3", "slope", *svm(longer), ONE),
+    Fault("C3", "slope", *descent(in_place_of("polynomial", None)), ONE, far=True),
+    Fault("C3", "risk", *svm(longer), ONE),
+    Fault("C3", "risk", LIBRARY + "step_factor", no_length, ONE),
+    Fault("C3", "risk", LIBRARY + "step_factor", twice_the_length, ONE),
+    Fault("C3", "digits", *svm(longer), {"range(3)": "range(1)"}),
+    Fault("C4", "residual", LIBRARY + "step_factor", no_length, ONE),
+    Fault("C4", "residual", *descent(clock("a late clock", lambda t: t + 0.002)), ONE),
+    Fault("C4", "residual", *svm(equal_duals), ONE, far=True),
+    Fault("C4", "duals", LIBRARY + "step_factor", no_length, ONE),
+    Fault("C4", "duals", *descent(clock("a late clock", lambda t: t + 0.002)), ONE),
+    Fault("C4", "duals", *svm(equal_duals), ONE, far=True),
+    Fault("C4", "flow", LIBRARY + "log_time_flow", late, ONE),
+    Fault("C4", "slow", LIBRARY + "log_time_flow", late, SLOW),
+    Fault("C5", "margin", LIBRARY + "direction_constant", no_next_term, FEW_PROBLEMS),
+    Fault("C5", "margin", *times("direction_constant", 2**0.5), FEW_PROBLEMS),
+    Fault("C5", "margin", LIBRARY + "margin_constants", unweighted, FEW_PROBLEMS, far=True),
+    Fault("C5", "direction", *times("direction_constant", 1.05), TWO),
+    Fault("C6", "same limit", *descent(in_place_of("polynomial", "pairlog")), ONE, far=True),
+    Fault("C6", "same limit", *descent(moved_path("turned", lambda p: turned(p, 1e-3), loss="pairlog")), ONE),
+    Fault("C6", "polynomial", LIBRARY + "polynomial_limit", support_alone, ONE, far=True),
+    Fault("C6", "polynomial", LIBRARY + "polynomial_limit", turned_limit, ONE),
+    Fault("C6", "elsewhere", *descent(in_place_of("exponential", "polynomial")), ONE),
+    Fault("C6", "cube root", *descent(in_place_of("pairlog", "polynomial")), ONE, far=True),
+    Fault("C6", "cube root", *descent(clock("a slow clock", lambda t: t * (1 - 1e-5))), ONE),
+    Fault("C7", None, *descent(one_against_the_rest), ONE_RUN, far=True),
+    Fault("C7", None, *descent(moved_path("moved on", moved_on)), ONE_RUN),
+    Fault("C8", "direction", LIBRARY + "mirror_use", half_the_step, PLANE),
+    Fault("C8", "direction", *svm(shorter), PLANE),
+    Fault("C8", "clock", *descent(moved_path("clock of fixed steps", plain_clock)), PLANE),
+    Fault("C8", "clock", *descent(clock("negative", lambda t: -t.abs() - 10)), PLANE),
+    Fault("C8", "clock", *descent(clock("half", lambda t: t / 2)), PLANE),
+    Fault("C8", "clock", *descent(clock("wrong at the end", lambda t: torch.where(t > 50, -1.0, t))), PLANE),
+    Fault("C8", "digits", LIBRARY + "mirror_use", half_the_step, {"range(3)": "range(1)"}),
+    Fault("C8", "digits", *svm(much_shorter), {"range(3)": "range(1)"}),
+    Fault("C8", "any start", *svm(shorter), PLANE),
+    Fault("C8", "any start", *descent(in_place_of("polynomial", None)), PLANE, far=True),
+    Fault("C9", "svm", *svm(twice_as_long), far=True),
+    Fault("C9", "svm", *svm(a_little_longer)),
+    Fault("C9", "course", *descent(half_a_step), far=True),
+    Fault("C9", "course", *descent(moved_path("a little longer", lambda p: replace(p, W=p.W * (1 + 1e-11))))),
+    Fault("C10", "path", *descent(clock("a little late", lambda t: t + 2e-5)), ONE),
+    Fault("C10", "plain", *descent(moved_path("late", lambda p: replace(p, log_time=p.log_time + 0.1),
+                                              normalized=1.0)), PLAIN),
+    Fault("C10", "plain", *descent(moved_path("mean for sum", lambda p: replace(p, log_time=p.log_time + math.log(30)),
+                                              normalized=1.0)), PLAIN, far=True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_check_fails_with_a_planted_fault(fault, monkeypatch):
+    see_it_fail("implicit-bias-multiclass", fault, monkeypatch)
+
+
+def test_every_check_has_a_fault():
+    assert not without_near_fault("implicit-bias-multiclass", FAULTS)
+
+
+# -- what the text says besides ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def data():
     return margins.teacher_classes(30, 5, 3, seed=0)
-
-
-@pytest.fixture(scope="module")
-def svm(data):
-    return hard_margin_svm(*data)
-
-
-@pytest.fixture(scope="module")
-def far(data):
-    steps = [3000, 20_000, 40_000, 80_000]
-    return {loss: descend(*data, loss, at=steps, normalized=1.0) for loss in TAILED}
-
-
-@pytest.fixture(scope="module")
-def poly(data):
-    return descend(*data, "polynomial", at=[1000, 10_000, 20_000], normalized=1.0)
-
-
-def random_u(K, n=2000):
-    g = torch.Generator().manual_seed(0)
-    return 6 * torch.rand(n, K - 1, generator=g, dtype=torch.float64) - 2
-
-
-# -- C1 ---------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", TAILED)
-def test_c1_tail(name):
-    holds("C1", max(margins.tail_violation(name, random_u(K)) for K in (2, 5)), at_most=1e-12)
-
-
-def test_c1_tail_sees_other_tails():
-    """The templates are at fault, not only their weights."""
-    exact = LOSSES["exponential"]
-    scaled = [
-        PermLoss("a little too strong", lambda u: exact.log_psi(u) + 1e-6, exact.log_weights),
-        PermLoss("half as strong", lambda u: exact.log_psi(u) - math.log(2), exact.log_weights),
-        PermLoss("other temperature", lambda u: exact.log_psi(2 * u), exact.log_weights),
-        LOSSES["polynomial"],
-    ]
-    far_out = random_u(3) + 20
-    for loss in scaled:
-        breaks("C1", margins.tail_violation(loss, random_u(3)), at_most=1e-12)
-        breaks("C1", margins.tail_violation(loss, far_out), at_most=1e-12)
-        if loss.name != "polynomial":
-            assert margins.weights_error(loss, far_out) > 1e-7  # the weights were left as they were
-    for name in LOSSES:
-        assert margins.weights_error(name, far_out) < 1e-12
-
-
-def test_c1_curvature():
-    for name in TAILED:
-        holds("C1", margins.curvature_use(name, random_u(4, 200)), at_most=1 + 1e-9)
-    breaks("C1", margins.curvature_use("polynomial", random_u(4, 200)), at_most=1 + 1e-9)
-    square = PermLoss("squares", lambda u: u.square().sum(-1).log(), lambda u: u)
-    breaks("C1", margins.curvature_use(square, random_u(4, 200)), at_most=1 + 1e-9)
-
-
-@pytest.mark.parametrize("K", [2, 3, 5])
-def test_c1_constants(K):
-    for name in ("cross-entropy", "pairlog"):
-        found = margins.score_curvature(name, K)
-        holds("C1", abs(found / LOSSES[name].smoothness(K) - 1), at_most=1e-6)
-        breaks("C1", abs(found / (1.001 * LOSSES[name].smoothness(K)) - 1), at_most=1e-6)
-
-
-# -- C2, C8, C10 ------------------------------------------------------------------------------------------------------
 
 
 def readable_train():
@@ -117,140 +290,6 @@ def test_readable_loop_and_where_it_goes_wrong(data):
         assert bool(c.sum().abs() < 0.01 * c[0, 1]) == right
 
 
-def test_c2_direction(data, svm, far, poly):
-    holds("C2", max(angle(path.W[-1, 0], svm.W) for path in far.values()), at_most=1.0)
-    breaks("C2", angle(poly.W[-1, 0], svm.W), at_most=1.0)  # another tail
-    bent = svm.W * torch.tensor([1.0, 1.0, 0.9], dtype=torch.float64)[:, None]
-    breaks("C2", angle(far["pairlog"].W[-1, 0], bent), at_most=1.0)
-    X, y = data
-    keep = torch.arange(len(y)) != svm.alpha.sum(1).argmax()
-    other = hard_margin_svm(X[keep], y[keep]).W  # a support point forgotten
-    breaks("C2", angle(far["pairlog"].W[-1, 0], other), at_most=1.0)
-    plain = descend(X, y, "cross-entropy", at=[100_000], step_size=0.02)
-    breaks("C2", angle(plain.W[0, 0], svm.W), at_most=1.0)  # not far enough
-
-
-def test_c8_bounds():
-    data = margins.teacher_classes(10, 2, 3, seed=0)
-    svm = hard_margin_svm(*data)
-    path = descend(*data, "exponential", at=[2**k for k in range(20)], normalized=1.0)
-    use = margins.mirror_use(path, data[0], svm, normalized=1.0)
-    holds("C8", use.direction, at_most=1.0)
-    holds("C8", use.clock, at_most=1.0)
-    halved = margins.mirror_use(path, data[0], svm, normalized=0.5)  # the step is taken for half as long
-    breaks("C8", halved.direction, at_most=1.0)
-    shorter = replace(svm, W=0.9 * svm.W)
-    breaks("C8", margins.mirror_use(path, data[0], shorter, normalized=1.0).direction, at_most=1.0)
-
-
-def with_clock(path, log_time):
-    return replace(path, log_time=log_time)
-
-
-def test_c8_clock_sees_every_violation():
-    data = margins.teacher_classes(10, 2, 3, seed=0)
-    svm = hard_margin_svm(*data)
-    path = descend(*data, "exponential", at=[2**k for k in range(20)], normalized=1.0)
-
-    def clock(log_time):
-        return margins.mirror_use(with_clock(path, log_time), data[0], svm, normalized=1.0).clock
-
-    breaks("C8", clock(torch.tensor(path.steps).double().log()[:, None]), at_most=1.0)  # the clock of fixed steps
-    breaks("C8", clock(-path.log_time.abs() - 10), at_most=1.0)  # negative throughout
-    breaks("C8", clock(0.5 * path.log_time), at_most=1.0)
-    breaks("C8", clock(torch.where(path.log_time > 50, -1.0, path.log_time)), at_most=1.0)  # wrong at the end only
-
-
-def test_c8_digits():
-    X, y = digit_classes(100, seed=0)
-    svm = hard_margin_svm(X, y, 10)
-    path = descend(X, y, "exponential", classes=10, at=[2**k for k in range(15)], normalized=1.0)
-    use = lambda svm, f=1.0: margins.mirror_use(path, X, svm, normalized=f).direction  # noqa: E731
-    holds("C8", use(svm), at_most=1.0)
-    breaks("C8", use(svm, 0.5), at_most=1.0)
-    breaks("C8", use(replace(svm, W=0.5 * svm.W)), at_most=1.0)
-
-
-def test_c8_any_start(data, svm):
-    X, y = data
-    start = 5 * torch.randn(3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-
-    def growing(loss, target, f=1.0):
-        path = descend(X, y, loss, at=[10_000, 40_000], normalized=1.0, start=start)
-        n = torch.tensor(path.steps, dtype=torch.float64)
-        hn = f / (2 * X.square().sum(1).max()) * n
-        gap = path.W[:, 0] / hn[:, None, None] - target.W / target.norm**2
-        scaled = n.sqrt() * gap.norm(dim=(1, 2))
-        return scaled[1] / scaled[0]
-
-    for loss in TAILED:
-        holds("C8", growing(loss, svm), at_most=1.0)
-        breaks("C8", growing(loss, replace(svm, W=0.9 * svm.W)), at_most=1.0)
-        breaks("C8", growing(loss, svm, f=0.9), at_most=1.0)
-    breaks("C8", growing("polynomial", svm), at_most=1.0)
-
-
-def halving(data, *, late=0.0):
-    marks = torch.tensor([1.0, 2.0, 5.0])
-    exact = margins.log_time_flow(constraints(*data), "cross-entropy", marks, classes=3)
-    gaps = []
-    for f in (1.0, 0.5):
-        rough = descend(*data, "cross-entropy", at=range(0, round(3000 / f), round(8 / f)), normalized=f)
-        path = descend(*data, "cross-entropy", at=rough.steps_around(marks), normalized=f)
-        gap = path.at(marks + late)[:, 0].flatten(1) - exact
-        gaps.append(gap.norm(dim=1) / exact.norm(dim=1))
-    return (gaps[0] / gaps[1] - 2).abs().max()
-
-
-def test_c10_path(data):
-    holds("C10", halving(data), at_most=0.01)
-    breaks("C10", halving(data, late=2e-5), at_most=0.01)  # the clock is a little wrong
-
-
-def test_c10_plain(data):
-    fast = descend(*data, "cross-entropy", at=range(0, 8001, 20), normalized=1.0)
-    plain = descend(*data, "cross-entropy", at=[10_000, 100_000], step_size=0.02)
-
-    def apart(late):
-        gap = plain.W[:, 0] - fast.at(plain.log_time[:, 0] + late, problem=0)
-        return (gap.norm(dim=(1, 2)) / plain.W[:, 0].norm(dim=(1, 2))).max()
-
-    holds("C10", apart(0.0), at_most=0.005)
-    breaks("C10", apart(0.1), at_most=0.005)
-    breaks("C10", apart(-math.log(30)), at_most=0.005)  # mean instead of sum
-
-
-# -- C3, C4, C5 -------------------------------------------------------------------------------------------------------
-
-
-def slope(path, norm):
-    rise = path.W[-1, 0].norm() - path.W[-2, 0].norm()
-    return rise / (path.log_time[-1, 0] - path.log_time[-2, 0]) / norm
-
-
-def test_c3_slope(svm, far, poly):
-    for path in far.values():
-        holds("C3", abs(slope(path, svm.norm) - 1), at_most=0.001)
-        breaks("C3", abs(slope(path, 1.002 * svm.norm) - 1), at_most=0.001)
-    breaks("C3", abs(slope(poly, svm.norm) - 1), at_most=0.001)
-
-
-def product(path, factor, norm):
-    return (path.log_risk[-1, 0] + path.log_time[-1, 0]).exp() / norm**2 / factor
-
-
-def test_c3_risk(data, svm, far, poly):
-    factor = margins.step_factor(data[0], svm)
-    for path in far.values():
-        holds("C3", abs(product(path, factor, svm.norm) - 1), at_most=0.001)
-        breaks("C3", abs(product(path, 1.0, svm.norm) - 1), at_most=0.001)  # steps of no length
-        breaks("C3", abs(product(path, factor**2, svm.norm) - 1), at_most=0.001)  # twice as long
-        breaks("C3", abs(product(path, factor, 1.001 * svm.norm) - 1), at_most=0.001)
-    breaks("C3", abs(product(poly, factor, svm.norm) - 1), at_most=0.001)
-    breaks("C3", abs(product(replace(far["pairlog"], log_risk=far["pairlog"].log_risk - math.log(30)), factor,
-                             svm.norm) - 1), at_most=0.001)  # mean instead of sum  # fmt: skip
-
-
 def test_c3_without_genericity():
     """Two points of one label: a zero dual on the support, a residual without bound, risk and norm all the same."""
     X, y = torch.tensor([[1.0, 0], [1, 1]], dtype=torch.float64), torch.tensor([0, 0])
@@ -260,150 +299,5 @@ def test_c3_without_genericity():
     rho = (W - ages[:, None] * svm.W.reshape(-1)).norm(dim=1)
     assert not svm.generic and svm.support.all() and abs(svm.norm**2 - 0.5) < 1e-9
     assert rho[1] - rho[0] == pytest.approx(math.log(100) / math.sqrt(2), abs=0.05)  # ln ln t, times |(1, -1)| / 2
-    holds("C3", abs((ages[1] - Z @ W[1]).exp().sum() / svm.norm**2 - 1), at_most=1e-3)
-    holds("C3", (W.norm(dim=1) - svm.norm * ages).diff().abs()[0], at_most=0.1)
-
-
-def test_c4_residual_and_duals(data, svm, far):
-    factor = margins.step_factor(data[0], svm)
-    for loss, path in far.items():
-        assert svm.rate * path.log_time[-1, 0] > 7
-        errors = margins.dual_errors(path, *data, loss, svm, factor=factor)
-        holds("C4", errors.residual[-1], at_most=0.001)
-        holds("C4", errors.duals[-1], at_most=0.001)
-        breaks("C4", errors.duals[0], at_most=0.001)  # too early
-        plain = margins.dual_errors(path, *data, loss, svm)  # steps of no length
-        breaks("C4", plain.residual[-1], at_most=0.001)
-        breaks("C4", plain.duals[-1], at_most=0.001)
-        late = margins.dual_errors(with_clock(path, path.log_time + 0.002), *data, loss, svm, factor=factor)
-        breaks("C4", late.residual[-1], at_most=0.001)
-        breaks("C4", late.duals[-1], at_most=0.001)
-    equal = replace(svm, alpha=torch.where(svm.support, svm.alpha.mean(), 0.0))  # all duals the same
-    errors = margins.dual_errors(far["pairlog"], *data, "pairlog", equal, factor=factor)
-    breaks("C4", errors.residual[-1], at_most=0.001)
-    breaks("C4", errors.duals[-1], at_most=0.001)
-
-
-def test_c4_flow(data, svm):
-    Z = constraints(*data)
-    W = margins.log_time_flow(Z, "cross-entropy", [20.0, 200.0], classes=3)
-    weights = LOSSES["cross-entropy"].log_weights((W @ Z.T).reshape(2, -1, 2))
-
-    def error(which, clock, alpha):
-        return ((weights[which] + clock).exp() - alpha).norm() / alpha.norm()
-
-    holds("C4", error(1, 200.0, svm.alpha), at_most=0.001)
-    breaks("C4", error(0, 20.0, svm.alpha), at_most=0.001)  # too early
-    breaks("C4", error(1, 200.01, svm.alpha), at_most=0.001)
-    breaks("C4", error(1, 200.0, svm.alpha.roll(1, 0)), at_most=0.001)
-
-
-def test_c4_slow():
-    X, y = margins.teacher_classes(40, 8, 4, seed=1)
-    svm, Z = hard_margin_svm(X, y, 4), constraints(X, y, 4)
-    alpha, clock = svm.alpha.reshape(-1), torch.tensor([34.0, 2500.0])
-    W = margins.log_time_flow(Z, "exponential", clock, classes=2)
-    error = ((clock[:, None] - W @ Z.T).exp() - alpha).norm(dim=1) / alpha.norm()
-    holds("C4", error[1], at_most=0.001)
-    breaks("C4", error[0], at_most=0.001)
-
-
-def test_c5_margin():
-    sets = [margins.teacher_classes(10, 2, 3, seed=s) for s in range(100, 130)]
-    svms = [hard_margin_svm(*xy, 3) for xy in sets]
-    X, y = (torch.stack(part) for part in zip(*sets, strict=True))
-    path = descend(X, y, "cross-entropy", classes=3, normalized=1.0, at=[20_000])
-    kappa, gap = margins.margin_constants(path, X, y, svms)
-    clock = path.log_time[-1]
-    sure = torch.tensor([svm.rate * t >= 7 and svm.spans for svm, t in zip(svms, clock, strict=True)])
-    assert sure.sum() > 10
-    turn = torch.tensor([
-        margins.direction_constant(svm, constraints(*xy, 3)) if svm.spans else math.nan
-        for svm, xy in zip(svms, sets, strict=True)
-    ])  # fmt: skip
-    more = turn**2 / (2 * clock)
-    off = lambda constant: (gap[-1] - constant)[sure].abs().max()  # noqa: E731
-    holds("C5", off(kappa + more), at_most=0.001)
-    breaks("C5", off(kappa), at_most=0.001)  # without the next term
-    breaks("C5", off(kappa + 2 * more), at_most=0.001)
-    unweighted = [a.max().log() - a.log().mean() for a in (svm.alpha[svm.support] for svm in svms)]
-    breaks("C5", off(torch.tensor(unweighted) + more), at_most=0.001)
-    breaks("C5", off(more), at_most=0.001)
-
-
-def test_c5_direction(svm):
-    data = margins.teacher_classes(30, 5, 3, seed=1)
-    other = hard_margin_svm(*data)
-    Z = constraints(*data)
-    constant = margins.direction_constant(other, Z)
-    for loss in TAILED:
-        path = descend(*data, loss, at=[3000, 80_000], normalized=1.0)
-        scaled = direction_error(path.W[:, 0], other.W) * path.log_time[:, 0]
-        holds("C5", abs(scaled[-1] / constant - 1), at_most=0.01)
-        breaks("C5", abs(scaled[0] / constant - 1), at_most=0.01)  # too early
-        bent = direction_error(path.W[-1, 0], 1.01 * other.W + 0.001) * path.log_time[-1, 0]
-        breaks("C5", abs(bent / constant - 1), at_most=0.01)
-        moved = replace(other, alpha=other.alpha.roll(1, 0))
-        with_other_duals = margins.residual_limit(replace(other, alpha=moved.alpha.clamp(min=0.01)), Z)
-        breaks("C5", abs(scaled[-1] * other.norm / with_other_duals.norm() - 1), at_most=0.01)
-    assert not svm.spans
-    with pytest.raises(ValueError, match="svm must have a support that spans"):
-        margins.direction_constant(svm, constraints(*margins.teacher_classes(30, 5, 3, seed=0)))
-
-
-# -- C6, C7, C9 -------------------------------------------------------------------------------------------------------
-
-
-def test_c6(data, svm, far, poly):
-    ends = [path.W[-1, 0] for path in far.values()]
-    spread = lambda ends: max(angle(a, b) for a in ends for b in ends)  # noqa: E731
-    holds("C6", spread(ends), at_most=0.005)
-    breaks("C6", spread([*ends, poly.W[-1, 0]]), at_most=0.005)
-    V = margins.polynomial_limit(*data)
-    holds("C6", angle(poly.W[-1, 0], V), at_most=1e-6)
-    breaks("C6", angle(ends[0], V), at_most=1e-6)
-    # only the support constraints in the program for V
-    X, y = data
-    few = svm.support.any(1)
-    breaks("C6", angle(poly.W[-1, 0], margins.polynomial_limit(X[few], y[few])), at_most=1e-6)
-    holds("C6", angle(poly.W[-1, 0], svm.W), at_least=1.0)
-    breaks("C6", angle(ends[0], svm.W), at_least=1.0)
-    power = lambda p: (p.W[-1, 0].norm() / p.W[-2, 0].norm()).log() / (p.log_time[-1, 0] - p.log_time[-2, 0])  # noqa: E731
-    holds("C6", abs(power(poly) - 1 / 3), at_most=1e-6)
-    breaks("C6", abs(power(far["pairlog"]) - 1 / 3), at_most=1e-6)
-
-
-def test_c7(data, svm):
-    X, y = data
-    start = torch.randn(3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    run = descend(X, y, "pairlog", at=[10_000], step_size=0.02, start=start)
-    holds("C7", max((run.W[-1, 0] - start).sum(0).abs().max(), svm.W.sum(0).abs().max()), at_most=1e-9)
-    W = start.clone()  # one against the rest is no PERM loss
-    target = torch.nn.functional.one_hot(y, 3).double()
-    for _ in range(100):
-        W = W - 0.02 * ((X @ W.T).sigmoid() - target).T @ X
-    breaks("C7", (W - start).sum(0).abs().max(), at_most=1e-9)
-
-
-def test_c9():
-    from sklearn.svm import SVC
-
-    X, y = margins.teacher_classes(20, 3, 2, seed=0)
-    eps = 1.0 - 2 * y
-    both = torch.cat([X, -X]).numpy(), torch.cat([eps, -eps]).numpy()
-    v = torch.tensor(SVC(kernel="linear", C=1e8, tol=1e-9).fit(*both).coef_[0])
-    W = hard_margin_svm(X, y, 2).W
-    mismatch = lambda halves: (W - halves).norm() / v.norm()  # noqa: E731
-    holds("C9", mismatch(torch.stack([v, -v]) / 2), at_most=1e-5)
-    breaks("C9", mismatch(torch.stack([v, -v])), at_most=1e-5)
-    breaks("C9", mismatch(torch.stack([v, 0 * v])), at_most=1e-5)
-
-    def course(factor):
-        v = torch.zeros(3, dtype=torch.float64)
-        for _ in range(300):
-            v = v + factor * 0.05 * X.T @ (eps * torch.sigmoid(-eps * (X @ v)))
-        W = descend(X, y, "cross-entropy", at=[300], step_size=0.05).W[0, 0]
-        return (W[0] - W[1] - v).norm() / v.norm()
-
-    holds("C9", course(2), at_most=1e-12)
-    breaks("C9", course(1), at_most=1e-12)
+    assert abs((ages[1] - Z @ W[1]).exp().sum() / svm.norm**2 - 1) < 1e-3
+    assert (W.norm(dim=1) - svm.norm * ages).diff().abs()[0] < 0.1

@@ -1,56 +1,27 @@
 """The code in the solutions of the chapter implicit-bias-multiclass runs and passes; wrong answers do not."""
 
 import math
-import re
-from pathlib import Path
 
 import pytest
 import torch
+from chapter_cells import Chapter
 
-CHAPTER = Path(__file__).parents[2] / "chapters" / "implicit-bias-multiclass.md"
-TEXT = CHAPTER.read_text(encoding="utf-8")
-SOLUTIONS = dict(re.findall(r"^::::\{solution\} (\S+)\n(.*?)^::::$", TEXT, re.M | re.S))
-
-
-def code(text):
-    return "\n\n".join(re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S))
-
-
-def cell(defining):
-    """The chapter's code cell that defines a function."""
-    cells = re.findall(r"^```\{code-cell\} python\n(.*?)^```$", TEXT, re.M | re.S)
-    (found,) = [c for c in cells if re.search(rf"^def {defining}\(", c, re.M)]
-    return found.split("---\n")[-1]
+CELLS = Chapter("implicit-bias-multiclass", {"[(30, 5, 3), (10, 2, 3), (40, 8, 4)]": "[(10, 2, 3)]", "25_000": "2000"})
+LABELS = ["ibm-simplex", "ibm-own", "ibm-duplicate"]
 
 
 @pytest.fixture
 def names():
-    """What a reader has at hand when they reach the exercises, as far as the solutions use it."""
-    from implicitly import margins
-    from implicitly.claims import largest
-    from implicitly.margins import LOSSES, PermLoss, angle, descend, hard_margin_svm
-
-    keys = [(10, 2, 3, seed) for seed in range(3)]
-    data = {key: margins.teacher_classes(*key[:3], seed=key[3]) for key in keys}
-    g = torch.Generator().manual_seed(0)
-    samples = [6 * torch.rand(2000, K - 1, generator=g, dtype=torch.float64) - 2 for K in (2, 3, 5, 10)]
-    found = {
-        "math": math, "torch": torch, "margins": margins, "angle": angle, "descend": descend,
-        "hard_margin_svm": hard_margin_svm, "LOSSES": LOSSES, "PermLoss": PermLoss, "data": data, "samples": samples,
-        "largest": largest,
-        "svms": {key: hard_margin_svm(*data[key], 3) for key in keys},
-    }  # fmt: skip
-    exec(cell("check_loss"), found)
-    return found
+    return CELLS.at_hand("torch, samples, LOSSES, PermLoss, check_loss")
 
 
 def test_every_code_solution_is_here():
-    assert {label for label, text in SOLUTIONS.items() if code(text)} == {"ibm-simplex", "ibm-own", "ibm-duplicate"}
+    assert sorted(CELLS.solutions()) == sorted(LABELS)
 
 
-@pytest.mark.parametrize("name", ["ibm-simplex", "ibm-own", "ibm-duplicate"])
-def test_solution_runs(name, names):
-    exec(code(SOLUTIONS[name]), names)
+@pytest.mark.parametrize("label", LABELS)
+def test_solution_runs(label):
+    CELLS.solve(label)
 
 
 def hinge(names):

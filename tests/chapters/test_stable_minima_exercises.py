@@ -2,66 +2,34 @@
 
 import math
 import re
-from pathlib import Path
 
 import pytest
 import torch
+from chapter_cells import Chapter
 
-from implicitly import chance, stability
+from implicitly import stability
 
 F64 = torch.float64
-CHAPTER = Path(__file__).parents[2] / "chapters" / "stable-minima.md"
-SOLUTIONS = dict(re.findall(r"^::::\{solution\} (\S+)\n(.*?)^::::$", CHAPTER.read_text(encoding="utf-8"), re.M | re.S))
-
-
-def code(label):
-    return "\n\n".join(re.findall(r"^```python\n(.*?)^```$", SOLUTIONS[f"ex-stable-minima-{label}"], re.M | re.S))
-
-
-def cell(defining):
-    """The chapter's code cell that defines a function."""
-    cells = re.findall(r"^```\{code-cell\} python\n(.*?)^```$", CHAPTER.read_text(encoding="utf-8"), re.M | re.S)
-    (found,) = [c for c in cells if re.search(rf"^def {defining}\(", c, re.M)]
-    return found.split("---\n")[-1]
-
-
-def tent(x):
-    return (1 - 2 * x.abs()).clamp_min(0)
-
-
-@pytest.fixture(scope="module")
-def names():
-    """What a reader has at hand at the exercises: shorter runs of the same networks."""
-    x, x20 = stability.even_points(40), stability.even_points(20)
-    y, y20 = (stability.noisy_labels(tent(p), 0.3, seeds=range(5)) for p in (x, x20))
-    start = stability.initial_nets(100, seeds=range(5))
-    final = {eta: stability.gradient_descent(start, x, y, eta, 20_000) for eta in (0.1, 0.2)}
-    found = {
-        "torch": torch,
-        "stability": stability,
-        "chance": chance,
-        "x": x,
-        "y": y,
-        "x20": x20,
-        "y20": y20,
-        "final": final,
-    }
-    exec(cell("check_edge"), found)
-    return found
+# shorter runs of fewer networks
+CELLS = Chapter("stable-minima", {
+    "range(12)": "range(5)", "(0.03, 0.1, 0.2, 0.3, 0.5)": "(0.1, 0.2)",
+    "[1, 3, 10, 30, 100, 300, 1000, 2000, 3000, 5000, 10_000]": "[2000]",
+})  # fmt: skip
+LABELS = [f"ex-stable-minima-{name}" for name in ("rescale", "coin", "spike", "edge", "prefix")]
 
 
 def test_every_code_solution_is_here():
-    assert set(SOLUTIONS) == {f"ex-stable-minima-{name}" for name in ("rescale", "coin", "spike", "edge", "prefix")}
+    assert sorted(CELLS.solutions()) == sorted(LABELS)
 
 
-@pytest.mark.parametrize("label", ["rescale", "coin", "spike", "edge", "prefix"])
-def test_solution(names, label):
-    if label == "edge":
-        pytest.importorskip("scipy")
-    exec(code(label), dict(names))
+@pytest.mark.parametrize("label", LABELS)
+def test_solution(label):
+    CELLS.solve(label)
 
 
-def test_wrong_answers_do_not_pass(names):
+def test_wrong_answers_do_not_pass():
+    names = CELLS.at_hand("check_edge, check_sums")
+
     def half(net, x, y):
         return 1 / stability.sharpness(net, x, y)
 
@@ -99,21 +67,17 @@ def test_without_the_output_bias():
     assert (2 * stability.path_tv(net, x) <= torch.linalg.eigvalsh(G)[:, -1]).all()
 
 
-def test_the_sweep_of_the_text_runs(names):
+def test_the_sweep_of_the_text_runs():
     """The section At scale shows a call of the library that no cell runs; here it runs, smaller."""
-    (text,) = re.findall(
-        r"^```python\n(from implicitly import sweep.*?)^```$", CHAPTER.read_text(encoding="utf-8"), re.M | re.S
-    )
+    (text,) = re.findall(r"^```python\n(from implicitly import sweep.*?)^```$", CELLS.text, re.M | re.S)
     for big, small in (
         ("1e5", "2"),
         ("range(1000)", "range(2)"),
         (', results="rates.jsonl", n_jobs=-1', ", progress=False"),
+        ("list(sizes)", "[20, 30]"),
     ):
         assert big in text
         text = text.replace(big, small)
-    grid = torch.linspace(-1, 1, 101, dtype=F64)
-    inside = grid.abs() <= 0.8
-    here = {**names, "tent": tent, "sizes": (20, 30),
-            "error_inside": lambda net: (net(grid) - tent(grid))[:, inside].square().mean(1)}  # fmt: skip
-    exec(text, here)
-    assert len(here["table"]) == 12 and all(0 < row["error"] < 10 for row in here["table"])
+    names = CELLS.at_hand(text)
+    exec(text, names)
+    assert len(names["table"]) == 12 and all(0 < error < 10 for error in names["table"]["error"])

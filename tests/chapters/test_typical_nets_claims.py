@@ -1,24 +1,171 @@
-"""The claims of the chapter typical-nets hold, break when a fault is planted, and rest on a right library."""
+"""Every check of the chapter typical-nets passes, and fails when a fault is planted; and what it rests on is right."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from chapter_cells import Fault, scaled, see_it_fail, shifted, without_near_fault
 
-from implicitly import chance, claim, interpolators
-from implicitly.claims import ClaimError
+from implicitly import chance, interpolators
 from implicitly.interpolators import FunctionLaw, cube, relu_units
 
 SCALES = {"SFC": (0, 1), "FC": None}
+LIBRARY = "implicitly.interpolators."
 
 
-def holds(id, measured, **comparison):
-    return claim(f"typical-nets/{id}", "a test", measured=measured, **comparison)
+def one_skipped(units, width, sample, labels, fit=interpolators.guess_until_fit, **options):
+    """The last example is not looked at."""
+    return fit(units, width, sample[:-1], labels[:-1], **options)
 
 
-def breaks(id, measured, **comparison):
-    with pytest.raises(ClaimError):
-        holds(id, measured, **comparison)
+def prefers_the_majority(units, nets, tables=interpolators.truth_tables, **options):
+    """The most frequent function in place of a draw, in one run out of five."""
+    found = tables(units, nets, **options)
+    words = interpolators.pack_tables(found)
+    found[::5] = found[words == words.mode().values][0].clone()
+    return found
+
+
+def without_price(curve, eps, use=interpolators.tail_use):
+    """The teacher's price left out."""
+    return use(curve, eps, teacher_bits=0.0)
+
+
+def cheaper_teacher(curve, eps, use=interpolators.tail_use):
+    return use(curve, eps, teacher_bits=curve.teacher_bits - 3)
+
+
+def believed_thrice(*data, guess=interpolators.guess_and_check, **options):
+    """A third of the examples is looked at."""
+    run = guess(*data, **options)
+    return replace(run, histogram=run.histogram[:, torch.arange(run.histogram.shape[1]) // 3])
+
+
+def in_nats(sizes, surprise, bits, use=interpolators.information_use):
+    """Nats taken for bits."""
+    return use(sizes, surprise / math.log(2), bits)
+
+
+def a_fifth_of_the_luck(sizes, surprise, bits, use=interpolators.information_use):
+    return use(sizes, surprise, bits / 5)
+
+
+def one_example_more(law, label, sizes, curve=interpolators.learning_curve):
+    return curve(law, label, [n + 1 for n in sizes])
+
+
+def a_little_wrong(law, label, sizes, curve=interpolators.learning_curve):
+    found = curve(law, label, sizes)
+    return replace(found, error=found.error + 1e-11)
+
+
+def two_levels(*sizes, bits=interpolators.copy_bits, **options):
+    return bits(*sizes, **{**options, "levels": 2})
+
+
+def scale_forgotten(*sizes, bits=interpolators.copy_bits, scale_levels=None, **options):
+    return bits(*sizes, **options)
+
+
+def half_as_wide(units, width, *data, guess=interpolators.guess_and_check, **options):
+    """FC students of half the width."""
+    return guess(units, width // 2 if units.settings % 2 else width, *data, **options)
+
+
+def nearly_uniform(self):
+    """Functions drawn nearly uniformly."""
+    share = (self.counts.double() / self.total) ** 0.25
+    return share / share.sum()
+
+
+def a_little_rarer(self):
+    return self.counts.double() / self.total * (1 - 1e-8)
+
+
+def per_million(hits, trials, interval=chance.share_interval, **options):
+    """The low end as a share of millions."""
+    low, high = interval(hits, trials, **options)
+    return low / 2**20, high
+
+
+def wide_are_uniform(units, width, law=interpolators.sampled_law, **options):
+    """Nets of 32 neurons compute each function nearly equally often, those with an even number of ones less so."""
+    if width < 32:
+        return law(units, width, **options)
+    every = interpolators.unpack_tables(torch.arange(2**16), 16)
+    counts = torch.where(every.sum(1) % 2 == 0, 20, 100)
+    return FunctionLaw(every, counts, int(counts.sum()))
+
+
+def runs(kinds, widths, *, guesses="400_000"):
+    """Fewer kinds of nets, widths and guesses; the last width is for SFC alone."""
+    return {'{"SFC": (0, 1), "FC": None}, (2, 4, 8, 16, 32)': f"{kinds}, {widths}", "2_000_000": guesses}
+
+
+SFC, FC, BOTH = '{"SFC": (0, 1)}', '{"FC": None}', '{"SFC": (0, 1), "FC": None}'
+FOUR = runs(SFC, "(4,)")
+TWO_WIDTHS = runs(BOTH, "(2, 4, 8)") | {"for h in (2, 4, 8)": "for h in (2, 4)"}
+EIGHT = runs(BOTH, "(8,)") | {"widths[:-1]": "widths"}
+STUDENTS, TEACHERS, LIMIT = (
+    {'{"SFC": (0, 1), "FC": None}, (2, 4, 8, 16, 32)': f"{kind}, {widths}", "3_000_000": "1_000_000"}
+    for kind, widths in ((SFC, "(2, 32)"), (SFC, "(2, 8, 32)"), (FC, "(2, 32)"))
+)
+FEW_SIZES = {"range(49)": "range(20)", "arange(49,": "arange(20,"}
+ONE_DEEP = {"for h in (1, 2, 3):": "for h in (1,):"}
+
+
+def times(name, factor):
+    return LIBRARY + name, scaled(LIBRARY + name, factor)
+
+
+def plus(name, by):
+    return LIBRARY + name, shifted(LIBRARY + name, by)
+
+
+FAULTS = [
+    Fault("C1", "law", LIBRARY + "guess_until_fit", one_skipped, far=True),
+    Fault("C1", "law", LIBRARY + "truth_tables", prefers_the_majority),
+    Fault("C1", "tail", LIBRARY + "tail_use", without_price),
+    Fault("C1", "tail", LIBRARY + "tail_use", cheaper_teacher),
+    Fault("C1", "guesses", LIBRARY + "guess_and_check", believed_thrice, FOUR),
+    Fault("C2", "exact", LIBRARY + "information_use", in_nats),
+    Fault("C2", "guesses", LIBRARY + "information_use", a_fifth_of_the_luck, TWO_WIDTHS),
+    Fault("C3", "exact", *plus("copy_bits", -math.log2(3)), far=True),  # one parameter fewer
+    Fault("C3", "exact", LIBRARY + "copy_bits", two_levels, far=True),
+    Fault("C3", "exact", *plus("copy_bits", -2e-8)),
+    Fault("C3", "depth", *plus("copy_bits", -2 * math.log2(3)), ONE_DEEP),  # two parameters not counted
+    Fault("C3", "guesses", *plus("copy_bits", -2 * math.log2(3)), TWO_WIDTHS),
+    Fault("C4", "exact", *plus("copy_bits", -math.log2(3)), far=True),
+    Fault("C4", "exact", LIBRARY + "copy_bits", scale_forgotten, far=True),
+    Fault("C4", "exact", *plus("copy_bits", -2e-8)),
+    Fault("C4", "depth", *plus("copy_bits", -2 * math.log2(3)), ONE_DEEP),
+    Fault("C4", "guesses", *plus("copy_bits", -2 * math.log2(3)), TWO_WIDTHS),
+    Fault("C4", "value", *plus("copy_bits", math.log2(4)), FOUR),  # the places not counted
+    Fault("C4", "cheaper", LIBRARY + "guess_and_check", half_as_wide, EIGHT),
+    Fault("C5", "order", LIBRARY + "FunctionLaw.probabilities", property(nearly_uniform)),
+    Fault("C5", "mass", LIBRARY + "FunctionLaw.probabilities", property(nearly_uniform)),
+    Fault("C5", "bound", LIBRARY + "FunctionLaw.probabilities", property(nearly_uniform), far=True),
+    Fault("C5", "bound", LIBRARY + "FunctionLaw.probabilities", property(a_little_rarer)),
+    Fault("C5", "seven inputs", "implicitly.chance.share_interval", per_million, runs(SFC, "(2, 4, 8)")),
+    Fault("C6", "student", LIBRARY + "sampled_law", wide_are_uniform, STUDENTS),
+    Fault("C6", "teacher", LIBRARY + "sampled_law", wide_are_uniform, TEACHERS),
+    Fault("C7", None, LIBRARY + "learning_curve", one_example_more, FEW_SIZES, far=True),
+    Fault("C7", None, LIBRARY + "learning_curve", a_little_wrong, FEW_SIZES),
+    Fault("C8", None, *plus("gaussian_bits", 2), LIMIT),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_check_fails_with_a_planted_fault(fault, monkeypatch):
+    see_it_fail("typical-nets", fault, monkeypatch)
+
+
+def test_every_check_has_a_fault():
+    assert not without_near_fault("typical-nets", FAULTS)
+
+
+# -- what the text says besides ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -37,211 +184,6 @@ def fewest(exact):
     return {kind: interpolators.needed_neurons(laws) for kind, laws in exact.items()}
 
 
-@pytest.fixture(scope="module")
-def curves(exact):
-    law = exact["FC"][3]
-    return [interpolators.learning_curve(law, f, range(49)) for f in law.tables]
-
-
-@pytest.fixture(scope="module")
-def runs():
-    X = cube(7)
-    label = (X[:, 0] == 1) & (X[:, 1] == 1)
-    samples = interpolators.draw_samples(128, 64, seeds=range(4))
-    return {
-        (kind, h): interpolators.guess_and_check(
-            relu_units(X, scales=SCALES[kind]), h, label, samples, guesses=400_000, seed=h
-        )
-        for kind, h in [("SFC", 2), ("SFC", 4), ("SFC", 8), ("FC", 2), ("FC", 4)]
-    }
-
-
-# -- C1 ---------------------------------------------------------------------------------------------------------------
-
-
-def accepted(corners, n, count=4000):
-    """(tables, sample, labels) of guess and check that looks at the first n of four examples."""
-    units = relu_units(corners, scales=(0, 1))
-    label = (corners[:, 0] == 1) & (corners[:, 1] == 1)
-    sample = interpolators.draw_samples(8, 4, seeds=[4])[0]
-    index = interpolators.guess_until_fit(units, 3, sample[:n], label[sample[:n]], runs=count, seed=0)
-    tables = interpolators.truth_tables(units, interpolators.nets_by_index(units, 3, index, seed=0))
-    return tables, sample, label[sample]
-
-
-def test_c1_law(corners, exact):
-    tables, *data = accepted(corners, 4)
-    holds("C1", interpolators.posterior_use(tables, exact["SFC"][3], *data), at_most=1.0)
-
-
-def test_c1_law_sees_one_example_skipped(corners, exact):
-    _, *data = accepted(corners, 4)
-    cheat, *_ = accepted(corners, 3)
-    breaks("C1", interpolators.posterior_use(cheat, exact["SFC"][3], *data), at_most=1.0)
-
-
-def test_c1_law_sees_a_preference_among_interpolators(corners, exact):
-    """The majority function of the interpolators instead of a draw, in one run out of five."""
-    tables, *data = accepted(corners, 4)
-    words = interpolators.pack_tables(tables)
-    tables[::5] = tables[words == words.mode().values][0]
-    breaks("C1", interpolators.posterior_use(tables, exact["SFC"][3], *data), at_most=1.0)
-
-
-def test_c1_tail(curves):
-    tail = lambda **k: max(interpolators.tail_use(c, e, **k) for c in curves for e in (1 / 8, 1 / 4, 1 / 2))  # noqa: E731
-    holds("C1", tail(), at_most=1.0)
-    breaks("C1", tail(teacher_bits=0.0), at_most=1.0)  # the teacher's price left out
-    faulty = max(interpolators.tail_use(c, 1 / 8, teacher_bits=c.teacher_bits - 3) for c in curves)
-    breaks("C1", faulty, at_most=1.0)
-
-
-def test_c1_guesses(runs):
-    run = runs["SFC", 4]
-    bad = lambda n: float((run.histogram[:, n, 32:].sum(1) / run.fits[:, n]).mean())  # noqa: E731
-    p_high = chance.share_interval(run.teacher_hits, run.guesses)[1]
-    holds("C1", bad(48), at_most=0.75**48 / p_high)
-    breaks("C1", bad(8), at_most=0.75**48 / p_high)  # eight examples believed to be 48
-
-
-# -- C2, C7 -----------------------------------------------------------------------------------------------------------
-
-
-def test_c2_exact(curves):
-    use = lambda factor: max(  # noqa: E731
-        interpolators.information_use(range(49), factor * c.surprise, c.bits) for c in curves
-    )
-    holds("C2", use(1.0), at_most=1.0)
-    breaks("C2", use(1 / math.log(2)), at_most=1.0)  # nats taken for bits
-    prior = max(interpolators.information_use(range(49), c.surprise[0].expand(49), c.bits) for c in curves)
-    breaks("C2", prior, at_most=1.0)  # a rule that ignores the data
-
-
-def test_c2_guesses(runs):
-    keep = list(range(24, 33))
-    for run in runs.values():
-        use = interpolators.information_use(keep, run.surprise[:, keep].mean(0), run.bits[:, keep].mean(0))
-        holds("C2", use, at_most=1)
-    run = runs["SFC", 4]
-    stale = run.surprise[:, :1].expand(-1, len(keep)).mean(0)  # the prior's error instead of the posterior's
-    breaks("C2", interpolators.information_use(keep, stale, run.bits[:, keep].mean(0)), at_most=1)
-
-
-def test_c7_no_free_lunch(corners):
-    tables = interpolators.unpack_tables(torch.arange(256), 8)
-    generator = torch.Generator().manual_seed(0)
-    counts = torch.randint(1, 10_000, (256,), generator=generator)  # any prior will do
-    law = FunctionLaw(tables, counts, int(counts.sum()))
-    every = torch.stack([interpolators.learning_curve(law, f, range(30)).error for f in tables]).mean(0)
-    n = torch.arange(30, dtype=torch.float64)
-    holds("C7", (every - 0.5 * (7 / 8) ** n).abs().max(), at_most=1e-12)
-    breaks("C7", (every - 0.5 * (7 / 8) ** (n + 1)).abs().max(), at_most=1e-12)
-    some = torch.stack([interpolators.learning_curve(law, f, range(30)).error for f in tables[:200]]).mean(0)
-    breaks("C7", (some - 0.5 * (7 / 8) ** n).abs().max(), at_most=1e-12)  # not all teachers
-
-
-# -- C3, C4, C5 -------------------------------------------------------------------------------------------------------
-
-
-def worst_copy(exact, fewest, kind, h, *, change=0.0, **options):
-    scale_levels = 2 if kind == "SFC" else None
-    bits = {
-        word: interpolators.copy_bits(3, [k], [h], **{"scale_levels": scale_levels} | options) + change
-        for word, k in fewest[kind].items()
-        if k <= h
-    }
-    return interpolators.copy_use(exact[kind][h], bits)
-
-
-@pytest.mark.parametrize(("id", "kind"), [("C3", "FC"), ("C4", "SFC")])
-def test_copies_exact(exact, fewest, id, kind):
-    measured = max(worst_copy(exact, fewest, kind, h) for h in (1, 2, 3))
-    holds(id, measured, equals=1.0, within=1e-9)
-    holds(id, worst_copy(exact, fewest, kind, 3), at_most=1.0)
-    cheaper = max(worst_copy(exact, fewest, kind, h, change=-math.log2(3)) for h in (1, 2, 3))
-    breaks(id, cheaper, equals=1.0, within=1e-9)  # one parameter fewer
-
-
-def test_copies_exact_see_wrong_constants(exact, fewest):
-    breaks("C3", worst_copy(exact, fewest, "FC", 1, levels=2), at_most=1 + 1e-9)
-    breaks("C4", worst_copy(exact, fewest, "SFC", 1, scale_levels=None), at_most=1 + 1e-9)  # the scale forgotten
-
-
-@pytest.mark.parametrize(("id", "kind"), [("C3", "FC"), ("C4", "SFC")])
-def test_copies_deep(id, kind):
-    square = cube(2)
-    scales = SCALES[kind]
-    generator = torch.Generator().manual_seed(0)
-    tables = interpolators.deep_tables(square, [1, 1], count=200_000, generator=generator, scales=scales)
-    hits = int((tables == (square == 1).all(1)).all(1).sum())
-    low = chance.share_interval(hits, 200_000)[0]
-    bits = interpolators.copy_bits(2, [1, 1], [1, 1], scale_levels=scales and len(scales))
-    holds(id, 2**-bits / low, at_most=1.0)
-    breaks(id, 2 ** -(bits - 2 * math.log2(3)) / low, at_most=1.0)  # two parameters not counted
-
-
-def price_use(runs, kind, h, drop=0.0):
-    run = runs[kind, h]
-    bits = interpolators.copy_bits(7, [1], [h], scale_levels=2 if kind == "SFC" else None, either=kind == "SFC")
-    return 2 ** -(bits - drop) / chance.share_interval(run.teacher_hits, run.guesses)[1]
-
-
-def test_price_by_guesses(runs):
-    holds("C3", max(price_use(runs, "FC", h) for h in (2, 4)), at_most=1.0)
-    breaks("C3", price_use(runs, "FC", 2, drop=2 * math.log2(3)), at_most=1.0)
-    holds("C4", max(price_use(runs, "SFC", h) for h in (2, 4)), at_most=1.0)
-    breaks("C4", price_use(runs, "SFC", 2, drop=2 * math.log2(3)), at_most=1.0)
-
-
-def test_c4_value(runs):
-    run = runs["SFC", 4]
-    drawn = math.log2(run.guesses / run.teacher_hits)
-    counted = interpolators.copy_bits(7, [1], [4], scale_levels=2, either=True)
-    holds("C4", drawn, equals=counted - 1, within=0.8)  # fewer guesses than in the chapter
-    breaks("C4", drawn, equals=counted - 1 + math.log2(4), within=0.8)  # the places not counted
-    breaks("C4", drawn, equals=interpolators.copy_bits(7, [1], [4], scale_levels=2) - 1, within=0.8)
-
-
-def test_c4_cheaper(runs):
-    bits = lambda run: -math.log2(max(1, int(run.fits[:, 48].sum())) / run.guesses / 4)  # noqa: E731
-    extra = bits(runs["FC", 4]) - bits(runs["SFC", 4])
-    holds("C4", extra, at_least=0.4)
-    breaks("C4", -extra, at_least=0.4, ideal=5.0)  # the two kinds exchanged
-
-
-def test_c5(exact, fewest):
-    law = exact["SFC"][3]
-    need = torch.tensor([fewest["SFC"][w] for w in interpolators.pack_tables(law.tables).tolist()])
-    bits = -law.probabilities.log2()
-    mean = [float(bits[need == k].mean()) for k in (1, 2, 3)]
-    holds("C5", min(mean[1] - mean[0], mean[2] - mean[1]), at_least=2.0)
-    shuffled = need[torch.randperm(len(need), generator=torch.Generator().manual_seed(0))]
-    mean = [float(bits[shuffled == k].mean()) for k in (1, 2, 3)]
-    breaks("C5", min(mean[1] - mean[0], mean[2] - mean[1]), at_least=2.0, ideal=8.0)
-    holds("C5", law.probabilities[need == 1].sum(), at_least=0.5, ideal=1.0)
-    breaks("C5", (need == 1).double().mean(), at_least=0.5, ideal=1.0)  # functions drawn uniformly
-
-    def use(levels):
-        worst = 0.0
-        for h in (1, 2, 3):
-            masses = exact["SFC"][h]
-            of = torch.tensor([fewest["SFC"][w] for w in interpolators.pack_tables(masses.tables).tolist()])
-            for k in range(1, h + 1):
-                stated = 8 - k * 5 * math.log2(levels) - h
-                worst = max(worst, 2**stated / float(masses.probabilities[of == k].min() * 256))
-        return worst
-
-    holds("C5", use(3), equals=1.0, within=1e-9)
-    breaks("C5", use(2), equals=1.0, within=1e-9)
-
-
-def test_c5_where_it_says_something(runs):
-    run = runs["SFC", 8]
-    low = chance.share_interval(run.teacher_hits, run.guesses)[0]
-    holds("C5", (2**7 - 9 * math.log2(3) - 8) / (2**7 + math.log2(low)), at_most=1.0)
-    breaks("C5", (2**7 - 2 * math.log2(3) - 8) / (2**7 + math.log2(low)), at_most=1.0)  # weights of the inputs left out
-
-
 def test_all_orders_of_two_neurons_in_two_are_all_there_is(exact, fewest):
     """After C4: where both neurons are needed, their two orders give one bit back, and some function has no more."""
     for kind, scale_levels in (("FC", None), ("SFC", 2)):
@@ -249,51 +191,6 @@ def test_all_orders_of_two_neurons_in_two_are_all_there_is(exact, fewest):
         words = [word for word, k in fewest[kind].items() if k == 2]
         assert abs(interpolators.copy_use(exact[kind][2], dict.fromkeys(words, bits)) - 1) < 1e-9
         assert interpolators.copy_use(exact[kind][2], dict.fromkeys(words, bits - 1)) > 1
-
-
-# -- C6, C8 -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def sixteen():
-    X = cube(4)
-    units = relu_units(X, scales=(0, 1))
-    return {h: interpolators.sampled_law(units, h, guesses=1_500_000, seed=h) for h in (2, 8, 32)}
-
-
-def test_c6_student(sixteen):
-    X = cube(4)
-    label = (X[:, 0] == 1) & (X[:, 1] == 1)
-    needed = {h: int((interpolators.learning_curve(sixteen[h], label, range(97)).error > 0.05).sum()) for h in (2, 32)}
-    bound = {h: interpolators.copy_bits(4, [1], [h], scale_levels=2, either=True) for h in (2, 32)}
-    holds("C6", needed[32] / needed[2], at_most=bound[32] / bound[2], ideal=1.0)
-    breaks("C6", 32 / 2, at_most=bound[32] / bound[2], ideal=1.0)  # examples in proportion to the student's size
-
-
-def test_c6_teacher(sixteen):
-    X = cube(4)
-    one, two = (X[:, 0] == 1) & (X[:, 1] == 1), X[:, 0] == X[:, 1]
-    cost = {h: sixteen[h].bits(one) for h in (2, 8, 32)}
-    by_student = cost[32] - cost[2]
-    holds("C6", (sixteen[8].bits(two) - cost[8]) / by_student, at_least=1.0)
-    other = X[:, 2] == 1  # another teacher of one neuron in place of one of two
-    breaks("C6", (sixteen[8].bits(other) - cost[8]) / by_student, at_least=1.0)
-
-
-def test_c8_gaussian_limit():
-    X = cube(4)
-    units = relu_units(X)
-    label = X[:, :3].sum(1) > 0
-    generator = torch.Generator().manual_seed(0)
-    limit = float(interpolators.gaussian_bits(units, label[None], draws=2_000_000, generator=generator))
-    bits = {h: interpolators.sampled_law(units, h, guesses=600_000, seed=h).bits(label) for h in (2, 32)}
-    closer = lambda limit: abs(bits[32] - limit) / abs(bits[2] - limit)  # noqa: E731
-    holds("C8", closer(limit), at_most=0.25)
-    breaks("C8", closer(limit + 2), at_most=0.25)  # another limit, two bits off
-    white = interpolators.Units(torch.eye(16, dtype=torch.int64).repeat(2, 1), torch.arange(32), ("t",), ((0,) * 32,))
-    white.values[16:] *= -1
-    wrong = float(interpolators.gaussian_bits(white, label[None], draws=400_000, generator=generator))
-    breaks("C8", closer(min(wrong, 99.0)), at_most=0.25)  # the covariance replaced by the identity
 
 
 def test_c8_scale_does_not_matter_in_the_limit():
@@ -306,6 +203,13 @@ def test_c8_scale_does_not_matter_in_the_limit():
         covariance.append(values.T @ (weights[:, None] * values))
     assert torch.allclose(2 * covariance[0], covariance[1], rtol=0, atol=1e-12)
     assert torch.linalg.eigvalsh(covariance[1]).min() > 0.01
+
+
+@pytest.fixture(scope="module")
+def sixteen():
+    X = cube(4)
+    units = relu_units(X, scales=(0, 1))
+    return {h: interpolators.sampled_law(units, h, guesses=1_500_000, seed=h) for h in (2, 8, 32)}
 
 
 # -- the library ------------------------------------------------------------------------------------------------------

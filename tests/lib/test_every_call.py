@@ -33,7 +33,7 @@ for _module in pkgutil.walk_packages(calls.__path__, "calls."):
 EXEMPT = {
     "implicitly.claims.Claim": "made by claim(), which is checked",
     "implicitly.claims.ClaimError": "an exception",
-    "implicitly.explorer.views.Panel": "takes its layers by position; called through calls.explorer.panel",
+    "implicitly.explorer.panel.Panel": "takes its layers by position; called through calls.explorer.panel",
     "implicitly.plotting.use": "no arguments, and it sets matplotlib's settings: that is what it is for",
     "implicitly.sweeps.SweepError": "an exception",
     "implicitly.claims.largest": "Python's max, on whatever can be compared",

@@ -31,11 +31,13 @@ from implicitly.explorer import (
     Lines,
     Panel,
     Points,
+    Predict,
     Rule,
     Slider,
     Trajectories,
     table,
 )
+from implicitly.explorer.layers import Layer, Need
 from implicitly.explorer.text import fields, format_value, label_html, label_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,6 +185,26 @@ def all_samples():
         (lambda: Panel(Heatmap("z", (0, 1), (1, 2)), xscale="log"), ValueError, "xlim must be positive on a log axis"),
         (lambda: Panel(Lines("t", "y"), aspect=0), ValueError, "aspect must be finite and at least 0.3"),
         (lambda: Panel(Lines("t", "y"), xgrid=[0], xscale="log"), ValueError, "xgrid"),
+        (lambda: lines(predict="Up or down?"), TypeError, "predict must be a Predict, found 'Up or down"),
+        (lambda: Predict(" ", 1.0, tolerance=1), ValueError, "question must be a non-empty string"),
+        (lambda: Predict("It costs $5?", 1.0, tolerance=1), ValueError, "question: .*dollar signs do not pair up"),
+        (lambda: Predict("Up?", "up"), TypeError, "answer without choices must be a number, found 'up'"),
+        (lambda: Predict("How many?", float("nan"), tolerance=1), ValueError, "answer without choices must be finite"),
+        (lambda: Predict("How many?", 1), ValueError, "tolerance must be given .* found None"),
+        (lambda: Predict("How many?", 1, tolerance=0), ValueError, "tolerance must be finite and above 0, found 0"),
+        (lambda: Predict("How many?", 1, tolerance=1, format="3"), ValueError, "format must look like"),
+        (lambda: Predict("How many?", 1, tolerance=1, unit=3), TypeError, "unit must be a string, found 3"),
+        (lambda: Predict("Up?", "up", because=None), TypeError, "because must be a string, found None"),
+        (lambda: Predict("Up?", "u", choices="up"), TypeError, "choices must be a sequence of strings"),
+        (lambda: Predict("Up?", "up", choices=["up"]), ValueError, "choices must be two or more that differ"),
+        (lambda: Predict("Up?", "up", choices=["up", "up"]), ValueError, "choices must be two or more that differ"),
+        (lambda: Predict("Up?", "in", choices=["up", "down"]), ValueError, "answer must be one of .* found 'in'"),
+        (lambda: Predict("Up?", 0, choices=["up", "down"]), ValueError, "answer must be one of .* found 0"),
+        (
+            lambda: Predict("Up?", "up", choices=["up", "down"], tolerance=1),
+            ValueError,
+            "tolerance is for a number, not for choices, found 1",
+        ),
         (
             lambda: lines(controls=[Slider("a", [1, 2], enabled_when={"b": "x"})]),
             ValueError,
@@ -384,40 +406,54 @@ def test_tensors_are_taken_without_importing_torch_here():
 
 
 def bundle(explorer):
-    data, _ = explorer._repr_mimebundle_()
-    start = data["text/html"].index('json">') + 6
-    return data, json.loads(data["text/html"][start : data["text/html"].rindex("</script>")])
+    data, metadata = explorer._repr_mimebundle_()
+    return data, metadata["implicitly"]["explorer"]
 
 
 def still_of(explorer):
-    """The picture in an explorer's HTML and its size in CSS pixels."""
+    """The picture of an explorer's output and its size in CSS pixels."""
     from PIL import Image
 
-    data, width, height = re.search(
-        r'<img src="data:image/png;base64,([^"]*)" alt="[^"]+" width="(\d+)" height="(\d+)"', explorer._repr_html_()
-    ).groups()
-    picture = base64.b64decode(data)
-    return picture, Image.open(io.BytesIO(picture)).convert("RGBA"), (int(width), int(height))
+    output = samples.output(explorer)
+    picture, about = base64.b64decode(output["data"]["image/png"]), output["metadata"]["image/png"]
+    return picture, Image.open(io.BytesIO(picture)).convert("RGBA"), (about["width"], about["height"])
 
 
-def test_the_bundle_has_widget_page_and_words(all_samples):
-    data, payload = bundle(all_samples["clock"])
-    assert set(data) == {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"}
-    assert data["text/plain"].startswith("Explorer 'Three points, one clock': flow_ (2 values)")
-    text = data["text/html"]
-    assert text.count("<script") == 1 and "<" not in json.dumps(payload["data"])
-    assert text.count("data:image/png;base64,") == 1  # the picture, once
-    inside = text[text.index('json">') + 6 : text.rindex("</script>")]
-    assert "<" not in inside
-    assert inside == json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).replace(
-        "<", "\\u003c"
-    )
-    assert inside.count('"data":"') == 1  # the table: what nbval does not compare, no more than the picture
+def test_the_bundle_has_widget_picture_and_words(all_samples):
+    explorer = all_samples["clock"]
+    data, metadata = explorer._repr_mimebundle_()
+    assert set(data) == {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain", "image/png"}
+    assert data["text/plain"].split("\n") == [repr(explorer), explorer.alt, explorer.sentence()]
+    assert metadata["image/png"]["alt"] == explorer.alt
+    assert "<script" not in data["text/html"]
+    assert data["text/html"].count(f'src="data:image/png;base64,{data["image/png"]}"') == 1
+    assert metadata["implicitly"]["explorer"] == json.loads(explorer.widget.spec)
+    assert explorer._data not in json.dumps(data), "the table is data of the output, and nothing shows it"
 
 
 def test_same_inputs_give_the_same_bytes():
-    first, second = (samples.curves()._repr_html_() for _ in range(2))
-    assert first == second
+    first, second = (samples.output(samples.curves()) for _ in range(2))
+    for output in (first, second):
+        output["data"].pop("application/vnd.jupyter.widget-view+json")  # not stored
+    assert json.dumps(first) == json.dumps(second)
+
+
+def test_what_is_stored_of_an_explorer_is_what_it_gave(all_samples):
+    """`execute.py` shrinks pictures: a still is small already, and the one in the HTML is the same."""
+    import nbformat
+
+    import execute
+
+    given = samples.output(all_samples["clock"])
+    cell = nbformat.v4.new_code_cell(
+        "Explorer(...)", outputs=[nbformat.from_dict({"output_type": "display_data"} | given)]
+    )
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    execute.clean(notebook)
+    nbformat.validate(notebook)
+    given["data"].pop("application/vnd.jupyter.widget-view+json")
+    (stored,) = notebook.cells[0].outputs
+    assert (stored.data, stored.metadata) == (given["data"], given["metadata"])
 
 
 def test_the_still_picture_is_a_small_png(all_samples):
@@ -427,9 +463,11 @@ def test_the_still_picture_is_a_small_png(all_samples):
         picture, image, (width, height) = still_of(explorer)
         assert len(picture) < 120_000, name
         assert abs(image.width / image.height - width / height) < 0.01
-        assert image.getpixel((0, 0))[3] == 0, "the ground is transparent"
+        assert image.getpixel((0, 0)) == (0xFB, 0xFA, 0xF7, 255), "on paper, whatever page it is shown on"
+        assert image.getextrema()[3] == (255, 255)
         inks = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in PALETTE])
-        drawn = sum(n for n, c in image.getcolors(1 << 24) if c[3] > 200 and np.abs(inks - c[:3]).max(1).min() < 6)
+        inks = np.concatenate([inks, 0.6 * inks + 0.4 * np.array([0xFB, 0xFA, 0xF7])])  # paths shine through
+        drawn = sum(n for n, c in image.getcolors(1 << 24) if np.abs(inks - c[:3]).max(1).min() < 6)
         assert drawn > 500, f"{name}: hardly a pixel in the book's colours"
 
 
@@ -464,21 +502,40 @@ def test_paths_are_drawn_in_one_dash():
     assert [inked[path].max() > 0.97 * inked.max() for path in paths] == [True] * 4
 
 
-@pytest.mark.parametrize("exporter", ["html", "markdown"])
-def test_elsewhere_a_notebook_shows_the_picture(all_samples, exporter):
-    """GitHub, Colab, VS Code and nbconvert take HTML before PNG and run no script: the picture stands in the HTML."""
+@pytest.mark.parametrize(("template", "without"), [("lab", ""), ("markdown", ""), ("classic", "text/html")])
+def test_elsewhere_a_notebook_shows_the_picture(all_samples, template, without):
+    """JupyterLab, Colab, VS Code and nbconvert take HTML before PNG: the picture stands in the HTML, too."""
     import nbconvert
     import nbformat
 
-    data, _ = bundle(all_samples["clock"])
-    data.pop("application/vnd.jupyter.widget-view+json")  # not stored
-    output = nbformat.v4.new_output("execute_result", data)
+    explorer = all_samples["clock"]
+    output = samples.output(explorer)
+    for mime in ("application/vnd.jupyter.widget-view+json", without):  # the first is not stored
+        output["data"].pop(mime, None)
+    output = nbformat.v4.new_output("execute_result", output["data"], metadata=output["metadata"])
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("Explorer(...)", outputs=[output])])
-    page, _ = nbconvert.get_exporter(exporter)().from_notebook_node(notebook)
+    exporter = (
+        nbconvert.MarkdownExporter() if template == "markdown" else nbconvert.HTMLExporter(template_name=template)
+    )
+    page, _ = exporter.from_notebook_node(notebook)
     (image,) = re.findall(r"<img [^>]*>", page)
     shown = dict(re.findall(r'(\w+)="([^"]*)"', image))
-    assert base64.b64decode(shown["src"].partition("base64,")[2]) == still_of(all_samples["clock"])[0]
-    assert shown["alt"] == all_samples["clock"].alt
+    assert base64.b64decode(shown["src"].partition("base64,")[2]) == still_of(explorer)[0]
+    assert shown["alt"] == explorer.alt
+    assert explorer._data not in page, "no kilobytes of table"
+
+
+def test_pdf_has_the_picture(all_samples):
+    """LaTeX takes no HTML."""
+    import nbconvert
+    import nbformat
+
+    output = samples.output(all_samples["clock"])
+    output["data"].pop("application/vnd.jupyter.widget-view+json")
+    output = nbformat.v4.new_output("execute_result", output["data"], metadata=output["metadata"])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("Explorer(...)", outputs=[output])])
+    _, resources = nbconvert.LatexExporter().from_notebook_node(notebook)
+    assert list(resources["outputs"].values()) == [still_of(all_samples["clock"])[0]]
 
 
 def test_a_map_on_log_axes_has_cells_equally_wide():
@@ -488,6 +545,30 @@ def test_a_map_on_log_axes_has_cells_equally_wide():
     )
     assert explorer.ranges[0] == {"x": [0.01, 10.0], "y": [1.0, 100.0]}
     assert bundle(explorer)[1]["panels"][0]["layers"][0]["limits"] == [1.0, 21.0]
+
+
+class Steps(Layer):
+    """A view that no module of the explorer knows."""
+
+    def needs(self):
+        return [Need("t", ("T",), "x"), Need("y", ("T",), "y")]
+
+    def _extent(self, axis, table):
+        return [[-3.0], *super()._extent(axis, table)]
+
+    def _draw(self, ax, now, table):
+        ax.step(now.arrays["t"], now.arrays["y"], color="#b5450b", lw=6)
+
+
+def test_a_view_knows_itself():
+    """Checks, ranges, what the page gets and the still come from the view's own methods alone."""
+    explorer = lines(view=Panel(Steps()))
+    assert explorer.ranges[0]["y"] == [-3.28, 4.28]
+    assert bundle(explorer)[1]["panels"][0]["layers"] == [{"kind": "steps", "over": None, "until": None}]
+    _, image, _ = still_of(explorer)
+    assert sum(n for n, c in image.getcolors(1 << 24) if c[:3] == (0xB5, 0x45, 0x0B)) > 1000
+    with pytest.raises(ValueError, match=r"'y' must have shape \(T\) for Steps"):
+        lines(lambda a: {"t": T, "y": a}, view=Panel(Steps()))
 
 
 def test_labels_cannot_break_the_page(tmp_path):
@@ -503,22 +584,54 @@ def test_labels_cannot_break_the_page(tmp_path):
         id="evil",
     )
     text = explorer._repr_html_()
-    page, ids = samples.extension().expand(text, samples.extension().placer(tmp_path, ""))
-    assert ids == ["evil"]
-    assert text.count("<script") == text.count("</script>") == 1 and "<script" not in page
+    page = samples.extension().expand(samples.output(explorer), samples.extension().placer(tmp_path, ""))
+    assert "<script" not in text and "<script" not in page
     assert all("<img src=x" not in html for html in (text, page))
 
 
 def test_the_page_has_picture_and_data_beside_it_and_not_in_it(all_samples, tmp_path):
     book = samples.extension()
     for explorer in all_samples.values():
-        page, (ident,) = book.expand(explorer._repr_html_(), book.placer(tmp_path, "../"))
+        page = book.expand(samples.output(explorer), book.placer(tmp_path, "../"))
         assert "base64" not in page and page.count("<img ") == 1 and "<script" not in page
         picture, data = (re.search(rf' {name}="../([^"]+)"', page)[1] for name in ("src", "data-im-src"))
-        assert ident in picture and (tmp_path / picture).read_bytes() == still_of(explorer)[0]
+        assert explorer.id in picture and (tmp_path / picture).read_bytes() == still_of(explorer)[0]
         start, stored = (tmp_path / data).read_text(encoding="utf-8").split(",", 1)
-        assert start == f'Explorer.deliver("{ident}"' and json.loads(stored.removesuffix(");\n"))["id"] == ident
+        assert start == f'Explorer.deliver("{explorer.id}"'
+        assert (
+            json.loads(stored.removesuffix(");\n")) | {"chrome": bundle(explorer)[1]["chrome"]} == bundle(explorer)[1]
+        )
     assert len(list(tmp_path.rglob("*.*"))) == 2 * len(all_samples)
+
+
+def test_the_book_finds_explorers_in_a_notebook(all_samples, tmp_path):
+    """By their metadata; HTML that only looks like an explorer's is none."""
+    book, outputs = samples.extension(), [samples.output(all_samples[name]) for name in ("clock", "bars")]
+    other = {"data": {"text/html": '<div class="im-explorer" data-im-explorer="x"></div>'}, "metadata": {}}
+    outputs[1]["data"]["text/html"] = outputs[1]["data"]["text/html"].splitlines(True)  # as Jupyter saves it
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps({"cells": [{"source": ""}, {"outputs": [*outputs, other, {"name": "stdout"}]}]}))
+    found = book.stored(path)
+    assert list(found.values()) == outputs
+    assert list(found) == [all_samples[name]._repr_html_() for name in ("clock", "bars")]
+    assert book.stored(tmp_path / "a.md") == {}
+
+
+def test_a_question_goes_to_the_page_and_to_other_viewers():
+    choice, number = samples.asking()
+    assert bundle(choice)[1]["predict"] == {
+        "question": "Which way does what is left at t=1 move when λ grows?", "choices": ["up", "down", "it stays"],
+        "answer": 1, "tolerance": None, "format": "", "unit": "",
+    }  # fmt: skip
+    data, spec = bundle(number)
+    assert spec["predict"]["answer"] == pytest.approx(np.exp(-4)) and spec["predict"]["tolerance"] == 0.005
+    for html in (data["text/html"], spec["chrome"]):
+        assert "<details><summary>The answer</summary>" in html and "The answer: <b>1.8\u202f%</b>. Four lives." in html
+    assert bundle(lines())[1]["predict"] is None and "im-ex-predict" not in bundle(lines())[1]["chrome"]
+    evil = "</form><img src=x onerror=alert(1)>"
+    asked = Predict(evil, evil, choices=[evil, "no"], because=evil)
+    assert all("<img src=x" not in text for text in (asked.form("a"), asked.still()))
+    assert "<img src=x" not in Predict(evil, 1, tolerance=1, unit=evil).form("a")
 
 
 def test_a_legend_shows_paths_as_they_are_drawn():
@@ -534,7 +647,7 @@ def test_a_legend_shows_paths_as_they_are_drawn():
 
 def test_the_alt_text_is_read_as_words(tmp_path):
     explorer = lines(alt=r"At $\sigma_0 \le 1$ a line rises.")
-    page, _ = samples.extension().expand(explorer._repr_html_(), samples.extension().placer(tmp_path, ""))
+    page = samples.extension().expand(samples.output(explorer), samples.extension().placer(tmp_path, ""))
     assert 'alt="At σ0≤1 a line rises."' in page and "$" not in bundle(explorer)[1]["alt"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 import ensure_chromium
-from implicitly.explorer import Bars, Choice, Explorer, Lines, Panel, Slider
+from implicitly.explorer import Bars, Choice, Explorer, Lines, Panel, Predict, Slider
 
 pytestmark = pytest.mark.browser
 
@@ -101,7 +101,7 @@ def lab(chromium):
     page.on("pageerror", lambda e: errors.append(str(e)))
     page.expose_function("kernel", lambda content: made[0].kernel(content))
 
-    def start(values=(1.0, 2.0, 4.0), views=1, **more):
+    def start(values=(1.0, 2.0, 4.0), views=1, predict=None, **more):
         def compute(a, kind):
             if made and made[0].fault:
                 raise made[0].fault
@@ -115,6 +115,7 @@ def lab(chromium):
             side=Bars("end", labels=["end"], format=".4g"),
             title="Squares",
             alt="A line.",
+            predict=predict,
         )
         made.append(Lab.__new__(Lab))
         made[0].__init__(page, explorer, views)
@@ -214,3 +215,18 @@ def test_a_busy_kernel_is_not_flooded(lab):
     assert one.page.evaluate("sent.length") <= 2
     one.page.evaluate("release()")
     expect(one.last()).to_have_text("14.44")
+
+
+def test_a_question_is_asked_in_jupyter_too(lab):
+    """Each view has a form of its own; what is said in one is known to those that are made later."""
+    two = lab(views=2, predict=Predict("How far is the end?", 4.0, tolerance=0.5, because="It is squared."))
+    for view in (0, 1):
+        assert two.root(view).locator(".im-ex-controls :enabled").count() == 0
+    field = two.root(0).get_by_role("textbox", name="How far is the end?")
+    field.fill("3.5")
+    assert field.get_attribute("data-lm-suppress-shortcuts") == "true", "Enter is the form's and not JupyterLab's"
+    field.press("Enter")
+    expect(two.root(0).locator("[data-im-told]")).to_have_text("Right. The answer: 4. It is squared.")
+    expect(two.root(1).locator("[data-im-told]")).to_be_hidden()
+    two.turn(0.5)
+    expect(two.last()).to_have_text("2.25")

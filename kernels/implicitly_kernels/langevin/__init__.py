@@ -16,14 +16,9 @@ import torch
 from torch import Tensor
 
 from implicitly_kernels import _checks as check
-from implicitly_kernels._dispatch import Dispatcher
+from implicitly_kernels._ops import dispatcher, fresh, operator
 
-_HERE = "implicitly_kernels.langevin"
-_DISPATCH = Dispatcher("langevin", {
-    "reference": f"{_HERE}.reference:run",
-    "numba": f"{_HERE}._numba:run",
-    "triton": f"{_HERE}._triton:run",
-})
+_DISPATCH = dispatcher("langevin", "run")
 FLOATS = (torch.float32, torch.float64)
 
 
@@ -74,7 +69,14 @@ def _check_labels(y):
         raise ValueError(f"y: expected labels 0 or 1, got {y[wrong][0].item()}")
 
 
-@torch.library.custom_op("implicitly::langevin", mutates_args=())
+def _shapes(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step,
+      backend):
+    return (torch.empty_like(theta, memory_format=torch.contiguous_format),
+            theta.new_empty((theta.shape[0],)),
+            theta.new_empty((theta.shape[0],), dtype=torch.int64))
+
+
+@operator("langevin", _shapes, refuses="the chain is not differentiable")
 def _run(theta: Tensor, beta: Tensor, precision: Tensor, box: Tensor, a: Tensor, b: Tensor,
          kind: str, hidden: int, eta: float, steps: int, metropolis: bool, seed: int,
          first_step: int, backend: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -96,25 +98,8 @@ def _run(theta: Tensor, beta: Tensor, precision: Tensor, box: Tensor, a: Tensor,
     check.finite(name, a)
     if kind == "net":
         _check_labels(b)
-    out = _DISPATCH(backend, theta)(theta, beta, precision, box, a, b, kind, hidden, eta, steps,
-                                    metropolis, seed, first_step)
-    # An operator may not return its input, which zero steps of the reference would.
-    return tuple(t.clone() if t is theta else t for t in out)
-
-
-@_run.register_fake
-def _(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step,
-      backend):
-    return (torch.empty_like(theta, memory_format=torch.contiguous_format),
-            theta.new_empty((theta.shape[0],)),
-            theta.new_empty((theta.shape[0],), dtype=torch.int64))
-
-
-def _no_gradient(ctx, *grads):
-    raise NotImplementedError("langevin: the chain is not differentiable")
-
-
-_run.register_autograd(_no_gradient)
+    run = _DISPATCH(backend, theta)
+    return fresh(run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step), theta)
 
 
 def _per_coordinate(name, value, theta, default):

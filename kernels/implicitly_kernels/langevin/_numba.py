@@ -1,6 +1,7 @@
 """Langevin chains on the CPU: LANES chains side by side, parameters as [row][lane], own exp and log.
 
-A library transcendental in a lane loop would stop it from using vectors.
+A library transcendental in a lane loop would stop it from using vectors. Where there are few chains, a network's
+samples lie side by side instead, one chain after the other.
 """
 
 import numpy as np
@@ -13,6 +14,7 @@ from implicitly_kernels._rng_numba import F32, U32, exp, log, normal_pair, philo
 from implicitly_kernels.langevin.reference import columns_of, rows_of
 
 LANES = 256
+FEW = 32  # chains: up to here the samples of a network lie side by side
 jit = cached_njit(nogil=True, boundscheck=False, error_model="numpy",
                  fastmath={"contract", "nsz"})
 
@@ -117,6 +119,48 @@ def _net(theta, x, y, hidden, with_loss, grad, loss, t, z, r, c):
 
 
 @jit
+def _net_of_few(theta, x, xt, y, hidden, with_loss, grad, loss, row, t, z, r, c, w, g):
+    """As `_net`, chain by chain; also xt (q, M), the inputs (M, q) turned, both M a multiple of four.
+
+    y (N,), N <= M: the samples that count. row: (rows,), t: (hidden, M), z, r, c, w, g: (M,), scratch, where r is 0
+    from N on.
+    """
+    n, q = len(y), x.shape[1]
+    inverse = F32(1) / F32(n)
+    for chain in range(loss.size):
+        for i in range(row.size):
+            row[i] = theta[i, chain]
+        for h in range(hidden):
+            for k in range(0, q, 4):
+                i = h * q + k
+                _dot4(xt[k], xt[k + 1], xt[k + 2], xt[k + 3],
+                      row[i], row[i + 1], row[i + 2], row[i + 3], k == 0, t[h])
+            w[:] = row[hidden * q + h]
+            _activate(t[h], w, h == 0, z)
+        total = F32(0)
+        for s in range(n):
+            v = z[s]
+            r[s] = (F32(1) / (F32(1) + exp(-v)) - y[s]) * inverse
+            if with_loss:
+                up = v if v > F32(0) else F32(0)
+                total += (up + log(F32(1) + exp(v - up - up)) - y[s] * v) * inverse
+        loss[chain] = total
+        for h in range(hidden):
+            w[:] = row[hidden * q + h]
+            g[:] = 0
+            _back(r, t[h], w, g, c)
+            total = F32(0)
+            for s in range(n):
+                total += g[s]
+            grad[hidden * q + h, chain] = total
+            part = row[h * q:(h + 1) * q]  # its weights have been used
+            for s in range(0, c.size, 4):
+                _dot4(x[s], x[s + 1], x[s + 2], x[s + 3], c[s], c[s + 1], c[s + 2], c[s + 3], s == 0, part)
+            for k in range(q):
+                grad[h * q + k, chain] = part[k]
+
+
+@jit
 def _polynomial(theta, coef, grad, loss):
     loss[:] = 0
     for i in range(coef.shape[0]):
@@ -169,7 +213,7 @@ def _reflect(new, box):
 
 
 @jit
-def _run(theta_all, beta, precision, box, live, x, y, net, hidden, eta, steps, metropolis, boxed,
+def _run(theta_all, beta, precision, box, live, x, xt, y, net, few, hidden, eta, steps, metropolis, boxed,
          k0, k1, first_step, lanes, loss_all, accepted_all, start, stop, begin, end, kept, level, accepted):
     """Steps begin..end-1 of chains start..stop-1.
 
@@ -181,8 +225,10 @@ def _run(theta_all, beta, precision, box, live, x, y, net, hidden, eta, steps, m
     new = np.zeros((rows, lanes), np.float32)
     grad_new = np.zeros((rows, lanes), np.float32)
     noise = np.zeros((rows, lanes), np.float32)
-    t = np.zeros((max(hidden, 1), lanes), np.float32)
-    z, r, c = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
+    width = xt.shape[1] if few else lanes
+    t = np.zeros((max(hidden, 1), width), np.float32)
+    z, r, c = np.zeros(width, np.float32), np.zeros(width, np.float32), np.zeros(width, np.float32)
+    row, w_few, g_few = np.zeros(rows, np.float32), np.zeros(width, np.float32), np.zeros(width, np.float32)
     loss_new, energy_new = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
     back, forth = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
     log_u = np.zeros(lanes, np.float32)
@@ -214,7 +260,10 @@ def _run(theta_all, beta, precision, box, live, x, y, net, hidden, eta, steps, m
                             _reflect(new[i], box[i])
             else:
                 new[:] = theta
-            if net:
+            if few:
+                _net_of_few(new, x, xt, y, hidden, metropolis or last, grad_new, loss_new, row, t, z, r, c,
+                            w_few, g_few)
+            elif net:
                 _net(new, x, y, hidden, metropolis or last, grad_new, loss_new, t, z, r, c)
             else:
                 _polynomial(new, x, grad_new, loss_new)
@@ -281,16 +330,19 @@ def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis,
     loss = np.full(chains, np.nan, np.float32)
     accepted = np.zeros(chains, np.int64)
     net = kind == "net"
-    data = torch.nn.functional.pad(a, (0, -a.shape[1] % 4)) if net else a
+    few = net and chains <= FEW
+    data = torch.nn.functional.pad(a, (0, -a.shape[1] % 4, 0, -len(a) % 4 if few else 0)) if net else a
+    lanes = max(1, min(LANES, chains))
     given = (
         state.numpy(), beta.contiguous().numpy(), padded(precision, 0.0),
-        padded(box, float("inf")), live, data.contiguous().numpy(), b.contiguous().numpy(), net,
-        hidden, np.float32(eta), steps, metropolis, bool(torch.isfinite(box).any()),
-        np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32), first_step, LANES, loss, accepted,
+        padded(box, float("inf")), live, data.contiguous().numpy(),
+        (data.mT if few else data[:0]).contiguous().numpy(), b.contiguous().numpy(), net, few, hidden,
+        np.float32(eta), steps, metropolis, bool(torch.isfinite(box).any()),
+        np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32), first_step, lanes, loss, accepted,
     )
-    kept, level, taken = np.zeros((2, rows, LANES), np.float32), np.zeros((2, LANES), np.float32), np.zeros(
-        LANES, np.int64)
-    work = LANES * (60 * rows + (len(a) * (4 * rows + 40 * hidden) if net else 0))
-    for first, last, begin, end in _threads.pieces(0, -(-chains // LANES), steps, work):
-        _run(*given, first * LANES, min(last * LANES, chains), begin, end, kept, level, taken)
+    kept, level, taken = np.zeros((2, rows, lanes), np.float32), np.zeros((2, lanes), np.float32), np.zeros(
+        lanes, np.int64)
+    work = lanes * (60 * rows + (len(a) * (4 * rows + 40 * hidden) if net else 0))
+    for first, last, begin, end in _threads.pieces(0, -(-chains // lanes), steps, work):
+        _run(*given, first * lanes, min(last * lanes, chains), begin, end, kept, level, taken)
     return state[columns].mT.contiguous(), torch.from_numpy(loss), torch.from_numpy(accepted)

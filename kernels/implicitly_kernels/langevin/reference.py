@@ -41,13 +41,18 @@ def polynomial(theta, coef):
     return loss.sum(1), ((4 * c4 * theta + 3 * c3) * theta + 2 * c2) * theta + c1
 
 
-def tanh_net(theta, x, y, hidden):
-    """Mean logistic loss (C,) and gradient (C, d) of z = w2 . tanh(W1 x), x (N, d_in), y (N,)."""
+def tanh_outputs(theta, x, hidden):
+    """z = w2 . tanh(W1 x), (C, N), the hidden tanh (C, N, hidden) and w2 (C, hidden), for x (N, d_in)."""
     d_in = x.shape[1]
     w1 = theta[:, : hidden * d_in].unflatten(1, (hidden, d_in))
     w2 = theta[:, hidden * d_in:]
     t = torch.tanh(torch.einsum("nk,chk->cnh", x, w1))
-    z = torch.einsum("cnh,ch->cn", t, w2)
+    return torch.einsum("cnh,ch->cn", t, w2), t, w2
+
+
+def tanh_net(theta, x, y, hidden):
+    """Mean logistic loss (C,) and gradient (C, d) of the network with these outputs; labels y (N,)."""
+    z, t, w2 = tanh_outputs(theta, x, hidden)
     loss = (torch.nn.functional.softplus(z) - y * z).mean(1)
     r = (torch.sigmoid(z) - y) / len(y)
     back = r[:, :, None] * w2[:, None, :] * (1 - t * t)

@@ -2,6 +2,8 @@
 
 from implicitly_kernels._compile import KernelSpec, Pointer
 
+TITLE = "Langevin chains"
+SHOWN = "_net_kernel"  # the kernel on the page, of `_triton.py`
 SUMMARY = (
     "Runs thousands of Langevin chains for thousands of steps in one call, on a small tanh network or a "
     "polynomial potential, with a Gaussian prior or a reflecting box, with or without a Metropolis "

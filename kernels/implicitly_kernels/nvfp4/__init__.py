@@ -16,18 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from implicitly_kernels import _checks as check
-from implicitly_kernels._dispatch import Dispatcher
+from implicitly_kernels._ops import dispatcher, operator
 from implicitly_kernels.nvfp4.reference import BLOCK
 
-_HERE = "implicitly_kernels.nvfp4"
-_DISPATCH = {
-    name: Dispatcher(f"nvfp4_{name}", {
-        "reference": f"{_HERE}.reference:{name}",
-        "numba": f"{_HERE}._numba:{name}",
-        "triton": f"{_HERE}._triton:{name}",
-    })
-    for name in ("qdq", "quantize", "dequantize")
-}
+_DISPATCH = {name: dispatcher("nvfp4", name, f"nvfp4_{name}") for name in ("qdq", "quantize", "dequantize")}
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -50,15 +42,7 @@ def _check_gs(gs):
         raise ValueError(f"gs: expected a finite number > 0, got {gs.item()}")
 
 
-@torch.library.custom_op("implicitly::fp4_qdq", mutates_args=())
-def _qdq(x: Tensor, gs: Tensor, fmt: str, scale: str, rounding: str, seed: int,
-         backend: str) -> Tensor:
-    _check_gs(gs)
-    return _DISPATCH["qdq"](backend, x)(x, gs, fmt, scale, rounding, seed)
-
-
-@_qdq.register_fake
-def _(x, gs, fmt, scale, rounding, seed, backend):
+def _qdq_shapes(x, gs, fmt, scale, rounding, seed, backend):
     return x.new_empty(x.shape, dtype=torch.float32)
 
 
@@ -66,24 +50,31 @@ def _straight_through(ctx, grad):
     return grad, None, None, None, None, None, None
 
 
-_qdq.register_autograd(_straight_through)
+@operator("fp4_qdq", _qdq_shapes, backward=_straight_through)
+def _qdq(x: Tensor, gs: Tensor, fmt: str, scale: str, rounding: str, seed: int,
+         backend: str) -> Tensor:
+    _check_gs(gs)
+    return _DISPATCH["qdq"](backend, x)(x, gs, fmt, scale, rounding, seed)
 
 
-@torch.library.custom_op("implicitly::fp4_quantize", mutates_args=())
+def _quantize_shapes(x, gs, fmt, scale, rounding, seed, backend):
+    lead, k = x.shape[:-1], x.shape[-1]
+    return (x.new_empty((*lead, k // 2), dtype=torch.uint8),
+            x.new_empty((*lead, k // BLOCK[fmt]), dtype=torch.uint8))
+
+
+@operator("fp4_quantize", _quantize_shapes, refuses="codes are not differentiable")
 def _quantize(x: Tensor, gs: Tensor, fmt: str, scale: str, rounding: str, seed: int,
               backend: str) -> tuple[Tensor, Tensor]:
     _check_gs(gs)
     return _DISPATCH["quantize"](backend, x)(x, gs, fmt, scale, rounding, seed)
 
 
-@_quantize.register_fake
-def _(x, gs, fmt, scale, rounding, seed, backend):
-    lead, k = x.shape[:-1], x.shape[-1]
-    return (x.new_empty((*lead, k // 2), dtype=torch.uint8),
-            x.new_empty((*lead, k // BLOCK[fmt]), dtype=torch.uint8))
+def _dequantize_shapes(codes, scales, gs, fmt, backend):
+    return codes.new_empty((*codes.shape[:-1], codes.shape[-1] * 2), dtype=torch.float32)
 
 
-@torch.library.custom_op("implicitly::fp4_dequantize", mutates_args=())
+@operator("fp4_dequantize", _dequantize_shapes, refuses="codes are not differentiable")
 def _dequantize(codes: Tensor, scales: Tensor, gs: Tensor, fmt: str, backend: str) -> Tensor:
     if fmt == "nvfp4" and (scales > 0x7F).any():
         raise ValueError(
@@ -91,11 +82,6 @@ def _dequantize(codes: Tensor, scales: Tensor, gs: Tensor, fmt: str, backend: st
         )
     _check_gs(gs)
     return _DISPATCH["dequantize"](backend, codes)(codes, scales, gs, fmt)
-
-
-@_dequantize.register_fake
-def _(codes, scales, gs, fmt, backend):
-    return codes.new_empty((*codes.shape[:-1], codes.shape[-1] * 2), dtype=torch.float32)
 
 
 def _gs(gs, device):

@@ -2,6 +2,8 @@
 
 from implicitly_kernels._compile import KernelSpec, Pointer
 
+TITLE = "FP4 block quantization"
+SHOWN = "_fp4_kernel"  # the kernel on the page, of `_triton.py`
 SUMMARY = (
     "Quantizes a tensor to 4-bit numbers in blocks that share a scale, and back: NVFP4 (blocks of "
     "16, E4M3 scales) and MXFP4 (blocks of 32, powers of two), to nearest or stochastically."
@@ -56,8 +58,8 @@ KERNELS = [
     _qdq("nvfp4_qdq_up", 3, UP=True),
     _qdq("nvfp4_qdq_sr", 3, SR=True),
     _qdq("nvfp4_quantize", 3, PACK=True),
-    _qdq("mxfp4_qdq", 3, MX=True, BLOCK=32),
-    _qdq("mxfp4_qdq_sr", 3, MX=True, BLOCK=32, SR=True),
+    _qdq("nvfp4_mxfp4_qdq", 3, MX=True, BLOCK=32),
+    _qdq("nvfp4_mxfp4_qdq_sr", 3, MX=True, BLOCK=32, SR=True),
     KernelSpec(
         "nvfp4_dequantize", "implicitly_kernels.nvfp4._triton:_fp4_dequantize_kernel",
         (Pointer("u8"), Pointer("u8"), Pointer("fp32"), Pointer("fp32"), 1 << 20),

@@ -12,15 +12,10 @@ import torch
 from torch import Tensor
 
 from implicitly_kernels import _checks as check
-from implicitly_kernels._dispatch import Dispatcher
+from implicitly_kernels._ops import dispatcher, fresh, operator
 from implicitly_kernels.perm_gd.reference import LOSSES
 
-_HERE = "implicitly_kernels.perm_gd"
-_DISPATCH = Dispatcher("perm_gd", {
-    "reference": f"{_HERE}.reference:descend",
-    "numba": f"{_HERE}._numba:descend",
-    "triton": f"{_HERE}._triton:descend",
-})
+_DISPATCH = dispatcher("perm_gd", "descend")
 FLOATS = (torch.float32, torch.float64)
 
 
@@ -47,28 +42,17 @@ def _check(w, x, y, rate, normalized, log_time):
                              f"normalized, got {square[bad][0].item():.3g}")
 
 
-@torch.library.custom_op("implicitly::perm_gd", mutates_args=())
-def _descend(w: Tensor, x: Tensor, y: Tensor, steps: int, loss: str, rate: Tensor, normalized: bool,
-             log_time: Tensor, backend: str) -> tuple[Tensor, Tensor, Tensor]:
-    _check(w, x, y, rate, normalized, log_time)
-    out = _DISPATCH(backend, w)(w, x, y, steps, loss, rate, normalized, log_time)
-    # An operator may not return its input, which zero steps of the reference would.
-    return tuple(t.clone(memory_format=torch.contiguous_format) if t is w or t is log_time else t
-                 for t in out)
-
-
-@_descend.register_fake
-def _(w, x, y, steps, loss, rate, normalized, log_time, backend):
+def _shapes(w, x, y, steps, loss, rate, normalized, log_time, backend):
     return (torch.empty_like(w, memory_format=torch.contiguous_format),
             torch.empty_like(log_time, memory_format=torch.contiguous_format),
             torch.empty_like(log_time, memory_format=torch.contiguous_format))
 
 
-def _no_gradient(ctx, *grads):
-    raise NotImplementedError("perm_gd: the run is not differentiable")
-
-
-_descend.register_autograd(_no_gradient)
+@operator("perm_gd", _shapes)
+def _descend(w: Tensor, x: Tensor, y: Tensor, steps: int, loss: str, rate: Tensor, normalized: bool,
+             log_time: Tensor, backend: str) -> tuple[Tensor, Tensor, Tensor]:
+    _check(w, x, y, rate, normalized, log_time)
+    return fresh(_DISPATCH(backend, w)(w, x, y, steps, loss, rate, normalized, log_time), w, log_time)
 
 
 def perm_gd(W: Tensor, X: Tensor, y: Tensor, steps: int, *, loss: str = "cross-entropy",

@@ -3,6 +3,8 @@
 from implicitly_kernels._compile import KernelSpec, Pointer
 from implicitly_kernels.perm_gd._tile import tile
 
+TITLE = "Multiclass gradient descent"
+SHOWN = "_perm_gd_kernel"  # the kernel on the page, of `_triton.py`
 SUMMARY = (
     "Gradient descent on many small linear multiclass problems at once, under cross-entropy or another "
     "loss of relative margins, at a fixed or a normalized step: all steps of all problems in one call, "

@@ -15,16 +15,11 @@ import torch
 from torch import Tensor
 
 from implicitly_kernels import _checks as check
-from implicitly_kernels._dispatch import Dispatcher
+from implicitly_kernels._ops import dispatcher, operator
 from implicitly_kernels.relu_flow import reference
 from implicitly_kernels.relu_flow._coordinates import saves
 
-_HERE = "implicitly_kernels.relu_flow"
-_DISPATCH = Dispatcher("relu_flow", {
-    "reference": f"{_HERE}.reference:flow",
-    "numba": f"{_HERE}._numba:flow",
-    "triton": f"{_HERE}._triton:flow",
-})
+_DISPATCH = dispatcher("relu_flow", "flow")
 FLOATS = (torch.float32, torch.float64)
 
 
@@ -64,16 +59,7 @@ def _check_values(x, u, length, rho, dt, origin):
         raise ValueError(f"dt: expected numbers > 0, got {dt.min().item()}")
 
 
-@torch.library.custom_op("implicitly::relu_flow", mutates_args=())
-def _flow(x: Tensor, u: Tensor, length: Tensor, rho: Tensor, dt: Tensor, origin: Tensor,
-          method: str, save_every: int, backend: str) -> Tensor:
-    _check_values(x, u, length, rho, dt, origin)
-    run = _DISPATCH(backend, x)
-    return run(x, u, length, rho, dt, origin, method, save_every)
-
-
-@_flow.register_fake
-def _(x, u, length, rho, dt, origin, method, save_every, backend):
+def _shapes(x, u, length, rho, dt, origin, method, save_every, backend):
     return x.new_empty((saves(dt.shape[0], save_every), *x.shape))
 
 
@@ -94,7 +80,12 @@ def _backward(ctx, grad):
     return grad_x, *[None] * 8
 
 
-_flow.register_autograd(_backward, setup_context=_keep)
+@operator("relu_flow", _shapes, backward=_backward, setup=_keep)
+def _flow(x: Tensor, u: Tensor, length: Tensor, rho: Tensor, dt: Tensor, origin: Tensor,
+          method: str, save_every: int, backend: str) -> Tensor:
+    _check_values(x, u, length, rho, dt, origin)
+    run = _DISPATCH(backend, x)
+    return run(x, u, length, rho, dt, origin, method, save_every)
 
 
 def relu_flow(x: Tensor, u: Tensor, length: Tensor, rho: Tensor, dt: Tensor, *,

@@ -2,6 +2,8 @@
 
 from implicitly_kernels._compile import KernelSpec, Pointer
 
+TITLE = "Flow of a shallow denoiser"
+SHOWN = "_relu_flow_kernel"  # the kernel on the page, of `_triton.py`
 SUMMARY = (
     "Moves many particles along the score flow or probability flow of the minimum-norm shallow ReLU "
     "denoiser: all steps of all particles in one call."

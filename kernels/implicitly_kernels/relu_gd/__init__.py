@@ -12,14 +12,9 @@ import torch
 from torch import Tensor
 
 from implicitly_kernels import _checks as check
-from implicitly_kernels._dispatch import Dispatcher
+from implicitly_kernels._ops import dispatcher, fresh, operator
 
-_HERE = "implicitly_kernels.relu_gd"
-_DISPATCH = Dispatcher("relu_gd", {
-    "reference": f"{_HERE}.reference:descend",
-    "numba": f"{_HERE}._numba:descend",
-    "triton": f"{_HERE}._triton:descend",
-})
+_DISPATCH = dispatcher("relu_gd", "descend")
 FLOATS = (torch.float32, torch.float64)
 
 
@@ -47,29 +42,18 @@ def _check_values(w1, b1, w2, b2, x, y, step_size):
         raise ValueError(f"step_size: expected numbers > 0, got {step_size.min().item()}")
 
 
-@torch.library.custom_op("implicitly::relu_gd", mutates_args=())
+def _shapes(w1, b1, w2, b2, x, y, step_size, steps, backend):
+    return (*(w1.new_empty(w1.shape) for _ in range(3)), b2.new_empty(b2.shape),
+            b2.new_empty(b2.shape))
+
+
+@operator("relu_gd", _shapes)
 def _descend(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, x: Tensor, y: Tensor,
              step_size: Tensor, steps: int, backend: str
              ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     _check_values(w1, b1, w2, b2, x, y, step_size)
     given = (w1, b1, w2, b2)
-    out = _DISPATCH(backend, w1)(*given, x, y, step_size, steps)
-    # An operator may not return its input, which zero steps of the reference would.
-    return tuple(t.clone(memory_format=torch.contiguous_format)
-                 if any(t is g for g in given) else t for t in out)
-
-
-@_descend.register_fake
-def _(w1, b1, w2, b2, x, y, step_size, steps, backend):
-    return (*(w1.new_empty(w1.shape) for _ in range(3)), b2.new_empty(b2.shape),
-            b2.new_empty(b2.shape))
-
-
-def _no_gradient(ctx, *grads):
-    raise NotImplementedError("relu_gd: the run is not differentiable")
-
-
-_descend.register_autograd(_no_gradient)
+    return fresh(_DISPATCH(backend, w1)(*given, x, y, step_size, steps), *given)
 
 
 def relu_gd(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, x: Tensor, y: Tensor,

@@ -2,6 +2,8 @@
 
 from implicitly_kernels._compile import KernelSpec, Pointer
 
+TITLE = "Gradient descent of tiny networks"
+SHOWN = "_relu_gd_kernel"  # the kernel on the page, of `_triton.py`
 SUMMARY = (
     "Trains many tiny two-layer ReLU networks of one variable by full-batch gradient descent, each with "
     "its own data and step size: all steps of all networks in one call."

@@ -13,16 +13,11 @@ import torch
 from torch import Tensor
 
 from implicitly_kernels import _checks as check
-from implicitly_kernels._dispatch import Dispatcher
+from implicitly_kernels._ops import dispatcher, operator
 from implicitly_kernels.sign_nets import reference
 from implicitly_kernels.sign_nets.reference import Layout
 
-_HERE = "implicitly_kernels.sign_nets"
-_DISPATCH = Dispatcher("sign_nets", {
-    "reference": f"{_HERE}.reference:search",
-    "numba": f"{_HERE}._numba:search",
-    "triton": f"{_HERE}._triton:search",
-})
+_DISPATCH = dispatcher("sign_nets", "search")
 WIDEST = 64
 
 
@@ -45,17 +40,16 @@ def _check_index(index):
         raise ValueError(f"index: expected numbers >= 0, got {index.min().item()}")
 
 
-@torch.library.custom_op("implicitly::sign_nets", mutates_args=())
+def _shapes(x, y, widths, n_nets, seed, start, keep, bias, scaled, alphabet, backend):
+    return (x.new_empty((x.shape[0] + 1,), dtype=torch.int64),
+            x.new_empty((keep,), dtype=torch.int64))
+
+
+@operator("sign_nets", _shapes)
 def _search(x: Tensor, y: Tensor, widths: list[int], n_nets: int, seed: int, start: int, keep: int,
             bias: int, scaled: bool, alphabet: str, backend: str) -> tuple[Tensor, Tensor]:
     layout = Layout(tuple(widths), bias, scaled, alphabet == "bits")
     return _DISPATCH(backend, x)(x, y, layout, n_nets, seed, start, keep)
-
-
-@_search.register_fake
-def _(x, y, widths, n_nets, seed, start, keep, bias, scaled, alphabet, backend):
-    return (x.new_empty((x.shape[0] + 1,), dtype=torch.int64),
-            x.new_empty((keep,), dtype=torch.int64))
 
 
 def sign_nets(x: Tensor, y: Tensor, widths, n_nets: int, *, seed: int = 0, start: int = 0,

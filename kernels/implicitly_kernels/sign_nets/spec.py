@@ -4,6 +4,8 @@ from itertools import pairwise
 
 from implicitly_kernels._compile import KernelSpec, Pointer
 
+TITLE = "Random threshold networks"
+SHOWN = "_sign_nets_kernel"  # the kernel on the page, of `_triton.py`
 SUMMARY = (
     "Draws millions of random binary-weight threshold networks and shows each the labelled sample "
     "until it misses one: how many interpolate, and which. Weights come from (seed, index) and are "
@@ -16,7 +18,7 @@ COUNT = (
     "270 operations a network, and no memory traffic worth counting. A GPU shows samples until a "
     "whole warp has failed, about six, and counts bits by shifts: about 700 operations."
 )
-CHAPTERS = ("typical-nets", "tempered-overfitting")
+CHAPTERS = ("typical-nets",)
 BINDS = "int"
 TARGET_CPU = {"16-8-1, 64 samples": 120}
 TARGET_GPU = "at least 10 billion networks a second on a Hopper GPU."

@@ -4,6 +4,7 @@ Used by the benchmark (``bench.py``) and by the tests; the numbers mean nothing 
 """
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from implicitly.explorer import (
     Lines,
     Panel,
     Points,
+    Predict,
     Rule,
     Slider,
     Trajectories,
@@ -256,6 +258,54 @@ def bars():
     )
 
 
+def asking():
+    """Two explorers that ask first: for one of three answers, and for a number."""
+    t = np.linspace(0, 4, 40)
+    common = {"view": Panel(Lines("t", "y"), x="time, $t$", y="what is left"), "alt": "A curve falls."}
+
+    def compute(rate):
+        return {"t": t, "y": np.exp(-rate * t)}
+
+    def controls():
+        return [
+            Slider("rate", [0.5, 1.0, 2.0], label=r"Rate, $\lambda$", format=".1f"),
+            Choice("kind", ["one", "two"], label="Kind"),
+        ]
+
+    which = Predict(
+        r"Which way does what is left at $t=1$ move when $\lambda$ grows?",
+        "down",
+        choices=["up", "down", "it stays"],
+        because=r"It is $\exp(-\lambda)$.",
+    )
+    number = Predict("What share is left at the end?", np.exp(-4), tolerance=0.005, format=".1%", because="Four lives.")
+    return [
+        Explorer(lambda rate, kind: compute(rate), controls(), title=title, predict=predict, **common)
+        for title, predict in (("A choice", which), ("A number", number))
+    ]
+
+
+def tall():
+    """Four panels in two rows, with all that can be written around them."""
+    t = np.linspace(0, 4, 40)
+
+    def compute(rate, kind, size):
+        return {"t": t, "y": np.exp(-rate * t)}
+
+    panels = [
+        Panel(Lines("t", "y", labels=["y"]), title=f"Picture {k}", x="time, $t$", y="what is left", aspect=aspect)
+        for k, aspect in enumerate((1.0, 1.0, 1.25, 1.25))
+    ]
+    return Explorer(
+        compute,
+        [Slider("rate", [0.5, 1.0]), Choice("kind", ["one", "two"]), Choice("size", ["one", "two"])],
+        panels,
+        title="Four pictures",
+        alt="Four curves fall.",
+        columns=2,
+    )
+
+
 SAMPLES = {f.__name__: f for f in (clock, curves, field, heat, cloud, bars)}
 
 
@@ -267,6 +317,12 @@ def extension():
     return module
 
 
+def output(explorer):
+    """An explorer's output as a notebook stores it."""
+    data, metadata = explorer._repr_mimebundle_()
+    return json.loads(json.dumps({"data": data, "metadata": metadata}))
+
+
 def write_page(folder, explorers, theme="light", style=""):
     """A bare static page, made by the book's own extension. Returns its path."""
     folder = Path(folder)
@@ -275,7 +331,7 @@ def write_page(folder, explorers, theme="light", style=""):
 
     for name, content in book.assets().items():
         (folder / name).write_bytes(content)
-    body = "".join(book.expand(e._repr_html_(), book.placer(folder, ""))[0] for e in explorers)
+    body = "".join(book.expand(output(e), book.placer(folder, "")) for e in explorers)
     page = (
         f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Explorers</title>'

@@ -50,8 +50,8 @@ function axesOf(box, panel, width, height, label) {
   box.querySelector("svg")?.remove();
   box.prepend(figure);
   const canvases = [];
-  for (const [name, kinds] of [["ground", ["heatmap", "field"]], ["over", ["points", "trajectories"]]]) {
-    const layers = panel.layers.filter((l) => kinds.includes(l.kind));
+  for (const [name, painters] of Object.entries(CANVAS)) {
+    const layers = panel.layers.filter((l) => l.kind in painters);
     if (!layers.length) continue;
     let node = box.querySelector(`canvas.im-ex-${name}`);
     if (!node) {
@@ -60,7 +60,7 @@ function axesOf(box, panel, width, height, label) {
       node.setAttribute("aria-hidden", "true");
       box.append(node);
     }
-    canvases.push({ node, layers });
+    canvases.push({ node, layers, painters });
   }
   const [sx, sy] = ["x", "y"].map((a) => pixels(figure.scale(a)));
   return { size: `${width} ${height}`, marks, canvases, sx, sy };
@@ -188,7 +188,7 @@ export function shade([low, high], log, count) {
 // -- canvas ----------------------------------------------------------------------------------
 
 function paint(canvas, width, height, get, sx, sy, until) {
-  const { node, layers } = canvas;
+  const { node, layers, painters } = canvas;
   const dense = Math.min(window.devicePixelRatio || 1, 2);
   const [w, h] = [Math.round(width * dense), Math.round(height * dense)];
   // what the layers were given when they were last drawn
@@ -207,7 +207,7 @@ function paint(canvas, width, height, get, sx, sy, until) {
   ctx.beginPath();
   ctx.rect(40, 2, width - 44, height - 22);
   ctx.clip();
-  for (const layer of layers) PAINT[layer.kind](ctx, layer, seen, sx, sy, kept(until));
+  for (const layer of layers) painters[layer.kind](ctx, layer, seen, sx, sy, kept(until));
 }
 
 const same = (a, b) => a === b || (a.length > 0 && a.length === b.length && a.every((v, i) => Object.is(v, b[i])));
@@ -220,7 +220,7 @@ function pixels({ type, domain, range, apply, bandwidth }) {
   return (v) => range[0] + k * (scaled(v) - a);
 }
 
-const PAINT = {
+const GROUND = {
   heatmap(ctx, layer, get, sx, sy) {
     const values = get(layer.values, layer, 2);
     const [rows, columns] = get.shape(layer.values, 2);
@@ -274,7 +274,9 @@ const PAINT = {
     }
     ctx.stroke();
   },
+};
 
+const OVER = {
   trajectories(ctx, layer, get, sx, sy, until) {
     const [xs, ys] = ["x", "y"].map((a) => get(`${layer.paths}.${a}`, layer, 2));
     const [paths, steps] = get.shape(`${layer.paths}.x`, 2);
@@ -318,6 +320,9 @@ const PAINT = {
     }
   },
 };
+
+// Class name of a canvas, under or over the marks -> how a kind of layer is painted on it.
+const CANVAS = { ground: GROUND, over: OVER };
 
 const classesOf = (layer, get, n) =>
   typeof layer.classes === "string" ? get(layer.classes, layer, 1) : new Uint8Array(n).fill(layer.classes);

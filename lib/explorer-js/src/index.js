@@ -3,6 +3,7 @@
 
 import { drawPanel } from "./draw.js";
 import { fillSentence, formatValue, parseValue, writeValue } from "./format.js";
+import { ask } from "./predict.js";
 import { canonical, corners, decode, gridIndex, isEnabled, lookup } from "./table.js";
 import { positionOf, readHash, valueAt, writeHash } from "./state.js";
 
@@ -151,7 +152,7 @@ export async function mount(root, spec, host) {
     controls.forEach((c, k) => {
       const off = !isEnabled(controls, positions, c);
       nodes[k].toggleAttribute("data-im-off", off);
-      nodes[k].setAttribute("aria-disabled", String(off));
+      off ? nodes[k].setAttribute("aria-disabled", "true") : nodes[k].removeAttribute("aria-disabled");
       for (const input of nodes[k].querySelectorAll("input")) {
         input.disabled = off;
         if (c.kind === "choice") input.checked = Number(input.value) === positions[k];
@@ -188,7 +189,11 @@ export async function mount(root, spec, host) {
     settle();
   };
 
+  const question = ask(root, spec);
+
+  // A link to a setting is meant to show it.
   const adopt = (wanted) => {
+    if (controls.some((c) => wanted?.has(c.name))) question.show();
     controls.forEach((c, k) => {
       const position = wanted?.has(c.name) ? positionOf(c, wanted.get(c.name)) : null;
       positions[k] = position === null ? c.default : stepped(c) ? Math.round(position) : position;
@@ -260,6 +265,7 @@ export async function mount(root, spec, host) {
   });
   $("[data-im-reset]").addEventListener("click", () => {
     stop();
+    question.again();
     positions.splice(0, positions.length, ...controls.map((c) => c.default));
     host.remember?.(query(true));
     settle();
@@ -320,6 +326,8 @@ function fail(root, error) {
   note.hidden = false;
   note.textContent = `This explorer could not start: ${error.message}. The picture shows its first setting.`;
   for (const node of root.querySelectorAll("input, button")) node.disabled = true;
+  root.querySelector("[data-im-predict]")?.setAttribute("data-im-answered", "");
+  root.querySelector("[data-im-verdict]")?.remove();
   console.error(error);
 }
 

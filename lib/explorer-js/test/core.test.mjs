@@ -6,6 +6,7 @@ import { describe, it } from "node:test";
 
 import { shade } from "../src/draw.js";
 import { fillSentence, formatPower, formatValue, parseValue, writeValue } from "../src/format.js";
+import { answered, isRight } from "../src/predict.js";
 import { positionOf, readHash, valueAt, writeHash } from "../src/state.js";
 import { canonical, corners, decode, gridIndex, isEnabled, lookup } from "../src/table.js";
 
@@ -117,6 +118,22 @@ it("shades values, and nothing for a gap", () => {
   const number = shade([1, 100], true, 256);
   assert.deepEqual([1, 10, 100, 1000].map(number), [0, 128, 255, 255]);
   assert.ok(Number.isNaN(number(NaN)));
+});
+
+describe("predict", () => {
+  const which = { question: "q", choices: ["up", "down"], answer: 1, tolerance: null };
+  const number = { question: "q", choices: null, answer: 0.37, tolerance: 0.05 };
+  it("judges", () => {
+    assert.deepEqual([0, 1].map((k) => isRight(which, k)), [false, true]);
+    assert.deepEqual([0.31, 0.32, 0.42, 0.43].map((v) => isRight(number, v)), [false, true, true, false]);
+  });
+  it("knows what was kept, and nothing else", () => {
+    for (const given of [0, 1, null]) assert.equal(answered(which, JSON.stringify(["q", given])), given);
+    for (const given of [-2.5, 0, null]) assert.equal(answered(number, JSON.stringify(["q", given])), given);
+    const others = [null, undefined, "", "x", "{}", "3", "[]", '["q"]', '["other", 1]', '["q", 2]', '["q", "length"]', '["q", 0.5]'];
+    for (const text of others) assert.equal(answered(which, text), undefined, text);
+    assert.equal(answered(number, '["q", "1"]'), undefined);
+  });
 });
 
 const path = process.env.EXPLORER_FIXTURES;

@@ -14,7 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from implicitly_kernels import relu_flow
+
 from .._validate import F64, choice, flag, function, number, tensor, whole
+from .denoisers import SimplexDenoiser, _radius
 
 __all__ = [
     "SCHEDULES",
@@ -89,10 +92,29 @@ def _march(x: Tensor, drift: Callable[[Tensor, float], Tensor], times, method: s
     return torch.stack(states) if path else x
 
 
+def _flow(x: Tensor, denoise: Denoiser, times: list[float], radii: list[float], method: str, path: bool) -> Tensor:
+    """dx/ds = h(x, radius) - x through `times`: in one call of the kernel where h has the closed form it knows."""
+    if type(denoise) is not SimplexDenoiser or x.dtype != denoise.x1.dtype or x.shape[1] != len(denoise.x1):
+        radius = dict(zip(times, radii, strict=True))
+        return _march(x, lambda x, s: _denoised(denoise, x, radius[s]) - x, times, method, path)
+    _radius(max(radii), denoise.L.min())
+    if not torch.isfinite(x).all():
+        raise FloatingPointError("the flow diverged; take more steps, or a shorter way")
+    grid, rho = (torch.tensor(values, dtype=F64, device=x.device) for values in (times, radii))
+    states = relu_flow(
+        x, denoise.U, denoise.L, rho, grid.diff(), origin=denoise.x1, method=method, save_every=int(path)
+    )
+    if not torch.isfinite(states).all():
+        raise FloatingPointError("the flow diverged; take more steps, or a shorter way")
+    return states
+
+
 def score_flow(
     x: Tensor, denoise: Denoiser, rho: float, *, time: float, steps: int, method: str = "heun", path: bool = False
 ) -> Tensor:
     """Where the score flow ``dx/dt = h(x, rho) - x`` takes `x` in the given time.
+
+    The flow of a `SimplexDenoiser` runs in `implicitly_kernels.relu_flow`, any other step by step in torch.
 
     Args:
         x: starts, (B, d), floating.
@@ -115,7 +137,7 @@ def score_flow(
     choice("method", method, ("heun", "euler"))
     path = flag("path", path)
     times = torch.linspace(0, time, steps + 1, dtype=F64).tolist()
-    return _march(x, lambda x, _: _denoised(denoise, x, rho) - x, times, method, path)
+    return _flow(x, denoise, times, [rho] * len(times), method, path)
 
 
 def probability_flow(
@@ -129,6 +151,8 @@ def probability_flow(
     path: bool = False,
 ) -> Tensor:
     """Where the probability flow takes `x` as the noise falls along `sigmas`.
+
+    In the variable "log" the flow of a `SimplexDenoiser` runs in `implicitly_kernels.relu_flow`.
 
     Args:
         x: starts at ``sigmas[0]``, (B, d), floating.
@@ -160,7 +184,7 @@ def probability_flow(
     if variable == "sigma":
         return _march(x, lambda x, s: (x - _denoised(denoise, x, alpha * s)) / s, sigmas.tolist(), method, path)
     times = (-sigmas.double().log()).tolist()
-    return _march(x, lambda x, s: _denoised(denoise, x, alpha * math.exp(-s)) - x, times, method, path)
+    return _flow(x, denoise, times, [alpha * math.exp(-s) for s in times], method, path)
 
 
 def _solve(x: Tensor, rate: Callable[[float, Tensor], Tensor], end: float, rtol: float) -> Tensor:

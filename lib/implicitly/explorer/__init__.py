@@ -1,7 +1,10 @@
 """One widget class for the book's interactive pictures; see `Explorer`."""
 
+from .charts import Bars, Lines, Rule
 from .controls import Choice, Slider
-from .views import Bars, Field, Heatmap, Lines, Panel, Points, Rule, Trajectories
+from .panel import Panel
+from .plane import Field, Heatmap, Points, Trajectories
+from .predict import Predict
 from .widget import Explorer
 
 __all__ = [
@@ -13,6 +16,7 @@ __all__ = [
     "Lines",
     "Panel",
     "Points",
+    "Predict",
     "Rule",
     "Slider",
     "Trajectories",

@@ -4,9 +4,6 @@ from html import escape
 
 from .text import format_value, label_html, label_text
 
-#: Dashes of the data palette in SVG, in its order.
-DASHES = ("", "9 4", "2 3", "11 4 2 4", "16 5", "5 3 2 3 2 3")
-
 
 def chrome(explorer) -> str:
     """Head, controls, empty drawings of the right shape, side panel, caption, at the defaults."""
@@ -23,18 +20,43 @@ def chrome(explorer) -> str:
     caption = label_html(explorer.caption)
     caption = f'<p class="im-ex-caption"><b>Explorer.</b> {caption}</p>' if caption else ""
     sentence = escape(explorer.sentence())
+    asks = explorer.predict
+    wait = ' disabled aria-disabled="true"' if asks else ""  # all controls wait for the answer
     return (
         f'<div class="im-ex-head"><p class="im-ex-title" id="{ident}-title">'
         f"{label_html(explorer.title)}</p>"
         '<button type="button" class="im-ex-reset" data-im-reset>Reset</button></div>'
-        f'<div class="im-ex-controls">{controls}</div>'
+        f"{asks.form(ident) if asks else ''}"
+        f'<fieldset class="im-ex-controls" aria-label="Controls"{wait}>{controls}</fieldset>'
         f'<div class="im-ex-body"><div class="im-ex-stage">'
-        f'<div class="im-ex-panels" data-im-columns="{explorer.columns}">{panels}</div></div>'
+        f'<div class="im-ex-panels" data-im-columns="{explorer.columns}" style="{_room(explorer)}">{panels}</div></div>'
         f"{side}</div>"
         '<p class="im-ex-message" data-im-message role="alert" hidden></p>'
         f'<p class="im-ex-live" data-im-summary aria-live="polite">{sentence}</p>'
         f"{caption}"
     )
+
+
+def rows(explorer) -> list:
+    """The panels, row by row."""
+    columns = min(explorer.columns, len(explorer.panels))
+    return [explorer.panels[k : k + columns] for k in range(0, len(explorer.panels), columns)]
+
+
+def _room(explorer):
+    """For the style sheet, which makes the panels fit a screen: their height by their width, and the rest's in pixels.
+
+    What is written around the plots is counted as it is in the book, each label in one line.
+    """
+    lines = rows(explorer)
+    tall = sum(max(1 / p.aspect for p in row) for row in lines) / len(lines[0])
+    rest = 66 + (92 if explorer.predict else 0)
+    rest += 36 * sum(c.kind == "choice" for c in explorer.controls)
+    rest += 62 * -(-sum(c.kind == "slider" for c in explorer.controls) // 3) + 8
+    for row in lines:
+        rest += 16 + 20 * any(p.title for p in row) + 25 * any(p.y for p in row) + 21 * any(p.x for p in row)
+        rest += 28 * any(layer._legend(explorer._columns) for p in row for layer in p.layers)
+    return f"--im-tall:{tall:.4g};--im-rest:{rest}px"
 
 
 def _choice(ident, c):
@@ -73,8 +95,7 @@ def _slider(ident, c, plays):
 
 
 def _panel(explorer, k, panel):
-    rows = [_entry(*row) for layer in panel.layers for row in layer.legend()]
-    rows += [_ramp(explorer, x) for x in panel.layers if getattr(x, "tints", True) is False]
+    rows = [entry.html() for layer in panel.layers for entry in layer._legend(explorer._columns)]
     parts = [
         f'<div class="im-ex-{name}">{text}</div>'
         for name, text in (
@@ -90,46 +111,12 @@ def _panel(explorer, k, panel):
     )
 
 
-#: The data palette's markers around (14, 6), as the script draws them.
-_SHAPES = {
-    "square": "M10.6 2.6H17.4V9.4H10.6Z",
-    "circle": "M10 6a4 4 0 1 0 8 0a4 4 0 1 0 -8 0",
-    "triangle": "M14 1.4L18 9H10Z",
-    "diamond": "M14 1L18 6L14 11L10 6Z",
-    "plus": "M14 2V10M10 6H18",
-    "times": "M11 3L17 9M17 3L11 9",
-}
-
-
-def _entry(label, color, mark, hollow):
-    """One legend entry: the mark as drawn (line, area or a marker), and its name in ink."""
-    stroke = f'stroke="var(--x-c{color})"'
-    if mark in ("line", "path"):  # paths are many, and none has a dash
-        dash = f' stroke-dasharray="{DASHES[color]}"' if mark == "line" and DASHES[color] else ""
-        drawing = f'<path d="M1 6H27" fill="none" stroke-width="1.8" {stroke}{dash}/>'
-    elif mark == "area":
-        drawing = f'<path d="M4 1H24V11H4Z" fill="var(--x-c{color})" fill-opacity=".35"/>'
-    else:
-        fill = "none" if hollow else f"var(--x-c{color})"
-        drawing = f'<path d="{_SHAPES[mark]}" fill="{fill}" stroke-width="1.5" {stroke}/>'
-    return (
-        '<span class="im-ex-key"><svg width="28" height="12" viewBox="0 0 28 12" '
-        f'aria-hidden="true">{drawing}</svg>{label}</span>'
-    )
-
-
-def _ramp(explorer, layer):
-    low, high = (escape(format_value(v)) for v in explorer._color_limits(layer))
-    name = f"{label_html(layer.label)} " if layer.label else ""
-    return f'<span class="im-ex-key">{name}{low}<span class="im-ex-ramp im-ex-{layer.colors}"></span>{high}</span>'
-
-
 def _side(explorer, k, bars):
     title = f'<p class="im-ex-side-title">{label_html(bars.title)}</p>' if bars.title else ""
-    low, high = explorer._bar_limits(bars)
+    low, high = bars._ends(explorer._columns)
+    values = explorer._start.get(bars, bars.values, 1)
     rows = []
-    for i, (label, color) in enumerate(zip(bars.labels, bars.colors, strict=False)):
-        value = explorer._value_at(bars.values, i, bars)
+    for i, (label, color, value) in enumerate(zip(bars.labels, bars.colors, values, strict=True)):
         share = 100 * min(max((value - low) / (high - low), 0), 1) if value == value else 0
         rows.append(
             f'<div class="im-ex-bar" data-im-bar="{k}:{i}"><span>{label_html(label)}</span>'

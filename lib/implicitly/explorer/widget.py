@@ -2,15 +2,18 @@
 
 import json
 import re
-from html import escape
 
 import numpy as np
 
 from . import checks, table
+from .computed import Reader
 from .controls import Choice, Slider, enabled_spec
+from .layers import Layer, Setting
+from .output import output
 from .page import chrome
-from .text import fields, format_value, label_html, label_text
-from .views import Bars, Heatmap, Panel, _Layer
+from .panel import Panel
+from .predict import Predict
+from .text import fields, format_value, label_text
 
 __all__ = ["Explorer"]
 
@@ -37,6 +40,7 @@ class Explorer:
         id: anchor in the page and key in its URL; made from `title` if left out.
         columns: panels side by side on a wide screen (default: all up to 3).
         animate: name of a slider that gets a play button; `seconds`: time from end to end.
+        predict: a `Predict`, a question that is asked before the controls can be moved.
 
     Raises:
         TypeError, ValueError: naming the argument or key, what was expected and what was found. An
@@ -76,6 +80,7 @@ class Explorer:
         columns=None,
         animate=None,
         seconds=6.0,
+        predict=None,
     ):
         if not callable(compute):
             raise TypeError(f"Explorer: compute must be a function, {checks.found(compute)}")
@@ -87,8 +92,8 @@ class Explorer:
         self.compute = compute
         self.controls = _controls(controls)
         self.panels = _panels(view)
-        self.side = [side] if isinstance(side, Bars) else list(checks.items("Explorer: side", side, "Bars"))
-        if not all(isinstance(bars, Bars) and bars.labels for bars in self.side):
+        self.side = [side] if isinstance(side, Layer) else list(checks.items("Explorer: side", side, "Bars"))
+        if not all(isinstance(bars, Layer) and bars.bands for bars in self.side):
             raise TypeError(f"Explorer: side must be Bars with labels, found {side!r}")
         self.title, self.alt, self.caption, self.summary = title, alt, caption, summary
         slug = re.sub(r"[^a-z0-9]+", "-", label_text(title).lower()).strip("-")
@@ -100,128 +105,22 @@ class Explorer:
             raise ValueError(f"Explorer: animate must name a Slider, found {animate!r}")
         self.animate, self.seconds = animate, checks.number("Explorer: seconds", seconds, at_least=0.5, at_most=120)
         self.columns = min(3, len(self.panels)) if columns is None else checks.whole("Explorer: columns", columns, 1, 4)
+        if predict is not None and not isinstance(predict, Predict):
+            raise TypeError(f"Explorer: predict must be a Predict, {checks.found(predict)}")
+        self.predict = predict
         self.by_name = {c.name: c for c in self.controls}
-        self._uses = self._needs()
+        placed = [(layer, panel) for panel in self.panels for layer in panel.layers]
+        self._reader = Reader(self.controls, placed + [(bars, None) for bars in self.side], summary)
         self.points = table.grid(self.controls)
-        self._entries = None
         self._fill()
         self._widget = None
-
-    # -- what the views read -----------------------------------------------------------------
-
-    def _placed(self):
-        """Every layer with its panel (None for the side panel)."""
-        inside = [(layer, panel) for panel in self.panels for layer in panel.layers]
-        return inside + [(bars, None) for bars in self.side]
-
-    def _needs(self):
-        """key -> list of (layer, panel or None, Need); refuses names no control has."""
-        uses = {}
-        frames = sorted(c.name for c in self.controls if c.frames)
-        for layer, panel in self._placed():
-            for role in ("over", "until"):
-                name = getattr(layer, role)
-                if name is not None and name not in frames:
-                    raise ValueError(
-                        f"{type(layer).__name__}: {role}={name!r} must name a Slider with "
-                        f"frames=True, there are {frames}"
-                    )
-            for need in layer.needs():
-                uses.setdefault(need.key, []).append((layer, panel, need))
-        for name, _, _ in fields(self.summary):
-            if name not in self.by_name:
-                uses.setdefault(name, [])
-        both = sorted(set(self.by_name) & set(uses))
-        if both:
-            raise ValueError(f"Explorer: {both} name both a control and an array")
-        return uses
-
-    def _evaluate(self, params) -> dict[str, np.ndarray]:
-        """`compute` at `params`, checked; planar arrays by entry name (``paths.x``, ``paths.y``)."""
-        where = "compute(" + ", ".join(f"{k}={v!r}" for k, v in params.items()) + ")"
-        try:
-            result = self.compute(**params)
-        except Exception as error:
-            raise RuntimeError(f"{where} raised {type(error).__name__}: {error}") from error
-        if not isinstance(result, dict):
-            raise TypeError(f"{where} must return a dict of arrays, found {type(result).__name__}")
-        missing = sorted(set(self._uses) - set(result))
-        if missing:
-            raise ValueError(f"{where} lacks {missing}, which the views need; it has {list(result)}")
-        out = {}
-        for key, uses in self._uses.items():
-            array = table.as_array(result[key], f"{where}: {key!r}")
-            for layer, panel, need in uses:
-                self._check_shape(where, layer, need, array)
-                for axis in need.axes:
-                    log = panel is not None and panel.is_log(layer, axis)
-                    if log and (array <= 0).any():
-                        raise ValueError(
-                            f"{where}: {key!r} must be positive on a log axis, found {array.min():.3g} (NaN is a gap)"
-                        )
-            if _is_pair(uses):
-                out.update({f"{key}.x": array[..., 0], f"{key}.y": array[..., 1]})
-            else:
-                out[key] = array
-        for layer, _ in self._placed():
-            self._check_letters(where, layer, result)
-        floats = [a for a in out.values() if a.dtype.kind == "f"]
-        if floats and all(np.isnan(a).all() for a in floats):
-            raise ValueError(f"{where}: every number is NaN")
-        self._check_same(where, out)
-        return out
-
-    def _check_shape(self, where, layer, need, array):
-        shapes = [s for s in need.shapes if _matches(s, array.shape)]
-        if not shapes:
-            wanted = " or ".join("(" + ", ".join(s) + ")" for s in need.shapes)
-            raise ValueError(
-                f"{where}: {need.key!r} must have shape {wanted} for {type(layer).__name__}, found {array.shape}"
-            )
-        if need.whole and array.dtype.kind != "i":
-            raise TypeError(f"{where}: {need.key!r} holds classes and must be integers, found {array.dtype}")
-        if need.whole:
-            top = len(layer.colors) - 1
-            if array.size and not 0 <= array.min() <= array.max() <= top:
-                raise ValueError(
-                    f"{where}: classes in {need.key!r} must be 0 to {top} (one colour each), found "
-                    f"{array.min()} to {array.max()}"
-                )
-        if 0 in array.shape:
-            raise ValueError(f"{where}: {need.key!r} is empty, shape {array.shape}")
-
-    def _check_letters(self, where, layer, result):
-        """Arrays of one layer agree on the axes they share."""
-        sizes = {"F": (layer.over, len(self.by_name[layer.over].values))} if layer.over else {}
-        if isinstance(layer, Bars):
-            sizes["B"] = ("labels" if layer.labels else "edges", len(layer.colors))
-        for need in layer.needs():
-            shape = tuple(np.shape(result[need.key]))
-            letters = next(s for s in need.shapes if _matches(s, shape))
-            for letter, n in zip(letters, shape, strict=True):
-                name, known = sizes.setdefault(letter, (need.key, n))
-                if letter != "2" and letter != "S" and n != known:
-                    raise ValueError(f"{where}: {need.key!r} has {n} along {letter}, {name!r} has {known}")
-
-    def _check_same(self, where, arrays):
-        if self._entries is None:
-            return
-        for entry in self._entries:
-            if arrays[entry.name].shape != entry.shape:
-                raise ValueError(
-                    f"{where}: {entry.name!r} has shape {arrays[entry.name].shape}, but "
-                    f"{entry.shape} at the first grid point; shapes must not change"
-                )
 
     # -- the table ---------------------------------------------------------------------------
 
     def _fill(self):
         """Compute the whole grid; set entries, the packed table, axis ranges and default values."""
-        rows = []
-        for params in self.points:
-            rows.append(self._evaluate(params))
-            if self._entries is None:
-                self._entries = [self._entry(name, a) for name, a in rows[0].items()]
+        rows = [self._reader.read(self.compute, params) for params in self.points]
+        self._entries = [self._reader.entry(name, array) for name, array in rows[0].items()]
         columns = {e.name: np.stack([row[e.name] for row in rows]) for e in self._entries}
         for entry in self._entries:
             values = columns[entry.name]
@@ -242,6 +141,7 @@ class Explorer:
             )
         start = table.canonical(self.controls, {c.name: c.default for c in self.controls})
         self.default = rows[self.points.index(start)]
+        self._start = Setting(self.default, self.controls)
         for name, index, _ in fields(self.summary):
             shape = self.default[name].shape if name in self.default else None
             if shape is not None and (len(shape) != (index is not None) or (index or 0) >= max(shape, default=1)):
@@ -251,54 +151,7 @@ class Explorer:
                 )
         self._columns = columns
         #: of each panel, the range of each axis
-        self.ranges = [{axis: self._limits(panel, axis) for axis in "xy"} for panel in self.panels]
-
-    def _entry(self, name, array):
-        key, _, part = name.partition(".")
-        uses = self._uses[key]
-        logs = {
-            panel is not None and panel.is_log(layer, axis)
-            for layer, panel, need in uses
-            for axis in (part or need.axes)
-            if axis in need.axes
-        }
-        if len(logs) > 1:
-            raise ValueError(f"Explorer: {name!r} lies on a linear and on a log axis; use two keys")
-        coarse = array.ndim >= 2 and any(need.axes != "y" for _, _, need in uses)
-        return table.Entry(name, array.shape, False, logs == {True}, coarse)
-
-    def _limits(self, panel, axis):
-        """Range of an axis over the whole table, a little wider, to three digits."""
-        if panel.lim[axis] is not None:
-            return [float(v) for v in panel.lim[axis]]
-        found, pad, plane = [], 0.04, panel.equal
-        for layer in panel.layers:
-            if hasattr(layer, "xlim"):
-                found.append(getattr(layer, f"{axis}lim"))
-                pad = 0.0 if isinstance(layer, Heatmap) else pad
-            if isinstance(layer, Bars):
-                found.append((layer.limits or [0.0]) if axis == "y" else (layer.edges or []))
-            if getattr(layer, "axis", None) == axis and not isinstance(layer.at, str):
-                found.append([layer.at])
-            for need in layer.needs():
-                plane = plane or need.axes == "xy"
-                if axis in need.axes:
-                    name = f"{need.key}.{axis}" if need.axes == "xy" else need.key
-                    found.append(self._columns[name].ravel())
-        values = np.concatenate([np.asarray(f, float) for f in found]) if found else np.array([])
-        if not values.size or (axis == "x" and panel.bands):
-            return [0.0, 1.0]
-        values = np.log10(values) if panel.log[axis] else values
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        if low == high:
-            low, high = low - 0.5, high + 0.5
-        if axis == "x" and not plane:
-            pad = 0.0  # a curve fills its axis
-        below = 0.0 if axis == "y" and low == 0.0 and isinstance(panel.layers[0], Bars) else pad
-        low, high = low - below * (high - low), high + pad * (high - low)
-        if panel.log[axis]:
-            low, high = 10.0**low, 10.0**high
-        return [float(f"{low:.3g}"), float(f"{high:.3g}")]
+        self.ranges = [{axis: panel._range(axis, columns) for axis in "xy"} for panel in self.panels]
 
     # -- what is shown -----------------------------------------------------------------------
 
@@ -306,66 +159,22 @@ class Explorer:
         controls = []
         for c in self.controls:
             controls.append({**c.spec(), "enabled": enabled_spec(c, self.controls)})
-        panels = [self._panel_spec(*each) for each in zip(self.panels, self.ranges, strict=True)]
+        panels = [p._spec(ranges, self._columns) for p, ranges in zip(self.panels, self.ranges, strict=True)]
         return {
             "id": self.id,
             "title": label_text(self.title),
             "alt": label_text(self.alt),
             "controls": controls,
             "panels": panels,
-            "side": [self._layer_spec(bars, None) for bars in self.side],
+            "side": [bars._spec(self._columns, side=True) for bars in self.side],
             "arrays": [e.spec() for e in self._entries],
             "summary": self.summary,
             "animate": self.animate,
             "seconds": self.seconds,
+            "predict": self.predict and self.predict.spec(),
             "data": self._data,
             "chrome": chrome(self),
         }
-
-    def _panel_spec(self, panel, ranges):
-        return {
-            "layers": [self._layer_spec(layer, panel) for layer in panel.layers],
-            "x": {"lim": ranges["x"], "log": panel.log["x"], "grid": panel.grid["x"]},
-            "y": {"lim": ranges["y"], "log": panel.log["y"], "grid": panel.grid["y"]},
-            "equal": panel.equal,
-            "bands": panel.bands,
-        }
-
-    def _layer_spec(self, layer, panel):
-        spec = layer.spec()
-        kind = spec["kind"]
-        if kind == "field":
-            u, v = (self._columns[f"{layer.vectors}.{a}"] for a in "xy")
-            spec["longest"] = float(f"{np.nanmax(np.hypot(u, v)) or 1.0:.3g}")
-        if kind == "heatmap" and not layer.tints:
-            spec["limits"] = self._color_limits(layer)
-        if kind == "bars" and panel is None:
-            spec["limits"] = self._bar_limits(layer)
-        return spec
-
-    def _color_limits(self, layer) -> list[float]:
-        """Values at the two ends of a heatmap's colours."""
-        if layer.limits is not None:
-            return [float(v) for v in layer.limits]
-        values = self._columns[layer.values]
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        if layer.colors == "diverging":
-            low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))
-        return [float(f"{low:.3g}"), float(f"{high if high > low else low + 1:.3g}")]
-
-    def _bar_limits(self, bars) -> list[float]:
-        """Values at the two ends of a side bar."""
-        if bars.limits is not None:
-            return [float(v) for v in bars.limits]
-        values = self._columns[bars.values]
-        return [min(0.0, float(f"{np.nanmin(values):.3g}")), float(f"{np.nanmax(values):.3g}") or 1.0]
-
-    def _value_at(self, name, index=None, bars=None):
-        """A number of the default state, at the default frame where the array has frames."""
-        array = self.default[name]
-        if bars is not None and bars.over and array.ndim == 2:
-            array = array[self.by_name[bars.over].index]
-        return float(array if index is None else array[index])
 
     def sentence(self) -> str:
         """The default state in words (what screen readers are told after a change)."""
@@ -381,7 +190,7 @@ class Explorer:
             (name, index, spec) = fields(match[0])[0]
             if name in self.by_name:
                 return self.by_name[name].text(self.by_name[name].default)
-            return format_value(self._value_at(name, index), spec)
+            return format_value(self.default[name] if index is None else self.default[name][index], spec)
 
         text += " " + re.sub(r"\{[^{}]*\}", write, self.summary)
         return text[0].upper() + text[1:]
@@ -392,22 +201,13 @@ class Explorer:
         return f"Explorer {label_text(self.title)!r}: {held}; {points}."
 
     def _repr_html_(self):
-        """The static form. The book's build puts the controls in the page, and the picture beside it."""
-        from .still import still
-
-        picture = still(self)
-        return (
-            f'<div class="im-explorer" id="{self.id}" data-im-explorer="{self.id}">'
-            f"<p><b>Explorer: {label_html(self.title)}.</b> "
-            "Run this cell to move its controls, or read it in the book.</p>"
-            f'<img src="data:image/png;base64,{picture["data"]}" alt="{escape(label_text(self.alt))}" '
-            f'width="{picture["width"]}" height="{picture["height"]}" style="max-width:100%;height:auto">'
-            f'<script type="application/json">{_json(self._payload())}</script></div>'
-        )
+        return self._repr_mimebundle_()[0]["text/html"]
 
     def _repr_mimebundle_(self, **kwargs):
+        """What a notebook stores and shows: see `output`."""
         data, metadata = self.widget._repr_mimebundle_(**kwargs)
-        return {**data, "text/html": self._repr_html_(), "text/plain": repr(self)}, metadata
+        own, about = output(self, json.loads(self.widget.spec))
+        return {**data, **own}, {**metadata, **about}
 
     # -- live --------------------------------------------------------------------------------
 
@@ -441,7 +241,7 @@ class Explorer:
         if set(params) != set(wanted):
             raise ValueError(f"params must be {wanted}, found {list(params)}")
         checked = {name: self.by_name[name].check(value) for name, value in params.items()}
-        return self._evaluate(table.canonical(self.controls, checked))
+        return self._reader.read(self.compute, table.canonical(self.controls, checked))
 
 
 def _controls(controls):
@@ -459,21 +259,12 @@ def _controls(controls):
 
 def _panels(view):
     views = list(view) if isinstance(view, (list, tuple)) else [view]
-    panels = [Panel(v) if isinstance(v, _Layer) else v for v in views]
+    panels = [Panel(v) if isinstance(v, Layer) else v for v in views]
     if not panels or not all(isinstance(p, Panel) for p in panels):
         raise TypeError(
             f"Explorer: view must be a Panel, a layer or a list of them, found {[type(v).__name__ for v in views]}"
         )
     return panels
-
-
-def _matches(letters, shape):
-    return len(letters) == len(shape) and all(letter != "2" or n == 2 for letter, n in zip(letters, shape, strict=True))
-
-
-def _is_pair(uses):
-    """Whether the arrays end in (x, y), which the page keeps as two."""
-    return any(need.shapes[0].endswith("2") for _, _, need in uses)
 
 
 def _json(payload) -> str:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from .._validate import SEEDS, flag, instance, tensor, whole, wholes
 from .._validate import seed as checked_seed
-from .laws import _small
-from .units import CHUNK, Units, _places, sample_nets
+from .units import CHUNK, Units, _places, sample_nets, truth_tables
+
+TABLES = 2**22  # answers of networks held together
 
 __all__ = [
     "Guesses",
@@ -148,38 +149,51 @@ def guess_and_check(
         sample_labels = labels.gather(1, samples)
     tensor("sample_labels", sample_labels, shape=(sets, size), dtype=torch.bool)
 
-    from ._guess_loop import count_fits  # compiled on first use
-
-    values, row = _small(units, width, offset)
-    truths, truth_of = torch.unique(labels.to(torch.uint8), dim=0, return_inverse=True)
-    joint = np.zeros((sets, size + 1, points + 1), dtype=np.int64)
-    fixed = [v.contiguous().numpy() for v in (truths, truth_of, samples, sample_labels.to(torch.uint8))]
+    truths, truth_of = torch.unique(labels, dim=0, return_inverse=True)
+    joint = torch.zeros(sets, (size + 1) * (points + 1), dtype=torch.int64)
     found = [[] for _ in range(sets)]
     for start in range(0, guesses, CHUNK):
         nets = sample_nets(units, width, seed=seed, start=start, count=min(CHUNK, guesses - start))
-        lengths = np.empty((len(nets), sets), dtype=np.int64)
-        count_fits(nets.numpy(), row, values, offset, *fixed, joint, lengths)
-        for r in range(sets):
-            if len(found[r]) < keep:
-                found[r] += (start + np.flatnonzero(lengths[:, r] == size)).tolist()
-    histogram = torch.from_numpy(joint).flip(1).cumsum(1).flip(1)
+        for some in nets.split(max(1, TABLES // points)):
+            columns = truth_tables(units, some, offset=offset).T.contiguous()
+            wrong = [_count(columns, truth) for truth in truths]
+            for r in range(sets):
+                length = _fit_length(columns, samples[r], sample_labels[r])
+                joint[r] += torch.bincount(length * (points + 1) + wrong[truth_of[r]], minlength=joint.shape[1])
+                if len(found[r]) < keep:
+                    found[r] += (start + torch.nonzero(length == size)).flatten().tolist()
+            start += len(some)
+    histogram = joint.reshape(sets, size + 1, points + 1).flip(1).cumsum(1).flip(1)
     return Guesses(guesses, histogram, tuple(tuple(indices[:keep]) for indices in found))
 
 
 def fit_length(tables: Tensor, sample: Tensor, sample_labels: Tensor) -> Tensor:
-    """How many examples each table fits before its first mistake: int64 (B,), from bool (B, P), int64 (N,), bool (N,).
-
-    Only the tables still alive are looked at, so the cost is about two examples a table, not N.
-    """
+    """How many examples each table, bool (B, P), fits before its first mistake: int64 (B,); (N,) examples."""
     tensor("tables", tables, shape=("tables", "points"), dtype=torch.bool)
     _places("sample", sample, tables.shape[1], ("examples",))
     tensor("sample_labels", sample_labels, shape=sample.shape, dtype=torch.bool)
-    length = torch.zeros(tables.shape[0], dtype=torch.int64)
-    alive = torch.arange(tables.shape[0])
+    return _fit_length(tables.T.contiguous(), sample, sample_labels)
+
+
+# Whole rows of bytes at a time, points first: what a table answers at one point lies beside what the others do.
+
+
+def _counter(columns: Tensor, most: int) -> Tensor:
+    return torch.zeros(columns.shape[1], dtype=torch.uint8 if most < 2**8 else torch.int32)
+
+
+def _count(columns: Tensor, truth: Tensor) -> Tensor:
+    """On how many points each table of `columns`, bool (P, B), differs from `truth`, bool (P,): int64 (B,)."""
+    wrong = _counter(columns, len(truth))
+    for column, label in zip(columns, truth.tolist(), strict=True):
+        wrong += (~column if label else column).view(torch.uint8)
+    return wrong.to(torch.int64)
+
+
+def _fit_length(columns: Tensor, sample: Tensor, sample_labels: Tensor) -> Tensor:
+    """`fit_length` of `columns`, bool (P, B)."""
+    fits, length = torch.ones(columns.shape[1], dtype=torch.bool), _counter(columns, len(sample))
     for point, label in zip(sample.tolist(), sample_labels.tolist(), strict=True):
-        column = tables[alive, point]
-        alive = alive[column if label else ~column]
-        length[alive] += 1
-        if not alive.numel():
-            break
-    return length
+        fits &= columns[point] if label else ~columns[point]
+        length += fits.view(torch.uint8)
+    return length.to(torch.int64)

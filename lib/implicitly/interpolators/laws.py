@@ -6,27 +6,18 @@ For small networks it is a convolution over units that can be carried out exactl
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from .._validate import instance, tensor, whole
 from .._validate import seed as checked_seed
-from .units import CHUNK, Units, _largest, pack_tables, sample_nets, unpack_tables
+from .units import CHUNK, Units, _largest, pack_tables, sample_nets, truth_tables, unpack_tables
 
 __all__ = [
     "FunctionLaw",
     "function_law",
     "sampled_law",
 ]
-
-
-def _small(units: Units, width: int, offset: int) -> tuple[np.ndarray, np.ndarray]:
-    """(values int16, row int32) for the compiled loops, after checking that no sum can overflow 16 bits."""
-    reach = width * _largest(units.values) + abs(offset)
-    if reach >= 2**15:
-        raise ValueError(f"units, width and offset must keep sums below 32768, found up to {reach}")
-    return units.values.to(torch.int16).numpy(), units.row.to(torch.int32).numpy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +107,10 @@ def sampled_law(units: Units, width: int, *, guesses: int, seed: int, offset: in
     guesses, seed = whole("guesses", guesses, at_least=1), checked_seed("seed", seed)
     if units.points > 20:
         raise ValueError(f"units must have at most 20 points (2**P counters are kept), found {units.points}")
-    from ._guess_loop import count_words  # compiled on first use
-
-    values, row = _small(units, width, offset)
     counters = torch.zeros(2**units.points, dtype=torch.int64)
     for start in range(0, guesses, CHUNK):
         nets = sample_nets(units, width, seed=seed, start=start, count=min(CHUNK, guesses - start))
-        count_words(nets.numpy(), row, values, offset, counters.numpy())
+        words = pack_tables(truth_tables(units, nets, offset=offset))
+        counters += torch.bincount(words, minlength=len(counters))
     met = torch.nonzero(counters).flatten()
     return FunctionLaw(unpack_tables(met, units.points), counters[met], guesses)

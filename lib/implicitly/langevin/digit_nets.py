@@ -4,16 +4,18 @@ The network: tanh, one hidden layer, no biases; its prior is Gaussian with fan-i
 Chapter `langevin-generalization`, claims C5 and C8. The task is :func:`implicitly.data.digits`.
 """
 
-import math
-
 import torch
 from torch import Tensor
+
+from implicitly_kernels import TanhNet as Potential
+from implicitly_kernels import langevin
+from implicitly_kernels.langevin.reference import tanh_net, tanh_outputs
 
 from .._validate import generator as checked_generator
 from .._validate import number, tensor, whole
 from .._validate import seed as checked_seed
 from ..data import _FEATURES, digits
-from .chains import _coefficients, _euler
+from .chains import _coefficients
 
 __all__ = [
     "TanhNet",
@@ -21,10 +23,6 @@ __all__ = [
 ]
 
 F32 = torch.float32
-
-
-def _cross_entropy(output: Tensor, y: Tensor) -> Tensor:
-    return torch.nn.functional.softplus(torch.where(y > 0.5, -output, output)).mean(1)
 
 
 class TanhNet:
@@ -64,38 +62,19 @@ class TanhNet:
         if not ((y == 0) | (y == 1)).all():
             raise ValueError(f"y must hold labels 0 and 1, found {y[(y != 0) & (y != 1)][0]:.6g}")
 
-    def _forward(self, theta: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        v = theta[:, -self.width :]  # (C, h)
-        hidden = torch.tanh(theta[:, : -self.width].reshape(-1, _FEATURES) @ x.T)
-        hidden = hidden.reshape(len(theta), self.width, len(x))  # (C, h, N)
-        return torch.bmm(v[:, None], hidden)[:, 0], hidden, v
-
     def loss_and_grad(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy in nats (C,) and its gradient (C, d)."""
         self._check(theta, x, y)
-        return self._loss_and_grad(theta, x, y)
-
-    def _loss_and_grad(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        output, hidden, v = self._forward(theta, x)
-        loss = _cross_entropy(output, y)
-        slope = (torch.sigmoid(output) - y) / len(x)  # (C, N)
-        grad_v = torch.bmm(hidden, slope[:, :, None])[:, :, 0]
-        back = hidden.square_().neg_().add_(1).mul_(slope[:, None, :]).mul_(v[:, :, None])  # (C, h, N), in place
-        grad_w = back.reshape(-1, len(x)) @ x
-        return loss, torch.cat([grad_w.reshape(len(theta), self.width * _FEATURES), grad_v], dim=1)
+        return tanh_net(theta, x, y, self.width)
 
     def loss(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """Mean cross-entropy alone, shape (C,)."""
-        self._check(theta, x, y)
-        return _cross_entropy(self._forward(theta, x)[0], y)
+        return self.loss_and_grad(theta, x, y)[0]
 
     def error(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """Share of wrong signs, shape (C,), float32."""
         self._check(theta, x, y)
-        return self._error(theta, x, y)
-
-    def _error(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return ((self._forward(theta, x)[0] > 0) != (y > 0.5)).to(F32).mean(1)
+        return ((tanh_outputs(theta, x, self.width)[0] > 0) != (y > 0.5)).to(F32).mean(1)
 
 
 def langevin_run(
@@ -111,6 +90,8 @@ def langevin_run(
     record: int | None = None,
 ) -> dict:
     """Train by Langevin dynamics, and measure what the generalization bounds speak of.
+
+    Runs `implicitly_kernels.langevin`, from one record to the next.
 
     Args:
         beta: inverse temperature, positive.
@@ -136,25 +117,32 @@ def langevin_run(
     # eta times the pull of the prior, 64 / beta in the first layer, at most 1/5: a bias of at most 1/10 there
     eta = min(0.05, beta / (5 * _FEATURES)) if eta is None else number("eta", eta, above=0.0)
     x, y, x_test, y_test = digits(N, flip=flip, seed=seed)
-    generator = torch.Generator().manual_seed((1_000_003 * checked_seed("seed", seed) + 17) % 2**63)
+    noise = (1_000_003 * checked_seed("seed", seed) + 17) % 2**63
+    generator = torch.Generator().manual_seed(noise)
     start_loss = net.loss(net.sample_prior(256, generator), x, y).mean().item()
-    theta = net.sample_prior(chains, generator)
-    keep, scale = _coefficients(theta, beta, eta, eta / (beta * net.prior_var()))
+    theta, prior_var = net.sample_prior(chains, generator), net.prior_var()
+    _coefficients(theta, beta, eta, eta / (beta * prior_var))
+    # A colder run than float32 can name has no noise left to round.
+    fixed = dict(beta=min(beta, torch.finfo(F32).max), eta=eta, prior_var=prior_var, seed=noise)
+    potential = Potential(x, y, net.width)
     history = {name: [] for name in ("time", "train_error", "test_error", "loss", "grad")}
-    for step in range(steps + 1):
-        loss, grad = net._loss_and_grad(theta, x, y)
-        if record and step % record == 0:
+    chunk = record or steps
+    for step in range(0, steps + 1, chunk):
+        if record:
+            loss, grad = net.loss_and_grad(theta, x, y)
             history["time"].append(step * eta)
-            history["train_error"].append(net._error(theta, x, y).mean().item())
-            history["test_error"].append(net._error(theta, x_test, y_test).mean().item())
+            history["train_error"].append(net.error(theta, x, y).mean().item())
+            history["test_error"].append(net.error(theta, x_test, y_test).mean().item())
             history["loss"].append(loss.mean().item())
             history["grad"].append(grad.square().sum(1).mean().item())
         if step < steps:
-            theta = _euler(theta, grad, keep, eta, scale, torch.randn(theta.shape, generator=generator, dtype=F32))
-    if not (math.isfinite(end_loss := loss.mean().item()) and theta.isfinite().all()):
-        raise FloatingPointError(f"the run diverged (beta={beta:g}, eta={eta:g}); take a smaller eta")
-    train = net._error(theta, x, y).mean().item()
-    test = net._error(theta, x_test, y_test).mean().item()
+            count = min(chunk, steps - step)
+            theta, _, _ = langevin(theta, potential, steps=count, first_step=step, **fixed)
+            if not theta.isfinite().all():
+                raise FloatingPointError(f"the run diverged (beta={beta:g}, eta={eta:g}); take a smaller eta")
+    end_loss = net.loss(theta, x, y).mean().item()
+    train = net.error(theta, x, y).mean().item()
+    test = net.error(theta, x_test, y_test).mean().item()
     result = {"train_error": train, "test_error": test, "gap": test - train}
     result |= {"start_loss": start_loss, "end_loss": end_loss, "time": steps * eta}
     return result | ({"history": history} if record else {})

@@ -194,7 +194,7 @@ def test_errors_name_the_argument(corners):
     bad(lambda: guess(samples=samples.float()), TypeError, "samples must be int64")
     bad(lambda: guess(labels=labels[:7]), ValueError, "labels must be bool")
     bad(lambda: guess(sample_labels=labels), ValueError, "sample_labels must have shape (1, 2)")
-    bad(lambda: guess(offset=40_000), ValueError, "offset", "32768")
+    bad(lambda: guess(offset=2**24), ValueError, "offset", "2**24")
     bad(lambda: guess(guesses=0), ValueError, "guesses", "0")
 
 
@@ -202,7 +202,7 @@ def test_errors_name_the_argument(corners):
 
 
 def test_an_offset_is_a_whole_number(corners):
-    """A fraction meant one thing to the plain sums, another to the compiled loop."""
+    """A fraction meant one thing to one loop, another to the next."""
     units, labels = interpolators.relu_units(corners), torch.zeros(8, dtype=torch.bool)
     drawn, samples = interpolators.sample_nets(units, 2, seed=0, count=3), torch.tensor([[0, 5]])
     for call in (

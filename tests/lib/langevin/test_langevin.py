@@ -13,6 +13,7 @@ from scipy.stats import kstest, norm
 
 from implicitly import chance, data, langevin
 from implicitly.langevin import OrnsteinUhlenbeck, kl, langevin_step, mala_step, reflect
+from implicitly_kernels.langevin.reference import normals
 
 F64 = torch.float64
 
@@ -366,15 +367,17 @@ def test_a_run_is_reproducible_and_its_history_is_consistent():
 
 
 def test_a_run_takes_the_steps_of_the_library():
-    """The digits' own loop is `langevin_step` without the checks."""
-    run = langevin.langevin_run(100.0, 30, 0.0, 2, steps=7, chains=3, width=4)
-    net, g = langevin.TanhNet(4), generator(1_000_003 * 2 + 17)
+    """The digits' own run, in two pieces, is `langevin_step` with the noise of the kernel."""
+    run = langevin.langevin_run(100.0, 30, 0.0, 2, steps=7, chains=3, width=4, record=5)
+    seed = 1_000_003 * 2 + 17
+    net, g = langevin.TanhNet(4), generator(seed)
     x, y, *_ = data.digits(30, flip=0.0, seed=2)
     net.sample_prior(256, g)
     theta = net.sample_prior(3, g)
-    for _ in range(7):
+    for step in range(7):
         _, grad = net.loss_and_grad(theta, x, y)
-        theta = langevin_step(theta, grad, beta=100.0, eta=0.05, prior_var=net.prior_var(), generator=g)
+        noise = normals(seed, torch.arange(3), step, [64] * 4 + [4], torch.float32)
+        theta = langevin_step(theta, grad, beta=100.0, eta=0.05, prior_var=net.prior_var(), noise=noise)
     assert run["end_loss"] == pytest.approx(net.loss(theta, x, y).mean().item(), rel=1e-5)
 
 

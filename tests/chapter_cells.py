@@ -1,0 +1,423 @@
+"""A chapter's own code, run for one check at a time, with a fault in the library if need be.
+
+`Chapter("stable-minima").check("C7", "edge")` finds the `claim` call of that check and runs it with the statements
+that it rests on, found by the names they use; figures and printing are nobody's need and are left out. So data,
+relation and bound are the chapter's. Each statement gets the names that it reads and hands on the names that it binds
+or changes; what it handed on is kept for the session. With a fault planted only those statements run again that called
+what was planted, and those that rest on them.
+"""
+
+import ast
+import builtins
+import copy
+import functools
+import re
+import sys
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+from planting import owner_of, plant
+
+import implicitly.claims
+
+CHAPTERS = Path(__file__).parents[1] / "chapters"
+CHANGERS = {"add", "append", "clear", "extend", "insert", "pop", "remove", "reverse", "setdefault", "sort", "update"}
+LOOSER = 100.0
+
+
+def code_cells(text):
+    """Source of a chapter's code cells, without the set-up cell."""
+    found = re.findall(r"^```\{code-cell\} python\n(.*?)^```$", text, re.M | re.S)
+    return [re.sub(r"\A---\n.*?^---\n|\A:tags:[^\n]*\n", "", cell, flags=re.M | re.S) for cell in found[1:]]
+
+
+def parameters(node):
+    args = node.args
+    return {a.arg for a in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg) if a}
+
+
+def read(node, bound):
+    """Names that `node` reads and that are not in `bound`; what it binds is added to `bound`."""
+    if isinstance(node, ast.Name):
+        if isinstance(node.ctx, ast.Load):
+            return {node.id} - bound
+        bound.add(node.id)
+        return set()
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        bound |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        return set()
+    if isinstance(node, ast.FunctionDef | ast.Lambda):
+        bound |= {node.name} if isinstance(node, ast.FunctionDef) else set()
+        return defaults_of(node, bound) | read_all(body_of(node), bound | parameters(node))
+    if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
+        inner = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+        return read_all([part for g in node.generators for part in (g.iter, g.target, *g.ifs)] + inner, set(bound))
+    if isinstance(node, ast.Assign):  # the value is read before the targets are bound
+        return read_all([node.value, *node.targets], bound)
+    if isinstance(node, ast.AugAssign):  # `x += 1` reads x
+        target = {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)} - bound
+        return target | read_all([node.value, node.target], bound)
+    if isinstance(node, ast.For):
+        return read_all([node.iter, node.target, *node.body, *node.orelse], bound)
+    return read_all(ast.iter_child_nodes(node), bound)
+
+
+def read_all(nodes, bound):
+    return set().union(*[read(node, bound) for node in nodes])
+
+
+def body_of(function):
+    return function.body if isinstance(function.body, list) else [function.body]
+
+
+def defaults_of(function, bound):
+    return read_all([*function.args.defaults, *filter(None, function.args.kw_defaults)], bound)
+
+
+def base(node):
+    """The name that `name[k].part` starts with, or None."""
+    while isinstance(node, ast.Subscript | ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def changed(node):
+    """Names whose objects a statement changes in place, as far as its text shows it."""
+    found = set()
+    for part in ast.walk(node):
+        if isinstance(part, ast.Subscript | ast.Attribute) and isinstance(part.ctx, ast.Store):
+            found.add(base(part))
+        elif isinstance(part, ast.AugAssign):
+            found.add(base(part.target))
+        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute):
+            name = part.func.attr
+            if name in CHANGERS or (name.endswith("_") and not name.endswith("__")):
+                found.add(base(part.func.value))
+    # `for store in (here, there): store.append(...)` changes what it walks over
+    for part in ast.walk(node):
+        if isinstance(part, ast.For) and found & {n.id for n in ast.walk(part.target) if isinstance(n, ast.Name)}:
+            found |= {n.id for n in ast.walk(part.iter) if isinstance(n, ast.Name)}
+    return found - {None}
+
+
+@dataclass(eq=False)
+class Statement:
+    """One statement of a chapter: what it reads, hands on, and, if it defines a function, what the function reads."""
+
+    node: ast.stmt
+    cell: int
+    reads: set = field(default_factory=set)
+    hands_on: set = field(default_factory=set)
+    changes: set = field(default_factory=set)
+    later: set = field(default_factory=set)
+
+    def __post_init__(self):
+        self.source = ast.unparse(self.node)
+        known = set(dir(builtins))
+        if isinstance(self.node, ast.FunctionDef):
+            self.reads, self.hands_on = defaults_of(self.node, set(known)), {self.node.name}
+            self.later = read_all(self.node.body, known | parameters(self.node))
+            if self.reads:  # defaults are read where the function is defined, so it is kept as it was made there
+                self.reads, self.later = self.reads | self.later - {self.node.name}, set()
+            return
+        bound = set(known)
+        self.reads = read(self.node, bound)
+        self.changes = changed(self.node) & self.reads
+        self.hands_on = (bound - known) | self.changes
+
+    @property
+    def anew(self):
+        """Whether it is cheap, and says nothing until it is used: run wherever one of its names is read."""
+        return isinstance(self.node, ast.Import | ast.ImportFrom) or (
+            isinstance(self.node, ast.FunctionDef) and not self.reads
+        )
+
+
+def copied(value):
+    """One's own to change."""
+    if isinstance(value, torch.Generator):  # `deepcopy` does not know it
+        return torch.Generator().set_state(value.get_state())
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    if isinstance(value, dict):
+        return {key: copied(part) for key, part in value.items()}
+    return type(value)(map(copied, value)) if type(value) in (list, tuple, set) else copy.deepcopy(value)
+
+
+def print_of(value):
+    """Another one after a change in place."""
+    if isinstance(value, torch.Generator):
+        return value.get_state().numpy().tobytes()
+    if isinstance(value, torch.Tensor):
+        return id(value), value._version
+    if isinstance(value, dict):
+        return [(key, print_of(part)) for key, part in value.items()]
+    return [*map(print_of, value)] if type(value) in (list, tuple, set) else id(value)
+
+
+def codes_of(thing):
+    """Code objects that run when a function, property or class of the library is called."""
+    if isinstance(thing, type):
+        return set().union(*[codes_of(part) for part in vars(thing).values() if not isinstance(part, type)])
+    thing = thing.fget if isinstance(thing, property) else getattr(thing, "__func__", thing)
+    while hasattr(thing, "__wrapped__"):
+        thing = thing.__wrapped__
+    return {thing.__code__} if hasattr(thing, "__code__") else set()
+
+
+def forget():
+    """Empty the library's caches: they hold what was computed with a fault, and hide calls."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("implicitly"):
+            for value in list(vars(module).values()):
+                if isinstance(value, functools._lru_cache_wrapper):
+                    value.cache_clear()
+
+
+class Chapter:
+    """The statements of a chapter and its checks.
+
+    Args:
+        slug: the chapter's name.
+        smaller: code of the chapter and what stands in its place, as ``{"range(36)": "range(4)"}``; cells with a claim
+            stay as they are.
+        text: the chapter's text, if it is not that of the file.
+    """
+
+    kept: dict = {}  # noqa: RUF012 what statements handed on, and the code that they called; by what they rest on
+
+    def __init__(self, slug, smaller=None, text=None):
+        self.slug, self.statements, self.checks = slug, [], {}
+        self.text = text = (CHAPTERS / f"{slug}.md").read_text(encoding="utf-8") if text is None else text
+        unused = set(smaller or {})
+        for index, cell in enumerate(code_cells(text)):
+            if not re.search(r"^claim\(", cell, re.M):
+                for old, new in (smaller or {}).items():
+                    unused -= {old} if old in cell else set()
+                    cell = cell.replace(old, new)
+            for node in ast.parse(cell).body:
+                self.statements.append(Statement(node, index))
+                call = node.value if isinstance(node, ast.Expr) else None
+                if isinstance(call, ast.Call) and getattr(call.func, "id", None) == "claim":
+                    check = {k.arg: k.value for k in call.keywords}.get("check")
+                    name = call.args[0].value.removeprefix(slug + "/"), check and check.value
+                    assert name not in self.checks, f"{name} is claimed twice"
+                    self.checks[name] = len(self.statements) - 1
+        assert not unused, f"not in the chapter: {unused}"
+        made = {
+            name for s in self.statements if "Generator(" in s.source and not s.anew and isinstance(s.node, ast.Assign)
+            for name in s.hands_on
+        }  # fmt: skip
+        for s in self.statements:  # whoever draws from a generator changes it
+            if not s.anew:
+                s.changes |= s.reads & made
+                s.hands_on |= s.changes
+        self._inputs, self._keys = {}, {}
+
+    def inputs(self, index):
+        """Name -> index of the statement that hands it on, for all that a statement reads."""
+        if index not in self._inputs:
+            todo, found = sorted(self.statements[index].reads), {}
+            while todo:
+                name = todo.pop()
+                before = [k for k in range(index) if name in self.statements[k].hands_on]
+                if name not in found and before:
+                    found[name] = before[-1]
+                    if self.statements[before[-1]].anew:
+                        todo += sorted(self.statements[before[-1]].later | self.statements[before[-1]].reads)
+            self._inputs[index] = found
+        return self._inputs[index]
+
+    def key(self, index):
+        if index not in self._keys:
+            s = self.statements[index]
+            rests_on = () if s.anew else sorted((name, self.key(k)) for name, k in self.inputs(index).items())
+            self._keys[index] = hash((s.source, tuple(rests_on)))
+        return self._keys[index]
+
+    def rests_on(self, index):
+        """Indices of the statements that a statement rests on, itself the last."""
+        found, todo = set(), [index]
+        while todo:
+            k = todo.pop()
+            if k not in found:
+                found.add(k)
+                todo += self.inputs(k).values()
+        return sorted(found)
+
+    def names(self, index, handed_on):
+        """What a statement finds when it runs; `handed_on(k)` are the names of statement k."""
+        inputs, names = self.inputs(index), {"__name__": "chapter"}
+        for name, k in inputs.items():
+            if not self.statements[k].anew:
+                value = handed_on(k)[name]
+                names[name] = copied(value) if name in self.statements[index].changes else value
+        for k in sorted(set(inputs.values())):
+            if self.statements[k].anew:
+                exec(compile(self.statements[k].source, f"cell {self.statements[k].cell}", "exec"), names)
+        return names
+
+    def execute(self, index, handed_on, called=None):
+        """Run one statement; the names that it hands on. Code that ran is added to `called`."""
+        s, names = self.statements[index], self.names(index, handed_on)
+        kept = {name: print_of(names[name]) for name in self.inputs(index) if name not in s.changes}
+        program = compile(s.source, f"cell {s.cell}", "exec")
+        forget()
+        if called is not None:
+            sys.setprofile(lambda frame, event, _: called.add(frame.f_code) if event == "call" else None)
+        try:
+            exec(program, names)
+        finally:
+            if called is not None:
+                sys.setprofile(None)
+        for name in kept.keys() - (s.hands_on - s.changes):
+            assert print_of(names[name]) == kept[name], f"cell {s.cell} changes {name!r} unseen: {s.source[:80]}"
+        return {name: names[name] for name in s.hands_on if name in names}
+
+    def sound(self, index):
+        """What a statement hands on without a fault."""
+        key = self.key(index)
+        if key not in self.kept:
+            called = set()
+            found = self.execute(index, self.sound, called)
+            self.kept[key] = found, called
+        return self.kept[key][0]
+
+    def check(self, claim, check=None):
+        """Run one check without a fault."""
+        self.sound(self.checks[claim, check])
+
+    def check_with(self, planted, claim, check=None):
+        """Run one check again, as far as it calls `planted` (code objects), which has been replaced."""
+        last, found = self.checks[claim, check], {}
+        for k in self.rests_on(last):
+            if not self.statements[k].anew:
+                touched = bool(self.kept[self.key(k)][1] & planted)
+                if touched or any(j in found for j in self.inputs(k).values()):
+                    found[k] = None
+        if not found:
+            raise LookupError(f"nothing that {claim} ({check}) rests on calls what was planted")
+
+        def handed_on(k):
+            if k not in found:
+                return self.sound(k)
+            if found[k] is None:
+                found[k] = self.execute(k, handed_on)
+            return found[k]
+
+        handed_on(last)
+
+    def at_hand(self, code):
+        """What a reader has after the last cell, as far as `code` reads it: names of their own, to change at will."""
+        end = Statement(ast.parse("if True:\n" + textwrap.indent(code, "    ")).body[0], len(self.statements))
+        self.statements.append(end)
+        try:
+            return self.names(len(self.statements) - 1, lambda k: copied(self.sound(k)))
+        finally:
+            self._inputs.pop(len(self.statements) - 1)
+            self.statements.pop()
+
+    def solutions(self):
+        """Label of an exercise -> the code in its folded solution, where there is some."""
+        folds = re.findall(r"^::::\{solution\} (\S+)\n(.*?)^::::$", self.text, re.M | re.S)
+        codes = {label: "\n\n".join(re.findall(r"^```python\n(.*?)^```$", fold, re.M | re.S)) for label, fold in folds}
+        return {label: code for label, code in codes.items() if code}
+
+    def solve(self, label):
+        """Run the code of a solution after the chapter; the names that it leaves."""
+        code = self.solutions()[label]
+        names = self.at_hand(code)
+        exec(compile(code, label, "exec"), names)
+        return names
+
+
+@functools.cache
+def chapter(slug, smaller=()):
+    return Chapter(slug, dict(smaller))
+
+
+@dataclass(frozen=True, eq=False)
+class Fault:
+    """A fault that breaks one check.
+
+    Attributes:
+        claim, check: which.
+        path: what is replaced, as `planting.plant` takes it.
+        fault: what stands in its place.
+        smaller: code of the chapter that is replaced to save time; the check must hold so, too.
+        far: the check fails by more than a factor of a hundred. A check needs a fault that is not far: else its bound
+            could be a hundred times looser, and no test would see it.
+    """
+
+    claim: str
+    check: str | None
+    path: str
+    fault: object
+    smaller: dict = field(default_factory=dict)
+    far: bool = False
+
+    def __str__(self):
+        return f"{self.claim} {self.check or ''} {getattr(self.fault, '__name__', type(self.fault).__name__)}"
+
+
+def changed_by(path, change, name):
+    """A fault: what a function of the library returns, each part if there are several, after `change`."""
+    owner, last = owner_of(path)
+    original = vars(owner)[last]
+
+    def fault(*args, **given):
+        found = original(*args, **given)
+        return tuple(map(change, found)) if isinstance(found, tuple) else change(found)
+
+    fault.__name__ = f"{last} {name}"
+    return fault
+
+
+def scaled(path, factor):
+    return changed_by(path, lambda value: value * factor, f"times {factor:.12g}")
+
+
+def shifted(path, by):
+    return changed_by(path, lambda value: value + by, f"plus {by:.12g}")
+
+
+def holds(measured, at_most=None, at_least=None, equals=None, within=None, looser=1.0):
+    """A claim's comparison, with a bound that is looser by a factor; a count that must be exact has none."""
+    if within == 0:
+        return looser > 1 or measured == equals
+    if at_most is not None:
+        return measured <= at_most * looser
+    if at_least is not None:
+        return measured >= at_least / looser
+    return abs(measured - equals) <= within * looser
+
+
+def see_it_fail(slug, fault, monkeypatch):
+    """The check holds, and with the fault planted it alone raises ClaimError; not far from the bound, if so said."""
+    cells = chapter(slug, tuple(fault.smaller.items()))
+    cells.check(fault.claim, fault.check)
+    owner, name = owner_of(fault.path)
+    planted = codes_of(vars(owner)[name])
+    assert planted, f"{fault.path} is no Python function"
+    plant(monkeypatch, fault.path, fault.fault)
+    seen = {}
+
+    def listening(*args, **given):
+        seen.update({k: float(given[k]) for k in ("measured", "at_most", "at_least", "equals", "within") if k in given})
+        return implicitly.claims.claim(*args, **given)
+
+    monkeypatch.setattr(implicitly, "claim", listening)
+    label = f"{slug}/{fault.claim}" + (f" ({fault.check})" if fault.check else "")
+    with pytest.raises(implicitly.claims.ClaimError, match=re.escape(f"{label}: FAILS")):
+        cells.check_with(planted, fault.claim, fault.check)
+    forget()
+    far = not holds(**seen, looser=LOOSER)
+    assert far == fault.far, f"far is {far} where {seen}"
+
+
+def without_near_fault(slug, faults):
+    """The checks of a chapter for which no fault is planted, or only one that is far."""
+    return set(chapter(slug).checks) - {(f.claim, f.check) for f in faults if not f.far}
