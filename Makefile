@@ -17,8 +17,8 @@ COUNT       := awk '/^(Collecting|Processing) / && ++n % 20 == 0 { print "  " n 
                     /^Installing collected/ { print "  unpacking" } { fflush() }'
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab execute lint lock new test test-python test-kernels test-notebooks test-browser test-cpus \
-        chromium bench bench-gpu explorer clean
+.PHONY: help book serve lab execute lint lock new test test-library test-tools test-kernels test-notebooks test-browser \
+        test-cpus chromium bench bench-gpu explorer clean
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*##/ { printf "%-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,8 +57,11 @@ lab: .venv/.all ## open JupyterLab on copies of the chapters (LABFLAGS=--no-brow
 execute: .venv/.all ## run the chapters whose notebooks are stale (CHAPTER=slug runs that one; FORCE=1 replaces edits)
 	@$(BIN)/python book/_tools/execute.py $(CHAPTER) $(if $(FORCE),--force)
 
-lint: .venv/.all ## lints of code and chapters
-	@$(BIN)/ruff check . && $(BIN)/python book/_tools/lint.py
+lint: .venv/.all ## lints of code, types, layers and chapters
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-logo --no-cache
+	@$(BIN)/mypy
+	@$(BIN)/python book/_tools/lint.py
 
 lock: .venv/.all ## pin today's versions (UPGRADE=1 takes the newest)
 	@$(BIN)/python book/_tools/lock.py $(if $(UPGRADE),--upgrade)
@@ -78,21 +81,26 @@ explorer: ## rebuild the explorer's script from its source (needs Node)
 chromium: .venv/bin/python
 	@$(BIN)/python book/_tools/ensure_chromium.py > /dev/null
 
-test: test-python test-kernels test-notebooks test-browser ## every test
+# What a lane prints at its end says where its time goes.
+PYTEST = $(BIN)/python -m pytest -q -n 2 --durations=10
 
-test-python: .venv/.all chromium ## lints, library, tools, built book
-	@$(BIN)/ruff check .
-	@$(BIN)/python -m pytest tests --ignore tests/browser --ignore tests/kernels -n 2 --dist loadfile -q
+test: lint test-library test-tools test-kernels test-notebooks test-browser ## every test
+
+test-library: .venv/.all chromium ## library, and the claims of chapters with planted faults
+	@$(PYTEST) --dist loadfile tests/lib tests/chapters
+
+test-tools: .venv/.all chromium ## tools, the built book as files, the repository
+	@$(PYTEST) --dist loadfile tests --ignore tests/lib --ignore tests/chapters --ignore tests/kernels --ignore tests/browser
 
 test-kernels: .venv/.all ## kernels: cpu, interpreter and compile lanes (and gpu where there is one)
-	@$(BIN)/python -m pytest tests/kernels -m "not interp" -n 2 --dist loadfile -q
-	@TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/kernels -m interp -n 2 --dist loadfile -q
+	@$(PYTEST) --dist loadfile tests/kernels -m "not interp"
+	@TRITON_INTERPRET=1 $(PYTEST) --dist loadfile tests/kernels -m interp
 
 test-notebooks: .venv/.all ## every notebook prints what it stores
-	@$(BIN)/python book/_tools/paths.py $(BIN)/python -m pytest --nbval chapters --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider -n 2 --dist loadfile -q
+	@$(BIN)/python book/_tools/paths.py $(PYTEST) --dist loadfile --nbval chapters --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
 
 test-browser: .venv/.all chromium book ## the built book in a real browser, and JupyterLab
-	@$(BIN)/python -m pytest tests/browser -n 2 --dist loadgroup -q --durations=10
+	@$(PYTEST) --dist loadgroup tests/browser
 
 test-cpus: .venv/.all ## library, kernels and notebooks under the arithmetic of other CPUs (hours; CPUS="-a sse -s lib" runs a part)
 	@$(BIN)/python book/_tools/cpus.py $(CPUS)

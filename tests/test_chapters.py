@@ -3,8 +3,10 @@
 import copy
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -18,6 +20,10 @@ import paths
 SLUGS = paths.slugs()
 
 
+def git(folder, *command):
+    return subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The template, started and executed in a folder of its own: (slug, executed notebook as a dict)."""
@@ -25,8 +31,11 @@ def built(tmp_path_factory):
     for folder in ("chapters", "book"):
         (root / folder).mkdir()
     (root / "requirements.lock").write_text("nothing\n")
-    for name in ("_toc.yml", "book/plan.yml"):
+    (root / "tests").mkdir()
+    for name in ("_toc.yml", "book/plan.yml", "tests/chapter_cells.py", "tests/planting.py"):
         shutil.copy(paths.ROOT / name, root / name)
+    git(root, "init", "-q")
+    git(root, "add", ".")
     new_chapter.new_chapter("a-start", root)
     execute.execute("a-start", root / "chapters", root)
     return "a-start", root
@@ -61,6 +70,31 @@ def test_template_passes_every_check(built, notebook):
     slug, root = built
     assert lint.lint(slug, notebook) == []
     assert not execute.is_stale(slug, root / "chapters", root)
+
+
+def test_a_chapter_is_few_files_and_make_new_starts_them(built):
+    """At most eight, which CONTRIBUTING lists; those that every chapter has are made by commands."""
+    slug, root = built
+    made = git(root, "ls-files", "--others", "--modified", "--exclude-standard").split()
+    assert sorted(made) == ["_toc.yml", f"chapters/{slug}.ipynb", f"chapters/{slug}.md",
+                            "tests/chapters/test_a_start_claims.py"]  # fmt: skip
+    text = (paths.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"A chapter is these files:\n\n((?:- .*\n(?:  .*\n)*)+)", text)
+    listed = re.findall(r"^- `([^`]+)`", said, re.M)
+    assert len(listed) <= 8
+    assert {name.replace(slug, "my-chapter").replace("a_start", "my_chapter") for name in made} <= set(listed)
+
+
+def test_the_claims_of_a_new_chapter_are_tested(built):
+    _, root = built
+    test = root / "tests/chapters/test_a_start_claims.py"
+    command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", test]
+    environment = {**os.environ, "PYTHONPATH": str(root / "tests")}
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout
+    test.write_text(test.read_text().replace("scaled(FITTED_SLOPE, 0.8)", "scaled(FITTED_SLOPE, 1.0)"))
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, env=environment)
+    assert "1 failed, 1 passed" in done.stdout, done.stdout
 
 
 def test_running_again_gives_the_same_bytes(built):

@@ -418,7 +418,7 @@ def test_every_file_named_exists(name):
     links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
     paths = re.findall(r"`((?:[\w.\-]+/)+[\w.\-]*)`", text)
     # Names that stand for any chapter, or for what a command makes.
-    stands_for = re.compile(r"(^|/)(_build|\.venv|notebooks|slug|my-|(test_)?my_op)|<")
+    stands_for = re.compile(r"(^|/)(_build|\.venv|notebooks|slug|my-|(test_)?my_)|<")
     missing = [p for p in links + paths if not stands_for.search(p) and not (ROOT / p).exists()]
     assert not missing, f"{name} names files that do not exist: {missing}"
 

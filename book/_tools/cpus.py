@@ -89,6 +89,7 @@ def probe() -> dict:
     import numpy as np
     import scipy.linalg
     import torch
+    from numpy._core import _multiarray_umath as features
     from threadpoolctl import threadpool_info
 
     rng = np.random.default_rng(0)
@@ -106,7 +107,6 @@ def probe() -> dict:
 
     t, b = torch.from_numpy(x), torch.from_numpy(a)
     blas = [info for info in threadpool_info() if info["internal_api"] == "openblas"]
-    features = np._core._multiarray_umath
     return {
         "in force": {
             "aten": torch.backends.cpu.get_cpu_capability(),
@@ -128,7 +128,7 @@ def probe() -> dict:
 def wanted(name: str) -> dict:
     """What `probe` must find in force under an arithmetic, as far as a library says so."""
     choice, threads, _ = ARITHMETICS[name]
-    found = {"threads": [threads, threads]}
+    found: dict = {"threads": [threads, threads]}
     if "ATEN_CPU_CAPABILITY" in choice:
         found["aten"] = choice["ATEN_CPU_CAPABILITY"].upper()
     if "OPENBLAS_CORETYPE" in choice:
@@ -187,7 +187,7 @@ def run(name: str, suite: str, options) -> dict:
     start = time.perf_counter()
     with log.open("w") as file:
         status = subprocess.run(command, cwd=ROOT, env=env, stdout=file, stderr=subprocess.STDOUT).returncode
-    found = {"seconds": time.perf_counter() - start, "status": status, "failed": [], "passed": 0, "log": log}
+    found: dict = {"seconds": time.perf_counter() - start, "status": status, "failed": [], "passed": 0, "log": log}
     for case in ET.parse(report).iter("testcase") if report.exists() else ():
         kinds = {child.tag for child in case}
         if kinds & {"failure", "error"}:

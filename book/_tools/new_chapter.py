@@ -13,24 +13,33 @@ SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 ENTRY = "  - file: chapters/{}\n"
 
 
-def new_chapter(slug: str, root: Path = ROOT) -> Path:
-    """Write `chapters/<slug>.md`, list it in `_toc.yml`, and return its path. Never overwrites.
+def new_chapter(slug: str, root: Path = ROOT) -> list[Path]:
+    """Write `chapters/<slug>.md` and the test of its claims, list it in `_toc.yml`. Never overwrites.
+
+    Returns:
+        What was written.
 
     Raises:
         ValueError: the slug is not lower-case words joined by hyphens, or is taken.
     """
     if not SLUG.fullmatch(slug):
         raise ValueError(f"a slug is lower-case words joined by hyphens, for example 'score-flow'; found {slug!r}")
-    path = root / "chapters" / f"{slug}.md"
-    if path.exists():
-        raise ValueError(f"chapters/{slug}.md exists already")
-    text = (HERE / "template/chapter.md").read_text(encoding="utf-8")
+    text, test = ((HERE / "template" / name).read_text(encoding="utf-8") for name in ("chapter.md", "test_claims.py"))
     setup = (HERE / "setup_cell.py").read_text(encoding="utf-8").strip()
-    path.write_text(text.replace("SETUP\n", setup + "\n").replace("SLUG", slug), encoding="utf-8")
+    written = {
+        root / f"chapters/{slug}.md": text.replace("SETUP\n", setup + "\n"),
+        root / f"tests/chapters/test_{slug.replace('-', '_')}_claims.py": test,
+    }
+    for path in written:
+        if path.exists():
+            raise ValueError(f"{path.relative_to(root)} exists already")
+    for path, text in written.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("SLUG", slug), encoding="utf-8")
     toc = root / "_toc.yml"
     plan = yaml.safe_load((root / "book/plan.yml").read_text(encoding="utf-8"))["parts"]
     toc.write_text(listed(toc.read_text(encoding="utf-8"), slug, plan), encoding="utf-8")
-    return path
+    return [*written, toc]
 
 
 def listed(toc: str, slug: str, plan: list[dict]) -> str:
@@ -64,11 +73,11 @@ if __name__ == "__main__":
     if not slug:
         sys.exit("say which chapter: make new CHAPTER=my-chapter")
     try:
-        new_chapter(slug)
+        written = new_chapter(slug)
     except ValueError as error:
         sys.exit(f"make new CHAPTER=slug: {error}")
     print(
-        f"chapters/{slug}.md is there, and listed in _toc.yml. Next:\n"
+        "\n".join(f"wrote {path.relative_to(ROOT)}" for path in written) + "\nNext:\n"
         f"  1. write; `make execute CHAPTER={slug}` runs it, `make lint` checks it\n"
         "  2. `make book` and read it"
     )

@@ -69,7 +69,9 @@ def read(text: str, package: str = "") -> Code:
         SyntaxError: the text is not Python.
     """
     tree = ast.parse(text)
-    bound, imports, dotted = defaultdict(set), set(), set()
+    bound: defaultdict[str, set[Target]] = defaultdict(set)
+    imports: set[Target] = set()
+    dotted: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:

@@ -40,6 +40,7 @@ FLAGS = [
 ]
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin that reads the groups
 def pytest_collection_modifyitems(items):
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in ours:
