@@ -107,8 +107,8 @@ CELLS = """() => [...document.querySelectorAll(".jp-Notebook .jp-CodeCell")].map
 
 
 # One chapter stands for all: every notebook is run cell by cell under nbval; what is tested here is that
-# JupyterLab runs one in order and that a live explorer reaches the kernel. This chapter is among the shortest.
-@pytest.mark.parametrize("chapter", ["implicit-bias-multiclass"])
+# JupyterLab runs one in order and that a live explorer reaches the kernel.
+@pytest.mark.parametrize("chapter", ["score-flow"])
 def test_a_chapter_runs_and_its_explorer_asks_the_kernel(lab, browser, measured, chapter):
     name = f"{chapter}.ipynb"
     with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
