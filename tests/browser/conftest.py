@@ -236,6 +236,7 @@ class Visit:
 
     def open(self, address: str) -> None:
         """Go there, wait until nothing more is fetched and every explorer is drawn."""
+        self.page.bring_to_front()  # the context may hold others
         self.page.goto(address, wait_until="networkidle")
         self.first_view += self.requests
         explorers_drawn(self.page)
@@ -347,4 +348,5 @@ def explorers_drawn(page: Page) -> None:
             root => root.hasAttribute("data-im-ready") && root.querySelector(".im-ex-plot svg, .im-ex-plot canvas"))""",
         arg=EXPLORER,
         timeout=PATIENCE,
+        polling=100,  # by the clock: a page that has nothing left to draw may be given no more frames
     )
