@@ -4,10 +4,12 @@ import math
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 
-from .. import plotting
+from .. import plotting, stability
+from . import _svg
 
-__all__ = ["bends", "ends", "leaving", "one_kink", "rates", "sweep", "valleys", "weight"]
+__all__ = ["bends", "ends", "leaving", "miniature", "one_kink", "rates", "sweep", "valleys", "weight"]
 
 
 def valleys(runs):
@@ -146,3 +148,15 @@ def ends(grid, curves, inside=0.8):
     ax.set(yscale="log", xlabel="input, $x$", ylabel="mean squared error at $x$", xlim=(-1, 1))
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(curves))
     return fig
+
+
+def miniature() -> str:
+    """Fits of one noisy data set at a small step size and at a large one, the same time after the same starts."""
+    x = torch.linspace(-1, 1, 40, dtype=torch.float64)
+    y = stability.noisy_labels((1 - 2 * x.abs()).clamp_min(0), 0.3, seeds=range(12))[7:8]
+    start, grid = stability.initial_nets(100, seeds=range(12))[7], torch.linspace(-1, 1, 101, dtype=torch.float64)
+    frame, parts = _svg.Frame(-1.03, 1.03, -0.8, 1.55, 170), []
+    for kind, eta in (("without", 0.03), ("prefer", 0.2)):
+        net = stability.gradient_descent(start, x, y, eta, round(20_000 / eta))
+        parts.append(frame.lines(kind, [(grid, net(grid)[0])]))
+    return _svg.svg(*parts, frame.dots("disc", zip(x, y[0], strict=True), 1.6), height=170)

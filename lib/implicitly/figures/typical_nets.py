@@ -6,13 +6,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from .. import plotting
+from .. import interpolators, plotting
 from ..chance import allowance, share_interval
 from ..interpolators import copy_bits, pack_tables
+from . import _svg
 
 __all__ = [
-    "bound_against_error", "error_and_bits", "masses", "posterior", "price", "price_panel", "teachers",
-    "trained_against_typical",
+    "bound_against_error", "error_and_bits", "masses", "miniature", "posterior", "price", "price_panel",
+    "teachers", "trained_against_typical",
 ]  # fmt: skip
 
 _FEWEST_HITS = 20
@@ -163,3 +164,20 @@ def price_panel():
         Rule("n", axis="x", over="N", color=5),
         x="examples, $N$", y="bits", xlim=(0, 64), ylim=(0, 24),
     )  # fmt: skip
+
+
+def miniature() -> str:
+    """Error of guess and check on 128 corners against the number of examples: 12 data sets, 2 and 32 neurons."""
+    corners = interpolators.cube(7)
+    labels = (corners[:, 0] == 1) & (corners[:, 1] == 1)
+    samples = interpolators.draw_samples(128, 64, seeds=range(12))
+    frame, parts = _svg.Frame(2, 56, -0.01, 0.38, 190), []
+    for kind, width in (("without", 32), ("prefer", 2)):
+        units = interpolators.relu_units(corners, scales=(0, 1))
+        run = interpolators.guess_and_check(units, width, labels, samples, guesses=400_000, seed=width)
+        curves = []
+        for fits, errors in zip(run.fits, run.errors, strict=True):
+            last = int((fits >= 20).nonzero().max())
+            curves.append((range(4, last + 1, 2), errors[4 : last + 1 : 2].tolist()))
+        parts.append(frame.lines(kind, curves))
+    return _svg.svg(*parts, height=190)
