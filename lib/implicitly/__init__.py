@@ -25,6 +25,7 @@ _PUBLIC = {
     "Rule": "implicitly.explorer",
     "Slider": "implicitly.explorer",
     "Trajectories": "implicitly.explorer",
+    "glue": "implicitly.prose",
     "largest": "implicitly.claims",
     "smallest": "implicitly.claims",
     "sweep": "implicitly.sweeps",

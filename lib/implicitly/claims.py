@@ -93,19 +93,30 @@ class Claim:
         )
 
 
-def number_html(value: float) -> str:
-    """A number with three significant digits, as the book writes it: ``6.92 × 10<sup>−8</sup>``."""
-    if value == 0:
+def number_html(value: float, spec: str = "") -> str:
+    """A number as the book writes it: ``6.92 × 10<sup>−8</sup>``, with three significant digits or as `spec` says.
+
+    `spec` is one of Python's formats: ".2f", "+.1e", ".0%", "d".
+    """
+    if spec:
+        spec = re.sub(r"^\+?", r"\g<0>,", spec)
+        text = format(int(value) if spec.endswith("d") else value, spec)
+        text = text[1:] if text[0] in "+-" and not re.search("[1-9]", text.split("e")[0]) else text  # no -0.00
+    elif value == 0:
         return "0"
-    if 1e-3 <= abs(value) < 1e5:
+    elif 1e-3 <= abs(value) < 1e5:
         digits = max(0, 2 - _math.floor(_math.log10(abs(value))))
-        text = f"{value:,.{digits}f}".replace(",", "\N{THIN SPACE}")
+        text = f"{value:,.{digits}f}"
         text = text.rstrip("0").rstrip(".") if "." in text else text
-        return text.replace("-", "−")
-    mantissa, exponent = f"{value:.2e}".split("e")
-    mantissa = mantissa.rstrip("0").rstrip(".").replace("-", "−")
-    power = f"10<sup>{int(exponent)}</sup>".replace("-", "−")
-    return power if mantissa == "1" else f"{mantissa} × {power}"
+    else:
+        text = f"{value:.2e}"
+        text = re.sub(r"\.?0*e", "e", text)
+    text = text.replace(",", "\N{THIN SPACE}").replace("-", "−")
+    mantissa, _, exponent = text.partition("e")
+    if not exponent:
+        return mantissa
+    power = f"10<sup>{'−' * exponent.startswith('−')}{int(exponent[1:])}</sup>"
+    return power if mantissa == "1" and not spec else f"{mantissa} × {power}"
 
 
 def _scalar(name, value) -> float:

@@ -76,6 +76,15 @@ def test_nbval_compares_so():
 
 MADE_BY = "from IPython.display import display\ndisplay({'text/html': %r}, raw=True)"
 CLAIM = "from implicitly import claim\nclaim('a/C1', 'Small.', measured=3e-9, at_most=%s)"
+GLUE = "from implicitly import glue\nglue('a-name', %s, %s)"
+
+
+def glued(text, name="a-name"):
+    prefix = "application/papermill.record/"
+    metadata = {"scrapbook": {"name": name, "mime_prefix": prefix}}
+    return {"output_type": "display_data", "metadata": metadata, "data": {f"{prefix}text/plain": text}}
+
+
 SAID = [  # what a cell runs, what is stored for it, whether that is the same
     ("print(2 / 3)", "0.6666666666666667\n", True),
     ("print(f'{2 / 3:.2f}')", "0.66\n", True),
@@ -86,6 +95,14 @@ SAID = [  # what a cell runs, what is stored for it, whether that is the same
     (MADE_BY % "is <b>0.51</b>", {"text/html": "is <b>0.53</b>"}, False),
     (MADE_BY % "is <b>0.51</b>", {"text/html": "is <i>0.51</i>"}, False),
     (CLAIM % "1.0", claims.claim("a/C1", "Small.", measured=0.9, at_most=1.0), True),
+    (GLUE % ("10.5", "'.0f'"), glued("'11'"), True),
+    (GLUE % ("16700.6", "'.0f'"), glued("'16\u2009700'"), True),
+    (GLUE % ("16702", "'d'"), glued("'16\u2009700'"), False),
+    (GLUE % ("-6.94e-8", "'.1e'"), glued("'−7.0 × 10⁻⁸'"), True),
+    (GLUE % ("-6.94e-8", "'.1e'"), glued("'−6.9 × 10⁻⁷'"), False),
+    (GLUE % ("0.87", "'.0%'"), glued("'86%'"), True),
+    (GLUE % ("0.87", "'.0%'"), glued("'85%'"), False),
+    (GLUE % ("4.5", "'.2f'"), glued("'4.50'", "another"), False),
     (CLAIM % "2.0", claims.claim("a/C1", "Small.", measured=0.9, at_most=1.0), False),
 ]
 
@@ -93,6 +110,8 @@ SAID = [  # what a cell runs, what is stored for it, whether that is the same
 def cell(number, source, stored):
     if isinstance(stored, str):
         output = {"output_type": "stream", "name": "stdout", "text": stored}
+    elif isinstance(stored, dict) and "output_type" in stored:
+        output = stored
     else:
         data = stored if isinstance(stored, dict) else {"text/plain": str(stored), "text/html": stored.box()}
         output = {"output_type": "display_data", "metadata": {}, "data": data}
