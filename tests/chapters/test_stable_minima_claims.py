@@ -155,7 +155,7 @@ FAULTS = [
     Fault("C4", "edge", *times("sharpness", 1.2), RUNS),
     Fault("C4", "parked", *times("sharpness", 0.9), PARKED),
     Fault("C4", "parked", LIBRARY + "gradient_descent", stopped_early, PARKED),
-    Fault("C4", "knots", LIBRARY + "gradient_descent", one_step_size, RUNS),
+    Fault("C4", "kinks", LIBRARY + "gradient_descent", one_step_size, RUNS),
     Fault("C4", "ramp", LIBRARY + "gradient_descent", one_step_size, RAMP),
     Fault("C5", "small", LIBRARY + "gradient_descent", one_step_size, RUNS),
     Fault("C5", "large", LIBRARY + "gradient_descent", one_step_size, RUNS),
