@@ -1,4 +1,5 @@
 """Figures: one module a chapter; arrays in, picture out, and nothing computed but averages and axes' limits.
 
-The exception is `miniature`, the drawing beside the chapter's title, which computes the little that it shows.
+Two exceptions, what a chapter has only for its pictures: `miniature`, the drawing beside its title, and
+`explorer_state`, the compute function of its explorer where that is too long for a cell.
 """
