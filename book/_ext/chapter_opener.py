@@ -1,4 +1,4 @@
-"""What stands around a chapter's title: eyebrow, question, facts and vignette."""
+"""What stands around a chapter's title: eyebrow, question, vignette, *In five minutes*, facts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from docutils import nodes
 
+import five_minutes
 import library_page
 from book_model import BookError, Chapter, book_of, is_chapter
 from katex_math import render_text
@@ -64,7 +65,7 @@ def _facts(app, doctree, chapter: Chapter) -> str:
 
 
 def open_chapter(app, doctree, docname: str) -> None:
-    """doctree-resolved: eyebrow, question, facts and vignette around a chapter's title."""
+    """doctree-resolved: eyebrow, question, vignette, five minutes and facts around a chapter's title."""
     if not is_chapter(docname) or app.builder.format != "html":
         return
     chapter = book_of(app).chapter(docname)
@@ -83,10 +84,11 @@ def open_chapter(app, doctree, docname: str) -> None:
         after += f'<p class="im-question">{render_text(chapter.header.question)}</p>'
     if vignette.is_file():
         after += f'<div class="im-vignette" aria-hidden="true">{vignette.read_text("utf-8")}</div>'
-    after += _facts(app, doctree, chapter)
+    facts, summary = _facts(app, doctree, chapter), five_minutes.take(app, doctree, docname)
     parent = title.parent
     at = parent.index(title)
-    parent.insert(at + 1, nodes.raw("", after, format="html"))
+    opener = [nodes.raw("", after, format="html"), *([summary] if summary else []), nodes.raw("", facts, format="html")]
+    parent[at + 1 : at + 1] = opener
     if before:
         parent.insert(at, nodes.raw("", before, format="html"))
 

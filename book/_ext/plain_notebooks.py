@@ -17,6 +17,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import glued_numbers
 from book_model import Chapter, Paper, book_of, source_of
 
 FENCE = re.compile(r"^(?P<fence>:{3,}|`{3,})\{(?P<name>[\w:-]+)\}[ \t]*(?P<argument>.*)$")
@@ -27,9 +28,11 @@ TITLED = re.compile(r"^(?P<title>.*?)\s*<(?P<target>[^<>]+)>$", re.S)
 # a role, else a piece of code or a formula, in which nothing is replaced, else a link inside the book
 INLINE = re.compile(
     rf"{ROLE.pattern}|(?P<keep>(?P<ticks>`+)[^`].*?(?P=ticks)|\$[^$\n]+\$)"
+    r"|\[\]\(#(?P<section>[^)\s]+)\)"
     r"|(?P<link>\]\((?!\w+:|#|/)(?P<path>[^)\s#]+)(?P<anchor>#[^)\s]*)?\))",
     re.S,
 )
+LABELLED = re.compile(r"^\(([\w:/-]+)\)=\n+#+ (.+)$", re.M)  # a section's label, above its title
 CLAIM = re.compile(r"^[\w-]+/C\d+$")
 STATUS = {"proved": "proved here", "partly-proved": "proved in part", "not-proved": "stated, not proved here",
           "measured": "measured"}  # fmt: skip
@@ -106,6 +109,8 @@ class References:
         def walk(lines: list[str]) -> None:
             for block in blocks(lines):
                 if isinstance(block, list):
+                    for label, title in LABELLED.findall("\n".join(block)):
+                        self.labels[label] = title, f"{self.page(docname)}#{label}"
                     for line in block:
                         if found := re.match(r"^\$\$\s+\(([\w:/-]+)\)$", line):
                             note("equation", found[1], f"equation-{found[1]}")
@@ -175,6 +180,7 @@ class Writer:
 
     docname: str
     references: References
+    numbers: dict[str, str] = field(default_factory=dict)  # what the run has glued
 
     def markdown(self, lines: list[str]) -> list[str]:
         out: list[str] = []
@@ -184,7 +190,7 @@ class Writer:
         return re.sub(r"\n{3,}", "\n\n", "\n".join(out)).split("\n")
 
     def text(self, lines: list[str]) -> list[str]:
-        text = "\n".join(lines)
+        text = re.sub(r"^\([\w:/-]+\)=\n", "", "\n".join(lines) + "\n", flags=re.M)[:-1]  # labels of sections
         pieces = re.split(r"(^(?:`{3,}|~{3,})[^\n]*\n.*?^(?:`{3,}|~{3,})[ \t]*$)", text, flags=re.S | re.M)
         text = "".join(piece if i % 2 else self.prose(piece) for i, piece in enumerate(pieces))
         return text.split("\n")
@@ -203,8 +209,12 @@ class Writer:
         return f"$$\n{tex}\n$$"
 
     def inline(self, found: re.Match) -> str:
+        if found["role"] == "glue:text":
+            return self.numbers[found["content"]]
         if found["role"]:
             return self.references.role(self.docname, found["role"], found["content"])
+        if found["section"]:
+            return self.references.role(self.docname, "ref", found["section"])
         if found["link"]:
             folder = Path("/") / self.docname
             target = (folder.parent / found["path"]).resolve().as_posix()[1:]
@@ -241,6 +251,8 @@ class Writer:
             return fold(f"Solution of {exercise}", body)
         if name == "dropdown":
             return fold(title, body)
+        if name == "five-minutes":
+            return quote(["**In five minutes**", "", *body])
         if name == "margin":
             return quote(([f"**{title}**", ""] if title else []) + body)
         # a note, a caution, and whatever is to come: its name, and what it says
@@ -251,7 +263,8 @@ def plain(chapter: Chapter, references: References, number: str = "") -> dict:
     """The twin of a chapter's notebook."""
     docname = chapter.docname
     asked = f"\n\n*{chapter.header.question}*" if chapter.header.question else ""
-    writer, twin = Writer(docname, references), copy.deepcopy(chapter.notebook)
+    writer = Writer(docname, references, glued_numbers.values(chapter.notebook))
+    twin = copy.deepcopy(chapter.notebook)
     cells = twin["cells"] = []
     meta = twin["metadata"]
     meta.pop("jupytext", None)  # it says that the text is MyST

@@ -4,14 +4,22 @@
 
 JupyterLab saves a notebook by itself, also halfway through a run, and the book is built from `chapters/*.ipynb`:
 so readers work on copies.  A copy that nobody has edited follows the chapter; an edited one is left alone.
+JupyterLab knows the directives and roles of MyST, and none of the book's own: copies have the numbers that the text
+quotes from the run, and a box in the place of `{five-minutes}`.
 """
 
-import shutil
+import json
+import re
 import sys
 from pathlib import Path
 
 from execute import Edited, read_notebook, sources
-from paths import CHAPTERS, slugs
+from paths import CHAPTERS, ROOT, slugs
+
+sys.path.append(str(ROOT / "book/_ext"))
+from glued_numbers import fill, values  # noqa: E402
+
+FIVE_MINUTES = re.compile(r"^(:{3,})\{five-minutes\}", re.M)
 
 
 def refresh(folder: Path, chapters: Path = CHAPTERS) -> list[str]:
@@ -37,8 +45,20 @@ def refresh(folder: Path, chapters: Path = CHAPTERS) -> list[str]:
             if sources(mine) != made_from.get("sources"):
                 kept.append(copy.name)
                 continue
-        shutil.copyfile(original, copy)
+        copy.write_text(readers_copy(theirs, original.read_text(encoding="utf-8")), encoding="utf-8")
     return kept
+
+
+def readers_copy(notebook, text: str) -> str:
+    """A chapter's notebook, which is stored as `text`, as JupyterLab can show it; `text` itself if it can as it is."""
+    numbers, before = values(notebook), sources(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = FIVE_MINUTES.sub(r"\1{admonition} In five minutes", fill(cell.source, numbers))
+    if (held := sources(notebook)) == before:
+        return text
+    notebook.metadata["implicitly"]["sources"] = held  # or the copy would count as edited
+    return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def readable(path: Path):
