@@ -112,6 +112,8 @@ def _takeaway(app, doctree, docname: str, item: nodes.list_item) -> nodes.list_i
     sentence.remove(reference)
     while sentence.children and not sentence.children[-1].astext().strip():
         sentence.pop()
+    if sentence.children and isinstance(sentence.children[-1], nodes.Text):
+        sentence.children[-1] = nodes.Text(str(sentence.children[-1]).rstrip())
     sentence["classes"].append("im-five-sentence")
     title = next(section.findall(nodes.title))
     link = nodes.reference("", "", *(child.deepcopy() for child in title.children), internal=True,
