@@ -44,13 +44,13 @@ TYPED = re.compile(
 #: What says that a sentence reports what was measured.
 REPORTS = re.compile(
     r"\b(?:errors?|accurac(?:y|ies)|falls?|fell|drops?|dropped|rises?|rose|grew|shrank|measured|against|instead of"
-    r"|reach(?:es|ed)|agrees?|agreed|differs?|differed|median|on average|costs?|left with|comes? out|came out|ends? up)\b",
+    r"|reach(?:es|ed)|agrees?|agreed|differs?|differed|median|on average|costs?|left with|c[oa]mes? out|ends? up)\b",
     re.I,
 )
 #: Numbers that are no results: a setting, after its name, and what refers to a figure or a version.
 GIVEN = re.compile(
-    r"\b(?:at|within|times?|step sizes?|learning rates?|scales?|noise|levels?|temperatures?|decay|momentum|widths?|seeds?"
-    r"|thresholds?|tolerances?|probabilit(?:y|ies)|figs?\.|figures?|theorems?|sections?|tables?|chapters?|appendix"
+    r"\b(?:at|within|times?|step sizes?|learning rates?|scales?|noise|levels?|temperatures?|decay|momentum|widths?"
+    r"|seeds?|thresholds?|tolerances?|probabilit(?:y|ies)|figs?\.|figures?|theorems?|sections?|tables?|chapters?|appendix"
     r"|versions?|Python|torch)(?: of| is| at|:)?\s+(?:and |or |to |, |[A-Z]?\d[\d.]*%?\s?)+|\bfrom \d[\d.]* on\b",
     re.I,
 )
