@@ -112,3 +112,26 @@ def test_git_and_the_builder_do_not_see_the_copies():
     asked = ["git", "check-ignore", "-q", "notebooks/score-flow.ipynb"]
     assert subprocess.run(asked, cwd=paths.ROOT).returncode == 0
     assert "notebooks/*" in (paths.ROOT / "_config.yml").read_text()
+
+
+def test_a_copy_has_the_numbers_of_the_run_and_a_box_that_jupyterlab_knows(chapters, tmp_path):
+    notebook = json.loads((chapters / "t.ipynb").read_text())
+    record = {"output_type": "display_data", "metadata": {"scrapbook": {"name": "a-number", "mime_prefix": "x/"}},
+              "data": {"x/text/plain": "'−4.50'"}}  # fmt: skip
+    notebook["cells"][-1].update(outputs=[record], execution_count=1)
+    notebook["cells"][0]["source"] = "# T\n\n:::{five-minutes}\n**It is {glue:text}`a-number`.**\n:::"
+    made = nbformat.from_dict(notebook)
+    made.metadata["implicitly"] = {"sources": execute.sources(made)}
+    made.metadata["implicitly"]["content"] = execute.content(made)
+    nbformat.write(made, chapters / "t.ipynb")
+    folder = tmp_path / "copies"
+    assert lab.refresh(folder, chapters) == []
+    copied = nbformat.read(folder / "t.ipynb", as_version=4)
+    nbformat.validate(copied)
+    assert copied.cells[0].source == "# T\n\n:::{admonition} In five minutes\n**It is −4.50.**\n:::"
+    # It is nobody's edit: the copy stays while the chapter does, and follows it when it changes.
+    before = (folder / "t.ipynb").read_bytes()
+    assert lab.refresh(folder, chapters) == [] and (folder / "t.ipynb").read_bytes() == before
+    write(chapters, "print(2)")
+    assert lab.refresh(folder, chapters) == []
+    assert "print(2)" in (folder / "t.ipynb").read_text()

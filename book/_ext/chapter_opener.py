@@ -84,7 +84,7 @@ def open_chapter(app, doctree, docname: str) -> None:
         after += f'<p class="im-question">{render_text(chapter.header.question)}</p>'
     if vignette.is_file():
         after += f'<div class="im-vignette" aria-hidden="true">{vignette.read_text("utf-8")}</div>'
-    facts, summary = _facts(app, doctree, chapter), five_minutes.take(app, doctree, docname)
+    facts, summary = _facts(app, doctree, chapter), five_minutes.take(doctree)
     parent = title.parent
     at = parent.index(title)
     opener = [nodes.raw("", after, format="html"), *([summary] if summary else []), nodes.raw("", facts, format="html")]

@@ -32,6 +32,11 @@ SCRIPT = "folds.js"
 logger = logging.getLogger(__name__)
 
 
+def is_nothing(node: nodes.Node) -> bool:
+    """Whether a node may stand between the title and the block: the title, a comment, a label."""
+    return isinstance(node, BEFORE) or (isinstance(node, nodes.raw) and node.astext().lstrip().startswith("<!--"))
+
+
 class five_minutes(nodes.General, nodes.Element):
     """The block as it is written, replaced when references are resolved."""
 
@@ -74,7 +79,7 @@ def check_place(app, doctree) -> None:
     for number, node in enumerate(doctree.findall(five_minutes)):
         top = next(doctree.findall(nodes.section), None)
         before = node.parent.children[: node.parent.index(node)]
-        if number or node.parent is not top or not all(isinstance(other, BEFORE) for other in before):
+        if number or node.parent is not top or not all(map(is_nothing, before)):
             logger.warning("five-minutes: it must stand once, directly below the chapter's title", location=node)
 
 
@@ -95,23 +100,20 @@ def section_of(node: nodes.Node) -> nodes.section | None:
     return None
 
 
-def status_of(app, docname: str, box: nodes.Element) -> str | None:
-    known = app.env.im_claim_boxes.get(docname, {}).get(box.get("label"))
-    return known or next((name for name in STATUS if name in box.get("classes", ())), None)
-
-
-def _takeaway(app, doctree, docname: str, item: nodes.list_item) -> nodes.list_item:
+def _takeaway(doctree, item: nodes.list_item) -> nodes.list_item:
     reference = last_of(item)
     target = target_of(doctree, reference)
     section = section_of(target) if target is not None else None
     if section is None or isinstance(section.parent, nodes.document):
         logger.warning("five-minutes: a take-away must refer to a box or a section of its chapter", location=item)
         return item
-    status = status_of(app, docname, target) if "realtype" in target else None
+    status = next((name for name in STATUS if "realtype" in target and name in target["classes"]), None)
     sentence = item.children[-1]
     sentence.remove(reference)
     while sentence.children and not sentence.children[-1].astext().strip():
         sentence.pop()
+    if sentence.children and isinstance(sentence.children[-1], nodes.Text):
+        sentence.children[-1] = nodes.Text(str(sentence.children[-1]).rstrip())
     sentence["classes"].append("im-five-sentence")
     title = next(section.findall(nodes.title))
     link = nodes.reference("", "", *(child.deepcopy() for child in title.children), internal=True,
@@ -136,11 +138,11 @@ def first_visit(doctree, block: five_minutes) -> list[nodes.Node]:
     return [block, *([explorer] if explorer is not None else [])]
 
 
-def render(app, doctree, docname: str, block: five_minutes) -> nodes.container:
+def render(doctree, block: five_minutes) -> nodes.container:
     """The block as the page has it."""
     answer, takeaways = block.children
     visit, (text, everything) = seconds(*first_visit(doctree, block))[0], seconds(doctree)
-    rows = [_takeaway(app, doctree, docname, item) for item in takeaways.children]
+    rows = [_takeaway(doctree, item) for item in takeaways.children]
     answer["classes"].append("im-five-answer")
     times = ((visit, "this list and the experiment"), (text, "the text, folds closed"),
              (everything, "everything, proofs and exercises too"))  # fmt: skip
@@ -152,11 +154,11 @@ def render(app, doctree, docname: str, block: five_minutes) -> nodes.container:
                            classes=["im-five"])  # fmt: skip
 
 
-def take(app, doctree, docname: str) -> nodes.container | None:
+def take(doctree) -> nodes.container | None:
     """The rendered block of a chapter, taken out of its place; None where there is none, or a wrong one."""
     found = list(doctree.findall(five_minutes))
     block = found[0] if found and not problems(found[0]) else None
-    rendered = render(app, doctree, docname, block) if block is not None else None
+    rendered = render(doctree, block) if block is not None else None
     for node in found:
         node.parent.remove(node)
     return rendered

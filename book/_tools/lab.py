@@ -17,7 +17,7 @@ from execute import Edited, read_notebook, sources
 from paths import CHAPTERS, ROOT, slugs
 
 sys.path.append(str(ROOT / "book/_ext"))
-from glued_numbers import fill, values  # noqa: E402
+from glued_numbers import fill, values
 
 FIVE_MINUTES = re.compile(r"^(:{3,})\{five-minutes\}", re.M)
 

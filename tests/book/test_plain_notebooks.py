@@ -124,3 +124,26 @@ def test_code_that_is_shown_stays():
 def test_a_label_that_is_nowhere_is_an_error():
     with pytest.raises(ValueError, match="chapters/c: nothing has the label 'gone'"):
         write("{eq}`gone`")
+
+
+def test_glued_numbers_and_the_links_of_five_minutes_are_written_out():
+    references = References("https://b/")
+    notebook = {
+        "metadata": {},
+        "cells": [
+            {"cell_type": "markdown", "id": "a", "metadata": {}, "source": (
+                "# T\n\n:::{five-minutes}\n**Yes: {glue:text}`a-number`.**\n\n1. More. [](#c-more)\n:::\n\n"
+                "(c-more)=\n## More $x$\n\nIt is {glue:text}`a-number`.")},
+            {"cell_type": "code", "id": "b",
+             "metadata": {"mystnb": {"figure": {"caption": "At {glue:text}`a-number`."}}},
+             "source": "glue('a-number', -4.5, '.2f')", "outputs": [{
+                 "output_type": "display_data", "metadata": {"scrapbook": {"name": "a-number", "mime_prefix": "x/"}},
+                 "data": {"x/text/plain": "'−4.50'"}}]},
+        ],
+    }  # fmt: skip
+    one = Chapter("chapters/c", Path("c.ipynb"), notebook)
+    references.add(one, "1")
+    text = prose(plain(one, references, "1"))
+    quote = "> **In five minutes**\n>\n> **Yes: −4.50.**\n>\n> 1. More. [More $x$](https://b/chapters/c.html#c-more)"
+    assert quote in text and "## More $x$\n\nIt is −4.50." in text and text.endswith("At −4.50.")
+    assert not RAW.search(text)

@@ -74,7 +74,7 @@ def test_formats_that_are_refused(spec):
 
 
 def test_a_whole_number_must_be_one():
-    with pytest.raises(ValueError, match="value must be a whole number with spec 'd', found 1.5"):
+    with pytest.raises(ValueError, match="value must be a whole number with spec 'd', found"):
         glue("a", 1.5, "d")
 
 
