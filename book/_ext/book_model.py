@@ -107,6 +107,7 @@ class Claim:
     math: str | None
     relation: str
     over: str
+    seeds: list[int] | None
     used: float
     anchor: str
     display: dict[str, str]
@@ -163,6 +164,12 @@ class Chapter:
     def claims(self) -> tuple[Claim, ...]:
         """The checks in its outputs, in the order in which they ran."""
         return tuple(claim for cell in self.notebook["cells"] for claim in self.claims_of(cell))
+
+    @functools.cached_property
+    def decisive(self) -> set[str]:
+        """Anchors of the checks in cells with the tag `decisive`."""
+        return {claim.anchor for cell in self.notebook["cells"] for claim in self.claims_of(cell)
+                if "decisive" in cell["metadata"].get("tags", ())}  # fmt: skip
 
     def claims_of(self, cell: dict) -> list[Claim]:
         """The checks that a cell stores."""

@@ -1,7 +1,7 @@
 """Claims in the book: the foot of each theorem box, and the page that lists them all.
 
 Reads what the checks stored in the executed notebooks (`implicitly.claims` puts it in each output's
-metadata). A box gets one foot line per check. A box with a claim's id and no check is a warning, and
+metadata). A box gets one foot line. A box with a claim's id and no check is a warning, and
 warnings are errors.
 """
 
@@ -49,28 +49,31 @@ def stated(claim: Claim) -> str:
     return SIGN[claim.relation] + claim.display["stated"]
 
 
+def share(used: float) -> str:
+    """How much of the allowed distance is used, in words: 24 %."""
+    return f"{min(max(used, 0.0), 1.0):.0%}".replace("%", " %")
+
+
 def gauge(used: float) -> str:
     """How much of the allowed distance the measured value has used: a dot on its way to a stop."""
     used = min(max(used, 0.0), 1.0)
-    label = f"{used:.0%} of the room to the bound is used"
+    label = f"{share(used)} of the room to the bound is used"
     return (
         f'<span class="im-gauge" role="img" aria-label="{label}" style="--im-used:{used:.3f}"><i></i></span>'
     )
 
 
-def foot(claim: Claim) -> str:
-    """One line under a theorem: id, verdict, numbers, gauge, link to the check."""
-    # Several checks share a box: their names need the room, and the box is in the chapter.
-    ident = f"{claim.short} · {claim.check}" if claim.check else claim.id
-    words = SIGN[claim.relation] or "stated "
+def foot(claims: list[Claim], status: str, decisive: set[str]) -> str:
+    """The line under a theorem, however many checks: status, how many hold, least room, id."""
+    css, words = STATUS[status]
+    count = len(claims)
+    first = next((claim for claim in claims if claim.anchor in decisive), claims[0])
+    hold = f"{count} checks hold" if count > 1 else "the check holds"
     return (
-        '<div class="im-claim-foot">'
-        f'<code class="im-claim-id">{html.escape(ident)}</code> '
-        '<span class="im-verdict">verified</span> '
-        f'<span class="im-measured">measured <b>{claim.display["measured"]}</b></span> '
-        f'<span class="im-stated">{words}<b>{claim.display["stated"]}</b></span> '
-        f"{gauge(claim.used)} "
-        f'<a class="im-check-link" href="#{claim.anchor}">the check</a></div>'
+        f'<div class="im-claim-foot"><span><span class="im-mark {css}"></span> {words}</span> '
+        f'<a class="im-check-link" href="#{first.anchor}">{hold}</a> '
+        f"<span>{'least room' if count > 1 else 'room'} {gauge(max(claim.used for claim in claims))}</span> "
+        f'<code class="im-claim-id">{html.escape(claims[0].id)}</code></div>'
     )
 
 
@@ -92,7 +95,8 @@ def on_doctree_read(app, doctree):
 
 
 def add_feet(app, doctree, docname):
-    checks = book_of(app).chapter(docname).claims if is_chapter(docname) else ()
+    chapter = book_of(app).chapter(docname) if is_chapter(docname) else None
+    checks, decisive = (chapter.claims, chapter.decisive) if chapter else ((), set())
     for node in doctree.findall(lambda n: isinstance(n, nodes.Element) and "realtype" in n):
         for section in node.findall(nodes.section):
             section["ids"] = []  # sphinx-proof gives every box's inner section the same one
@@ -102,10 +106,8 @@ def add_feet(app, doctree, docname):
         mine = [claim for claim in checks if claim.id == label]
         if not mine:
             logger.warning("claim box %s has no check in the notebook", label, location=node)
-        if app.env.im_claim_boxes[docname][label] == "not-proved":
-            node += nodes.raw("", '<p class="im-unproved-note">stated, not proved here</p>', format="html")
-        for claim in mine:
-            node += nodes.raw("", foot(claim), format="html")
+        else:
+            node += nodes.raw("", foot(mine, app.env.im_claim_boxes[docname][label], decisive), format="html")
 
 
 def raw(text: str) -> nodes.raw:

@@ -20,6 +20,7 @@ from sphinx import addnodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+from book_model import is_chapter
 from claims_page import STATUS
 from reading_times import is_explorer, minutes, seconds
 
@@ -165,8 +166,8 @@ def take(doctree) -> nodes.container | None:
 
 
 def add_script(app, pagename, templatename, context, doctree) -> None:
-    """html-page-context: the button that opens all folds is made by a script, and is of no use without one."""
-    if doctree is not None and any("im-five" in node["classes"] for node in doctree.findall(nodes.container)):
+    """html-page-context: what opens folds, the button and the links to what lies in one."""
+    if doctree is not None and is_chapter(pagename):
         app.add_js_file(SCRIPT, loading_method="defer")
 
 

@@ -17,11 +17,10 @@ from docutils import nodes
 WORDS_PER_MINUTE = 200
 FORMULA, DISPLAY, CODE_LINE, FIGURE, EXPLORER, CHECK = 2, 15, 3, 15, 120, 5
 EXERCISE = {"easy": 180, "medium": 480, "hard": 1200}
-FOLDS = {"HideCodeCellNode", "dropdown_main", "fold"}
+FOLDS = {"HideCodeCellNode", "dropdown_main", "fold", "check_fold"}
 FOLDED = {"dropdown", "toggle", "sd-dropdown"}
 WORD = re.compile(r"[^\W_](?:[\w'’–.,-]*\w)?")
 UNREAD = re.compile(r"<(svg|script|style|details)\b.*?</\1>|<[^>]+>|<!--.*?-->", re.S)
-CHECKED = re.compile(r'class="im-(?:claim|check)')
 
 
 def is_explorer(node: nodes.Node) -> bool:
@@ -37,8 +36,7 @@ def _costs(node: nodes.Node, folded: bool = False) -> Iterator[tuple[float, bool
     if isinstance(node, nodes.raw):
         text = node.astext()
         if node.get("format") == "html":
-            cost = EXPLORER if is_explorer(node) else CHECK if CHECKED.search(text) else None
-            yield words(UNREAD.sub(" ", text)) * 60 / WORDS_PER_MINUTE if cost is None else cost, folded
+            yield EXPLORER if is_explorer(node) else words(UNREAD.sub(" ", text)) * 60 / WORDS_PER_MINUTE, folded
     elif isinstance(node, nodes.Text):
         yield words(str(node)) * 60 / WORDS_PER_MINUTE, folded
     elif isinstance(node, nodes.math):
@@ -51,6 +49,8 @@ def _costs(node: nodes.Node, folded: bool = False) -> Iterator[tuple[float, bool
         yield FIGURE, folded
     elif not isinstance(node, nodes.Invisible | nodes.system_message):
         classes = set(node.get("classes", ()))
+        if type(node).__name__ == "check_fold":  # its line stands in the text
+            yield CHECK, folded
         folded = folded or type(node).__name__ in FOLDS or bool(FOLDED & classes)
         if "exercise" in classes:
             yield next((cost for grade, cost in EXERCISE.items() if grade in classes), 0), True

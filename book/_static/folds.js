@@ -1,3 +1,16 @@
+// A link to what lies in a fold opens it, and what it lies in.
+const reveal = () => {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const folds = [];
+  for (let fold = target?.closest("details"); fold; fold = fold.parentElement.closest("details")) folds.push(fold);
+  if (!folds.some(fold => !fold.open)) return;
+  for (const fold of folds) fold.open = true;
+  target.scrollIntoView();
+};
+addEventListener("hashchange", reveal);
+addEventListener("click", event => event.target.closest("a[href*='#']") && setTimeout(reveal));  // again the same link
+reveal();
+
 // The button below "In five minutes" that opens and closes all folds of the chapter.
 for (const foot of document.querySelectorAll(".im-five-times")) {
   const folds = () => [...document.querySelectorAll(".bd-article details")];

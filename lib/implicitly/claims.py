@@ -53,7 +53,7 @@ class Claim:
 
     @property
     def anchor(self) -> str:
-        """Id of the check's box in HTML."""
+        """Id of the check's line in HTML."""
         label = f"{self.id} {self.check}" if self.check else self.id
         return "check-" + re.sub(r"[^A-Za-z0-9]+", "-", label)
 
@@ -73,24 +73,37 @@ class Claim:
     def _ipython_display_(self) -> None:
         """Nothing: `claim` has shown the claim already, and a cell that ends in one must not show it twice."""
 
-    def box(self) -> str:
-        """HTML of the check: statement, id, verdict, measured and stated value, margin."""
+    def line(self) -> str:
+        """HTML of the check: one line that opens. It reads without a style sheet, as GitHub and Colab show it.
+
+        What may be nothing but rounding stands in ``<data>``.
+        """
         sign = {"at most": "≤", "at least": "≥", "equals": "stated"}[self.relation]
-        verdict = "verified" if self.holds else "refuted"
-        ident = html.escape(self.id + (f" · {self.check}" if self.check else ""))
+        verdict = "holds" if self.holds else "fails"
+        ident, statement, over = map(html.escape, (self.id, self.statement, self.over))
+        rows = [("claim", f'<a href="#{ident}">{ident}</a>'), ("over", over)]
+        if self.seeds:
+            rows.append(("seeds", html.escape(spans(self.seeds))))
+        # `+ 0.0` turns a rounded -0.0 into 0.0
+        rows.append(("room left", f"<data>{round(100 * self.margin) + 0.0:.0f} %</data>"))
         return (
-            f'<div class="im-claim" id="{self.anchor}">'
-            f'<p class="im-claim-statement">{html.escape(self.statement)}</p>'
-            '<div class="im-claim-foot">'
-            f'<a class="im-claim-id" href="#{html.escape(self.id)}"><code>{ident}</code></a> '
+            f'<details class="im-check" id="{self.anchor}"><summary>'
             f'<span class="im-verdict">{verdict}</span> '
-            f'<span class="im-measured">measured <b><data>{number_html(self.measured)}</data></b></span> '
-            f'<span class="im-stated">{sign} <b>{self._stated_html()}</b></span> '
-            # `+ 0.0` turns a rounded -0.0 into 0.0
-            f'<span class="im-margin">margin <b><data>{round(self.margin, 2) + 0.0:.2f}</data></b></span> '
-            f'<span class="im-over">{html.escape(self.over)}</span>'
-            "</div></div>"
+            f'<span class="im-what">{html.escape(self.check or ident)}</span> · '
+            f'<span class="im-measured">measured <b><data>{number_html(self.measured)}</data></b></span> · '
+            f'<span class="im-stated">{sign} <b>{self._stated_html()}</b></span></summary>'
+            f'<p class="im-check-statement">{statement}</p>'
+            f"<dl>{''.join(f'<dt>{term}</dt><dd>{what}</dd>' for term, what in rows)}</dl></details>"
         )
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Whole numbers in words that stay short: ``0 to 99``, ``3, 7, 8``, ``12 of them, 0 to 400``."""
+    if len(numbers) > 2 and list(numbers) == list(range(numbers[0], numbers[0] + len(numbers))):
+        return f"{numbers[0]} to {numbers[-1]}"
+    if len(numbers) <= 6:
+        return ", ".join(map(str, numbers))
+    return f"{len(numbers)} of them, {min(numbers)} to {max(numbers)}"
 
 
 def number_html(value: float, spec: str = "") -> str:
@@ -300,7 +313,7 @@ def _show(result: Claim) -> None:
         print(result)
         return
     display(
-        {"text/plain": str(result), "text/html": result.box()},
+        {"text/plain": str(result), "text/html": result.line()},
         # nbval never compares metadata: full-precision values may differ elsewhere.
         metadata={"implicitly": {"claim": result.as_dict()}},
         raw=True,
