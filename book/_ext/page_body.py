@@ -11,6 +11,7 @@ def tidy(app, doctree, docname: str) -> None:
     """doctree-resolved: order and names that the extensions leave as the page should not have them."""
     if app.builder.format != "html":
         return
+    _join_hidden(doctree)
     for cell in doctree.findall(nodes.container):
         if cell.get("nb_element") != "cell_code" or len(cell.children) < 2:
             continue
@@ -38,6 +39,29 @@ def tidy(app, doctree, docname: str) -> None:
             box = nodes.container(classes=["im-scroll"])
             table.parent.replace(table, box)  # not replace_self, which hands the table's ids on to the box
             box += table
+
+
+def _hidden(node) -> nodes.Element | None:
+    """The fold over the source of a code cell, if it has one."""
+    if isinstance(node, nodes.container) and node.get("nb_element") == "cell_code" and node.children:
+        source = node.children[0]
+        if type(source).__name__ == "HideCodeCellNode" and "above-input" in source["classes"]:
+            return source
+    return None
+
+
+def _join_hidden(doctree) -> None:
+    """Cells that show nothing but a fold go into the fold of the cell that follows: one line in place of several."""
+    for cell in list(doctree.findall(nodes.container)):
+        source = _hidden(cell)
+        if source is None or len(cell.children) > 1:
+            continue
+        after = cell.next_node(descend=False, siblings=True)
+        if (other := _hidden(after)) is not None:
+            other.children = [*source.children, *other.children]
+            for child in source.children:
+                child.parent = other
+            cell.parent.remove(cell)
 
 
 def _proof(node: nodes.Element) -> None:

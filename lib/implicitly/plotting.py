@@ -20,13 +20,14 @@ from __future__ import annotations
 
 import math
 import operator
+from itertools import pairwise
 from numbers import Real
 from pathlib import Path
 
 __all__ = [
     "CAUTION", "COLUMN", "DASHES", "DIVERGING", "INK", "MARGIN", "MARKERS", "MUTED", "OK", "PALETTE",
-    "PAPER", "PREFER", "RULE", "SEQUENTIAL", "SQUARE", "WIDE", "WITHOUT", "disc", "line",
-    "points", "ring", "settings", "theory", "use",
+    "PAPER", "PREFER", "RULE", "SEQUENTIAL", "SQUARE", "WIDE", "WITHOUT", "arrow", "diagram", "disc", "line",
+    "network", "path", "points", "region", "ring", "settings", "theory", "threshold_unit", "use",
 ]  # fmt: skip
 
 PAPER, INK, MUTED, RULE = "#fbfaf7", "#1d1c24", "#5f5c69", "#d9d6cf"
@@ -227,7 +228,7 @@ def _dots(ax, x, y, size, color, style, options):
     _check_size(size)
     if not is_color_like(color):
         raise ValueError(f"color must be a colour of matplotlib, found {color!r}")
-    return ax.plot(x, y, "o", ls="none", ms=size, mec=color, zorder=5, **style, **options)
+    return ax.plot(x, y, "o", **{"ls": "none", "ms": size, "mec": color, "zorder": 5, **style, **options})
 
 
 def line(index: int) -> dict:
@@ -266,3 +267,171 @@ def disc(ax, x, y, *, size: float = 9.0, color: str = PREFER, **options):
 def ring(ax, x, y, *, size: float = 9.0, color: str = WITHOUT, **options):
     """Hollow dots on `ax` at `x`, `y`: unstable points, sums, the other thing. Arguments as of :func:`disc`."""
     return _dots(ax, x, y, size, color, {"mfc": PAPER, "mew": 2.0}, options)
+
+
+# -- diagrams: drawn mechanisms, in the same ink ---------------------------------------------------
+
+
+def _places(least: int, **arrays) -> list:
+    """Finite arrays of one length, at least `least`."""
+    import numpy as np
+
+    found = [_array(name, values, ("N",)) for name, values in arrays.items()]
+    names, sizes = " and ".join(arrays), " and ".join(str(len(values)) for values in found)
+    if len(set(map(len, found))) > 1 or len(found[0]) < least:
+        raise ValueError(f"{names} must have one length, at least {least}, found {sizes}")
+    for name, values in zip(arrays, found, strict=True):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} must be finite, found {values.tolist()}")
+    return found
+
+
+def _pair(name: str, value) -> tuple[float, float]:
+    from . import _validate
+
+    return _validate.numbers(name, value, length=2)
+
+
+def _colour(color) -> None:
+    from matplotlib.colors import is_color_like
+
+    if not is_color_like(color):
+        raise ValueError(f"color must be a colour of matplotlib, found {color!r}")
+
+
+def _words(name: str, value) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, found {type(value).__name__}")
+
+
+def diagram(ax, title: str = "", note: str = "", *, xlim, ylim):
+    """Make `ax` the ground of a drawing: no frame, no numbers, one unit as long on x as on y. Returns `ax`.
+
+    Args:
+        ax: axes of matplotlib.
+        title: what is drawn, in bold. note: one muted line under it.
+        xlim, ylim: pairs of numbers, the lower first: the part of the plane that is shown.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what was expected and what was found; so do those below.
+    """
+    _check_axes(ax)
+    _words("title", title)
+    _words("note", note)
+    for name, limits in (("xlim", xlim), ("ylim", ylim)):
+        low, high = _pair(name, limits)
+        if not low < high:
+            raise ValueError(f"{name} must be two numbers, the lower first, found {(low, high)}")
+    ax.set(xlim=xlim, ylim=ylim, aspect="equal", anchor="NW")
+    ax.set_axis_off()
+    ax.set_title(f"{title}\n" if note else title)
+    ax.text(0, 1, note, transform=ax.transAxes, va="bottom", color=MUTED, fontsize=9.5)
+    return ax
+
+
+def arrow(ax, start, end, *, color: str = PREFER, bend: float = 0.0, gap: float = 0.0):
+    """An arrow with an open head on `ax`, from `start` to `end`, each ``(x, y)``; returns matplotlib's annotation.
+
+    Args:
+        color: any colour of matplotlib.
+        bend: 0 is straight; else how far the middle leaves the line, as a share of its length, -1 to 1.
+        gap: points (1/72 inch) left free at both ends, for the dots that stand there; at most 100.
+    """
+    from . import _validate
+
+    _check_axes(ax)
+    _colour(color)
+    start, end = _pair("start", start), _pair("end", end)
+    bend = _validate.number("bend", bend, at_least=-1, at_most=1)
+    gap = _validate.number("gap", gap, at_least=0, at_most=100)
+    style = {"arrowstyle": "->", "color": color, "lw": 1.1, "shrinkA": gap, "shrinkB": gap, "mutation_scale": 9,
+             "connectionstyle": f"arc3,rad={bend}"}  # fmt: skip
+    return ax.annotate("", end, start, arrowprops=style, zorder=3)
+
+
+def path(ax, x, y, *, color: str = PREFER, hollow: bool = False, heads: int = 3):
+    """Steps of an iteration on `ax`: dots at `x`, `y`, both (T,), T at least 2, joined by lines; returns the dots.
+
+    Args:
+        color: any colour of matplotlib.
+        hollow: rings for dots, for what does not come to rest.
+        heads: how many of the first steps are arrows.
+    """
+    from . import _validate
+
+    _check_axes(ax)
+    _colour(color)
+    x, y = _places(2, x=x, y=y)
+    hollow, heads = _validate.flag("hollow", hollow), _validate.whole("heads", heads, at_least=0)
+    for k, (start, end) in enumerate(pairwise(zip(x, y, strict=True))):
+        if k < heads:
+            arrow(ax, start, end, color=color, gap=3.5)
+        else:
+            ax.plot(*zip(start, end, strict=True), color=color, ls="-", lw=1.1, zorder=3)
+    return ring(ax, x, y, size=4.5, color=color, mew=1.1) if hollow else disc(ax, x, y, size=4.5, color=color)
+
+
+def region(ax, x, y):
+    """An area on `ax` with the corners `x`, `y`, both (N,), N at least 3: a quiet ground with a thin edge."""
+    from matplotlib.colors import to_rgb
+
+    _check_axes(ax)
+    x, y = _places(3, x=x, y=y)
+    return ax.fill(x, y, fc=(*to_rgb(RULE), 0.4), ec=MUTED, lw=1, ls="-", zorder=1)
+
+
+def network(ax, sizes, *, at=(0.0, 0.0), width: float = 1.0, height: float = 1.0):
+    """A layered network on `ax`: a dot a unit, a line a weight.
+
+    Args:
+        sizes: units of each layer, input first; two or more layers of 1 to 100 units.
+        at: lower left corner. width, height: of the whole, above 0.
+
+    Returns:
+        The places of the units, one array (units, 2) a layer, from the top: for marking some of them.
+    """
+    import numpy as np
+
+    from . import _validate
+
+    _check_axes(ax)
+    sizes = _validate.wholes("sizes", sizes, least=2, at_least=1, at_most=100)
+    left, low = _pair("at", at)
+    width, height = _validate.number("width", width, above=0), _validate.number("height", height, above=0)
+    places = []
+    for k, count in enumerate(sizes):
+        y = low + height * (1 - (np.arange(count) + 0.5) / count)
+        places.append(np.stack([np.full(count, left + width * k / (len(sizes) - 1)), y], 1))
+    for one, other in pairwise(places):
+        for start in one:
+            for end in other:
+                ax.plot(*zip(start, end, strict=True), color=MUTED, ls="-", lw=0.7, zorder=1)
+    for layer in places:
+        disc(ax, *layer.T, size=5, color=INK)
+    return places
+
+
+def threshold_unit(ax, at, inputs, *, label: str = "", radius: float = 0.3):
+    """A threshold unit on `ax`: a circle with a step in it at `at`, lines from `inputs` (N, 2), a line out.
+
+    Args:
+        label: what stands under it. radius: of the circle, in units of the axes, above 0.
+    """
+    from matplotlib.patches import Circle
+
+    from . import _validate
+
+    _check_axes(ax)
+    _words("label", label)
+    x, y = _pair("at", at)
+    radius = _validate.number("radius", radius, above=0)
+    inputs = _array("inputs", inputs, ("N", 2))
+    _places(0, inputs=inputs.ravel())
+    for start in inputs:
+        ax.plot([start[0], x], [start[1], y], color=MUTED, ls="-", lw=0.9, zorder=1)
+    ax.plot([x, x + 2.2 * radius], [y, y], color=MUTED, ls="-", lw=0.9, zorder=1)
+    ax.add_patch(Circle((x, y), radius, fc=PAPER, ec=INK, lw=1.2, zorder=4))
+    step = 0.55 * radius
+    ax.plot([x - step, x, x, x + step], [y - step / 2, y - step / 2, y + step / 2, y + step / 2], color=PREFER, ls="-",
+            lw=1.6, zorder=5)  # fmt: skip
+    ax.text(x, y - 1.35 * radius, label, ha="center", va="top", fontsize=9.5)

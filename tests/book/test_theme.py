@@ -86,6 +86,8 @@ def notebook() -> dict:
     figure = {"image": {"alt": "A dot."}, "figure": {"caption": "A dot, $x$.", "name": "fig-dot"}}
     cells = [
         {"cell_type": "markdown", "id": "a", "metadata": {}, "source": TEXT},
+        cell("first = 1", tags=["hide-input"]),
+        cell("second = 2", tags=["hide-input"]),
         cell("plot(1)", [picture], tags=["hide-input", "wide"], mystnb=figure),
         cell("claim()", [check]),
         cell(
@@ -136,6 +138,13 @@ def site(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def chapter(site) -> str:
     return (site / "chapters/score-flow.html").read_text(encoding="utf-8")
+
+
+def test_cells_that_only_hide_their_source_share_a_fold(chapter):
+    assert chapter.count("Show code cell source") == 1
+    fold = chapter[chapter.index("Show code cell source") :]
+    fold = re.sub("<[^>]+>", "", fold[: fold.index("</details>")])
+    assert fold.index("first = 1") < fold.index("second = 2") < fold.index("plot(1)")
 
 
 def words(markup: str) -> str:

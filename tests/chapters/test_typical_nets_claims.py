@@ -8,6 +8,7 @@ import torch
 from chapter_cells import Fault, scaled, see_it_fail, shifted, without_near_fault
 
 from implicitly import chance, interpolators
+from implicitly.figures import typical_nets
 from implicitly.interpolators import FunctionLaw, cube, relu_units
 
 SCALES = {"SFC": (0, 1), "FC": None}
@@ -311,7 +312,7 @@ def test_explorer_function(sixteen):
     X = cube(4)
     bit = X == 1
     units = {"SFC": relu_units(X, scales=(0, 1))}
-    compute = interpolators.explorer_table(
+    compute = typical_nets.explorer_state(
         {("SFC", h): law for h, law in sixteen.items()},
         {"one input": bit[:, 0], "parity": X.prod(1) == 1}, {"one input": 1, "parity": 4}, range(0, 33, 4), units,
     )  # fmt: skip

@@ -136,3 +136,30 @@ def test_maps_are_registered_once(plt):
     assert plt.rcParams["image.cmap"] == "implicitly"
     low = plt.get_cmap("implicitly_diverging")(0.0)
     assert plt.matplotlib.colors.to_hex(low) == plotting.WITHOUT
+
+
+def test_a_diagram_draws_what_it_is_given(plt):
+    """The words of the vocabulary put their things where they say."""
+    ax = plotting.diagram(plt.figure().subplots(), "One", "two", xlim=(0, 4), ylim=(0, 2))
+    assert ax.get_xlim() == (0, 4) and ax.get_aspect() == 1 and not ax.axison
+    (dots,) = plotting.path(ax, [0, 1, 2, 3], [1, 0, 1, 0], heads=1)
+    assert dots.get_xdata().tolist() == [0, 1, 2, 3] and dots.get_markerfacecolor() == plotting.PREFER
+    assert len(ax.lines) == 1 + 2  # the dots, and two steps without a head
+    (hollow,) = plotting.path(ax, [0, 1], [0, 0], hollow=True, heads=0)
+    assert hollow.get_markerfacecolor() == plotting.PAPER
+    (area,) = plotting.region(ax, [0, 1, 1], [0, 0, 1])
+    assert area.get_xy()[:3].tolist() == [[0, 0], [1, 0], [1, 1]]
+    before = len(ax.lines)
+    layers = plotting.network(ax, [2, 3, 1], at=(1, 0), width=2, height=1)
+    assert [len(layer) for layer in layers] == [2, 3, 1]
+    assert layers[0][0].tolist() == [1, 0.75] and layers[2].tolist() == [[3, 0.5]]
+    assert len(ax.lines) - before == 2 * 3 + 3 * 1 + 3  # weights, and the dots of three layers
+    before = len(ax.lines)
+    plotting.threshold_unit(ax, (2, 1), [[1, 1], [1, 0]], label="sum")
+    assert len(ax.lines) - before == 2 + 1 + 1 and ax.texts[-1].get_text() == "sum"
+    plt.gcf().savefig(io.BytesIO())
+
+
+def test_dots_take_options_that_they_set_themselves(plt):
+    (dots,) = plotting.ring(plt.figure().subplots(), 0, 0, mew=1.1, zorder=9)
+    assert dots.get_markeredgewidth() == 1.1 and dots.get_zorder() == 9

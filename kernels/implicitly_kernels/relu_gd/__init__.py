@@ -5,7 +5,7 @@ L = \frac{1}{2n} \sum_{i \le n} (f(x_i) - y_i)^2,$$
 
 with a constant step size for each network and relu'(0) = 0.
 
-Source: Qiao et al., arXiv 2406.06838; chapter stable-minima, claims C1 to C7.
+Source: Qiao et al., arXiv 2406.06838; chapter stable-minima, claims C1 to C9.
 """
 
 import torch

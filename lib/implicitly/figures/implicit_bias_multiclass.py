@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from .. import plotting
+from .. import margins, plotting
 from ..margins import (
     LOSSES,
     angle,
@@ -15,10 +15,11 @@ from ..margins import (
     relative_margin,
     sketch_classes,
 )
+from . import _svg
 
 __all__ = [
-    "borders", "clocks", "duals", "explorer_state", "force_panel", "growth_panel", "margin_panel", "opening",
-    "plane_panel", "shortfall", "tail", "tails",
+    "borders", "clocks", "duals", "explorer_state", "force_panel", "growth_panel", "margin_panel", "miniature",
+    "opening", "plane_panel", "shortfall", "tail", "tails",
 ]  # fmt: skip
 
 _CLASSES = (0, 1, 2)  # palette numbers
@@ -278,4 +279,21 @@ def growth_panel():
         y=r"norm, $\|W\|$ over that of the SVM",
         ylim=(0, 70),
         aspect=1.25,
+    )
+
+
+def miniature() -> str:
+    """Borders of three classes as gradient descent turns, at eleven times that triple, and the largest margin's."""
+    data = margins.sketch_classes("nearly touching")
+    path = margins.descend(*data, "cross-entropy", at=[4 * 3**k for k in range(11)], step_size=0.02)
+
+    def rays(W):
+        return [ray.T.tolist() for ray in borders(W) if ray[0, 0] == ray[0, 0]]
+
+    frame = _svg.Frame(-2.4, 2.4, -2.4, 2.4)
+    best = margins.hard_margin_svm(*data).W
+    return _svg.svg(
+        frame.lines("without", [ray for W in path.W[:, 0] for ray in rays(W)]),
+        frame.lines("prefer", rays(best)),
+        frame.dots("disc", data[0][:, :2].tolist(), 3),
     )

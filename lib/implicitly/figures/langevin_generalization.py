@@ -1,10 +1,13 @@
 """Figures of the chapter `langevin-generalization`: arrays in, figure out; nothing is computed here."""
 
 import matplotlib.pyplot as plt
+import torch
 
+from .. import langevin
 from .. import plotting as look
+from . import _svg
 
-__all__ = ["accounts", "comparison", "digits_gaps", "discretization", "memorizing", "rotation"]
+__all__ = ["accounts", "comparison", "digits_gaps", "discretization", "memorizing", "miniature", "rotation"]
 
 
 def _end_label(ax, x, y, text, *, color=look.INK, dy=0.0, **options):
@@ -128,3 +131,16 @@ def comparison(panels, parameters):
     axes[0].set_ylabel(r"allowed divergence, nats")
     axes[-1].legend(loc="lower right", fontsize=8.5)
     return fig
+
+
+def miniature() -> str:
+    """The law of a parameter under Langevin dynamics in a tilted double well, at times that double."""
+    x = torch.linspace(-2.4, 2.4, 49, dtype=torch.float64)
+    start = torch.softmax(-((x + 0.4) ** 2) / 0.32, 0)
+    energy = (x**2 - 1) ** 2 - 0.35 * x
+    laws = langevin.diffusion_laws(energy, start, beta=4.0, spacing=0.1, first=0.004, doublings=15)[::2]
+    frame = _svg.Frame(-2.1, 2.1, -0.1, 3.3)
+    lift = 0.29
+    top = len(laws) * lift
+    curves = [(x, 6.5 * law + top - lift * (k + 1)) for k, law in enumerate(laws)]
+    return _svg.svg(frame.lines("without", [(x, 6.5 * start + top)]), frame.lines("prefer", curves))

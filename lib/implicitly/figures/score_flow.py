@@ -4,12 +4,14 @@ Filled discs are training points, rings are sums of them, small dots are ends th
 """
 
 import numpy as np
+import torch
 
-from .. import plotting
+from .. import diffusion, plotting
 from .._validate import flag, number
 from ..plotting import _array, _check_axes, _check_size
+from . import _svg
 
-__all__ = ["KIND_COLORS", "bands", "flow_panel", "points_and_sums"]
+__all__ = ["KIND_COLORS", "bands", "flow_panel", "miniature", "points_and_sums"]
 
 #: Colours of training, sum and neither, as in `implicitly.diffusion.KINDS`.
 KIND_COLORS = (plotting.PREFER, plotting.WITHOUT, plotting.INK)
@@ -74,3 +76,20 @@ def bands(ax, low: float, high: float, *, axes: str = "xy") -> None:
             ax.axvline(value, **style)
         if "y" in axes:
             ax.axhline(value, **style)
+
+
+def miniature() -> str:
+    """The score flow at right angles: 11 x 11 starts, 10 points a line, exact."""
+    low, high = -0.62, 1.62
+    row, column = torch.arange(11).repeat_interleave(11), torch.arange(11).repeat(11)
+    # off the lines 0.5, where the flow cannot decide; shifted row by row as on the cover
+    x = low + 0.12 + (high - low - 0.24) * (column + (row * 0.618) % 1) / 11
+    starts = torch.stack([x, low + 0.12 + (high - low - 0.24) * (row + 0.5) / 11], 1).double()
+    times = (0, 0.25, 0.6, 1.1, 1.8, 2.9, 4.7, 7.8, 13, 22)
+    path = torch.stack([diffusion.score_flow_exact(starts, 1.0, 0.1, time) for time in times])  # (T, B, 2)
+    at_sum = (path[-1] > 0.5).all(1)
+    frame = _svg.Frame(low, high, low, high)
+    curves = [[(line[:, 0].tolist(), line[:, 1].tolist()) for line in path[:, kind].unbind(1)]
+              for kind in (~at_sum, at_sum)]  # fmt: skip
+    return _svg.svg(frame.lines("prefer", curves[0]), frame.lines("without", curves[1]),
+                    frame.dots("disc", [(0, 0), (1, 0), (0, 1)], 5), frame.dots("ring", [(1, 1)], 4.4))  # fmt: skip

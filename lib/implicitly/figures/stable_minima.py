@@ -4,29 +4,52 @@ import math
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 
-from .. import plotting
+from .. import plotting, stability
+from . import _svg
 
-__all__ = ["bends", "ends", "fits", "leaving", "rates", "sweep", "weight"]
+__all__ = ["bends", "ends", "leaving", "miniature", "one_kink", "rates", "sweep", "valleys", "weight"]
 
 
-def fits(grid, truth, x, y, panels):
-    """Fits side by side on the same data.
+def valleys(runs):
+    """Gradient descent in valleys lambda e**2 / 2: `runs` title -> (note, errors (T,) from the minimum, stable)."""
+    fig, axes = plt.subplots(1, len(runs), figsize=(8.7, 2.7))
+    for ax, (title, (note, errors, stable)) in zip(axes, runs.items(), strict=True):
+        errors = np.asarray(errors)
+        plotting.diagram(ax, title, note, xlim=(-1.75, 1.75), ylim=(-0.7, 1.85))
+        e = np.linspace(-1.7, 1.7, 200)
+        ax.plot(e, 0.62 * e**2, color=plotting.INK, ls="-", lw=1.6)
+        color = plotting.PREFER if stable else plotting.WITHOUT
+        plotting.path(ax, errors, 0.62 * errors**2, color=color, hollow=not stable)
+        (plotting.disc if stable else plotting.ring)(ax, 0, 0, size=8, color=color)
+        ax.text(0, -0.3, ", ".join(f"{v:.2g}".replace("-", "−") for v in errors[:4]) + ", …", ha="center", va="top",
+                color=plotting.MUTED, fontsize=9.5)  # fmt: skip
+    return fig
 
-    Args:
-        grid: (m,). truth: (m,). x, y: (n,).
-        panels: title -> (values (m,), knots (any,)); knots are marked under the fit.
-    """
-    fig, axes = plt.subplots(1, len(panels), figsize=(8.7, 3.6), sharey=True)
-    for i, (ax, (title, (values, knots))) in enumerate(zip(axes, panels.items(), strict=True)):
-        color = (plotting.WITHOUT, plotting.PREFER, plotting.line(2)["color"])[i % 3]
-        ax.plot(grid, truth, **plotting.theory())
-        ax.plot(x, y, "o", color=plotting.MUTED, ms=3.2, mew=0, ls="none")
-        ax.plot(grid, values, color=color, ls="-", lw=1.6)
-        inside = np.asarray(knots)[np.abs(knots) < 1]
-        ax.plot(inside, np.full(len(inside), -0.93), "|", color=color, ms=9, mew=1.2, ls="none")
-        ax.set(title=title, xlabel="input, $x$", xlim=(-1.03, 1.03), ylim=(-1.0, 1.75))
-    axes[0].set_ylabel("label, $y$")
+
+def one_kink(pairs, prices):
+    """A neuron's kink, and its size as an area w1 × w2: `pairs` (w1, w2) of one product, `prices` theirs."""
+    fig, axes = plt.subplots(1, 2, figsize=(8.7, 2.6), width_ratios=(1, 1.5))
+    ax = plotting.diagram(axes[0], "One neuron, one kink", xlim=(-1.4, 1.6), ylim=(-0.75, 1.5))
+    ax.plot([-1.2, 0, 0.95], [0, 0, 1.35], color=plotting.INK, ls="-", lw=1.6)
+    ax.plot([0, 0.95], [0, 0], color=plotting.RULE, ls="-", lw=1)
+    plotting.disc(ax, 0, 0, size=7)
+    plotting.arrow(ax, (0.62, 0.03), (0.42, 0.56), bend=0.25)
+    ax.text(0.72, 0.3, "$w_1w_2$", va="center")
+    plotting.ring(ax, -1, -0.35, size=5.5, color=plotting.INK, mew=1.1)
+    plotting.disc(ax, 1, -0.35, size=5.5, color=plotting.INK)
+    ax.text(-1, -0.5, "off: does not feel it", ha="center", va="top", color=plotting.MUTED, fontsize=9.5)
+    ax.text(1, -0.5, "on", ha="center", va="top", color=plotting.MUTED, fontsize=9.5)
+    ax = plotting.diagram(axes[1], "The same kink, three prices", xlim=(-0.6, 10.2), ylim=(-0.9, 2.6))
+    left, cheapest = 0.3, min(prices)
+    for (w1, w2), price in zip(pairs, prices, strict=True):
+        plotting.region(ax, [left, left + w1, left + w1, left], [0, 0, w2, w2])
+        best = price == cheapest
+        (plotting.disc if best else plotting.ring)(ax, left + w1, w2, size=6, **({} if best else {"mew": 1.2}))
+        ax.text(left + w1 / 2, -0.2, f"{price:.2f}", ha="center", va="top", weight=600 if best else 400)
+        ax.text(left + w1 / 2, w2 + 0.08, f"{w1:.2g} × {w2:.2g}", ha="center", color=plotting.MUTED, fontsize=9.5)
+        left += w1 + 1.1
     return fig
 
 
@@ -125,3 +148,15 @@ def ends(grid, curves, inside=0.8):
     ax.set(yscale="log", xlabel="input, $x$", ylabel="mean squared error at $x$", xlim=(-1, 1))
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(curves))
     return fig
+
+
+def miniature() -> str:
+    """Fits of one noisy data set at a small step size and at a large one, the same time after the same starts."""
+    x = torch.linspace(-1, 1, 40, dtype=torch.float64)
+    y = stability.noisy_labels((1 - 2 * x.abs()).clamp_min(0), 0.3, seeds=range(12))[7:8]
+    start, grid = stability.initial_nets(100, seeds=range(12))[7], torch.linspace(-1, 1, 101, dtype=torch.float64)
+    frame, parts = _svg.Frame(-1.03, 1.03, -0.8, 1.55, 170), []
+    for kind, eta in (("without", 0.03), ("prefer", 0.2)):
+        net = stability.gradient_descent(start, x, y, eta, round(20_000 / eta))
+        parts.append(frame.lines(kind, [(grid, net(grid)[0])]))
+    return _svg.svg(*parts, frame.dots("disc", zip(x, y[0], strict=True), 1.6), height=170)

@@ -5,8 +5,9 @@ import numpy as np
 import torch
 
 from .. import interpolators, plotting
+from . import _svg
 
-__all__ = ["allowed_errors", "curves", "networks", "sizes", "transition"]
+__all__ = ["allowed_errors", "curves", "miniature", "networks", "sizes", "transition"]
 
 
 def curves(ax, *, labels: bool = True) -> None:
@@ -85,3 +86,19 @@ def networks(panels, *, eps):
     handles, names = axes[-1].get_legend_handles_labels()
     axes[-1].legend(handles[3:], names[3:], loc="lower right", fontsize=8.5)  # the lines are in the first figure
     return fig
+
+
+def miniature() -> str:
+    """The two limits on the error, and the mean error of short descriptions of noisy labels."""
+    eps = torch.linspace(0, 0.5, 41, dtype=torch.float64)
+    frame = _svg.Frame(-0.01, 0.51, -0.02, 0.54)
+    parts = [
+        frame.lines("prefer", [(eps, interpolators.independent_noise_error(eps)), (eps, eps)]),
+        frame.lines("without", [(eps, interpolators.arbitrary_noise_bound(eps)), ([0, 0.5], [0.5, 0.5])]),
+    ]
+    for flipped, size in ((3, 60), (4, 36), (5, 24), (6, 20), (7, 18)):
+        rules = [interpolators.shortest_hash(torch.arange(size) < flipped, seed=s) for s in range(16)]
+        density = torch.tensor([rule.density for rule in rules])
+        error = interpolators.noisy_error(density, torch.tensor(flipped / size)).mean()
+        parts.append(frame.dots("disc", [(flipped / size, float(error))], 4))
+    return _svg.svg(*parts)

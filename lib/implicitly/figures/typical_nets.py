@@ -1,18 +1,22 @@
 """The figures of the chapter typical-nets: each takes results, computes only averages, and returns the figure."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from torch import Tensor
 
-from .. import plotting
+from .. import interpolators, plotting
+from .._validate import choice, instance, mapping, tensor, whole, wholes
 from ..chance import allowance, share_interval
-from ..interpolators import copy_bits, pack_tables
+from ..interpolators import FunctionLaw, Units, copy_bits, learning_curve, pack_tables, sampled_law
+from . import _svg
 
 __all__ = [
-    "bound_against_error", "error_and_bits", "masses", "posterior", "price", "price_panel", "teachers",
-    "trained_against_typical",
+    "bound_against_error", "error_and_bits", "explorer_state", "masses", "miniature", "posterior", "price",
+    "price_panel", "teachers", "trained_against_typical",
 ]  # fmt: skip
 
 _FEWEST_HITS = 20
@@ -163,3 +167,82 @@ def price_panel():
         Rule("n", axis="x", over="N", color=5),
         x="examples, $N$", y="bits", xlim=(0, 64), ylim=(0, 24),
     )  # fmt: skip
+
+
+def explorer_state(
+    laws: dict[tuple[str, int], FunctionLaw],
+    teachers: dict[str, Tensor],
+    neurons: dict[str, int],
+    sizes: Sequence[int],
+    units: dict[str, Units],
+) -> Callable[[str, str, int], dict]:
+    """The function behind the chapter's explorer: (teacher, kind, h) -> arrays over the sizes.
+
+    Args:
+        laws: {(kind, width): FunctionLaw}, sampled beforehand. A width that is not there is sampled when asked for,
+            with a tenth of the guesses.
+        teachers: {name: bool (P,)}, P a power of 2. neurons: the fewest neurons of each. units: {kind: Units}.
+        sizes: the numbers of examples.
+
+    Returns:
+        A function whose result holds ``n``, ``cost``, ``diagonal`` (sizes,), ``spread`` (sizes, P + 1), and the scalars
+        ``price``, ``bound``. Where fewer than 20 guesses were the teacher, all but n, diagonal and bound are NaN. Its h
+        is at least the teacher's number of neurons.
+    """
+    sizes = wholes("sizes", sizes, at_least=0)
+    for name, value in (("laws", laws), ("teachers", teachers), ("neurons", neurons), ("units", units)):
+        mapping(name, value)
+    laws = dict(laws)  # ours to add to
+    for kind, of_kind in units.items():
+        instance(f"units[{kind!r}]", of_kind, Units)
+    for key, law in laws.items():
+        instance(f"laws[{key!r}]", law, FunctionLaw)
+    for name, label in teachers.items():
+        tensor(f"teachers[{name!r}]", label, shape=("points",), dtype=torch.bool)
+        points = {label.numel(), *(of.points for of in units.values()), *(law.tables.shape[1] for law in laws.values())}
+        if len(points) > 1 or label.numel() & (label.numel() - 1):
+            raise ValueError(f"teachers, laws and units must be on the same 2**d points, found {sorted(points)}")
+    if not teachers.keys() <= neurons.keys():
+        raise ValueError(f"neurons must have an entry for each of {list(teachers)}, found {list(neurons)}")
+    neurons = {name: whole(f"neurons[{name!r}]", count, at_least=1) for name, count in neurons.items()}
+
+    def compute(teacher: str, kind: str, h: int) -> dict:
+        choice("teacher", teacher, tuple(teachers)), choice("kind", kind, tuple(units))
+        h = whole("h", h, at_least=neurons[teacher])
+        if (kind, h) not in laws:
+            laws[kind, h] = sampled_law(units[kind], h, guesses=300_000, seed=h)
+        law, label = laws[kind, h], teachers[teacher]
+        inputs = label.numel().bit_length() - 1
+        scale_levels = len(units[kind].levels[-1]) if "s" in units[kind].names else None
+        out = {
+            "n": torch.tensor(sizes, dtype=torch.float64),
+            "diagonal": torch.tensor(sizes, dtype=torch.float64),
+            "bound": copy_bits(inputs, [neurons[teacher]], [h], scale_levels=scale_levels, either=bool(scale_levels)),
+        }
+        if int(law.counts[(law.tables == label).all(1)].sum()) < 20:
+            missing = torch.full((len(sizes),), math.nan, dtype=torch.float64)
+            spread = missing[:, None].expand(-1, label.numel() + 1)
+            return out | {"cost": missing, "error": missing, "spread": spread, "price": math.nan}
+        curve = learning_curve(law, label, sizes)
+        return out | {
+            "cost": curve.bits, "error": curve.error, "spread": curve.spread, "price": curve.teacher_bits,
+        }  # fmt: skip
+
+    return compute
+
+
+def miniature() -> str:
+    """Error of guess and check on 128 corners against the number of examples: 12 data sets, 2 and 32 neurons."""
+    corners = interpolators.cube(7)
+    labels = (corners[:, 0] == 1) & (corners[:, 1] == 1)
+    samples = interpolators.draw_samples(128, 64, seeds=range(12))
+    frame, parts = _svg.Frame(2, 56, -0.01, 0.38, 190), []
+    for kind, width in (("without", 32), ("prefer", 2)):
+        units = interpolators.relu_units(corners, scales=(0, 1))
+        run = interpolators.guess_and_check(units, width, labels, samples, guesses=400_000, seed=width)
+        curves = []
+        for fits, errors in zip(run.fits, run.errors, strict=True):
+            last = int((fits >= 20).nonzero().max())
+            curves.append((range(4, last + 1, 2), errors[4 : last + 1 : 2].tolist()))
+        parts.append(frame.lines(kind, curves))
+    return _svg.svg(*parts, height=190)

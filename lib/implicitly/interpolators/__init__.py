@@ -43,7 +43,6 @@ from .laws import (
 )
 from .learning_curves import (
     LearningCurve,
-    explorer_table,
     guess_until_fit,
     information_use,
     learning_curve,
@@ -103,7 +102,6 @@ __all__ = [
     "dense_law",
     "draw_samples",
     "expected_over_flips",
-    "explorer_table",
     "fit_length",
     "function_law",
     "gap",

@@ -5,7 +5,7 @@ chapter typical-nets, whose claim ids are quoted below.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,17 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._validate import choice, instance, mapping, number, tensor, whole, wholes
+from .._validate import instance, number, tensor, whole, wholes
 from .._validate import seed as checked_seed
 from ..chance import allowance
 from ..claims import largest
-from .laws import FunctionLaw, sampled_law
-from .teachers import copy_bits
+from .laws import FunctionLaw
 from .units import Units, _places, pack_tables, sample_nets, truth_tables
 
 __all__ = [
     "LearningCurve",
-    "explorer_table",
     "guess_until_fit",
     "information_use",
     "learning_curve",
@@ -234,65 +232,3 @@ def information_use(sizes: Sequence[int], surprise: Tensor, bits: Tensor) -> flo
         raise ValueError(f"sizes must hold a number of at least 1, found {sizes.long().tolist()}")
     left = (sizes * surprise)[large]
     return float(torch.where(left > 0, left / bits[large], 0.0).max())
-
-
-def explorer_table(
-    laws: dict[tuple[str, int], FunctionLaw],
-    teachers: dict[str, Tensor],
-    neurons: dict[str, int],
-    sizes: Sequence[int],
-    units: dict[str, Units],
-) -> Callable[[str, str, int], dict]:
-    """The function behind the chapter's explorer: (teacher, kind, h) -> arrays over the sizes.
-
-    Args:
-        laws: {(kind, width): FunctionLaw}, sampled beforehand. A width that is not there is sampled when asked for,
-            with a tenth of the guesses.
-        teachers: {name: bool (P,)}, P a power of 2. neurons: the fewest neurons of each. units: {kind: Units}.
-        sizes: the numbers of examples.
-
-    Returns:
-        A function whose result holds ``n``, ``cost``, ``diagonal`` (sizes,), ``spread`` (sizes, P + 1), and the scalars
-        ``price``, ``bound``. Where fewer than 20 guesses were the teacher, all but n, diagonal and bound are NaN. Its h
-        is at least the teacher's number of neurons.
-    """
-    sizes = wholes("sizes", sizes, at_least=0)
-    for name, value in (("laws", laws), ("teachers", teachers), ("neurons", neurons), ("units", units)):
-        mapping(name, value)
-    laws = dict(laws)  # ours to add to
-    for kind, of_kind in units.items():
-        instance(f"units[{kind!r}]", of_kind, Units)
-    for key, law in laws.items():
-        instance(f"laws[{key!r}]", law, FunctionLaw)
-    for name, label in teachers.items():
-        tensor(f"teachers[{name!r}]", label, shape=("points",), dtype=torch.bool)
-        points = {label.numel(), *(of.points for of in units.values()), *(law.tables.shape[1] for law in laws.values())}
-        if len(points) > 1 or label.numel() & (label.numel() - 1):
-            raise ValueError(f"teachers, laws and units must be on the same 2**d points, found {sorted(points)}")
-    if not teachers.keys() <= neurons.keys():
-        raise ValueError(f"neurons must have an entry for each of {list(teachers)}, found {list(neurons)}")
-    neurons = {name: whole(f"neurons[{name!r}]", count, at_least=1) for name, count in neurons.items()}
-
-    def compute(teacher: str, kind: str, h: int) -> dict:
-        choice("teacher", teacher, tuple(teachers)), choice("kind", kind, tuple(units))
-        h = whole("h", h, at_least=neurons[teacher])
-        if (kind, h) not in laws:
-            laws[kind, h] = sampled_law(units[kind], h, guesses=300_000, seed=h)
-        law, label = laws[kind, h], teachers[teacher]
-        inputs = label.numel().bit_length() - 1
-        scale_levels = len(units[kind].levels[-1]) if "s" in units[kind].names else None
-        out = {
-            "n": torch.tensor(sizes, dtype=torch.float64),
-            "diagonal": torch.tensor(sizes, dtype=torch.float64),
-            "bound": copy_bits(inputs, [neurons[teacher]], [h], scale_levels=scale_levels, either=bool(scale_levels)),
-        }
-        if int(law.counts[(law.tables == label).all(1)].sum()) < 20:
-            missing = torch.full((len(sizes),), math.nan, dtype=torch.float64)
-            spread = missing[:, None].expand(-1, label.numel() + 1)
-            return out | {"cost": missing, "error": missing, "spread": spread, "price": math.nan}
-        curve = learning_curve(law, label, sizes)
-        return out | {
-            "cost": curve.bits, "error": curve.error, "spread": curve.spread, "price": curve.teacher_bits,
-        }  # fmt: skip
-
-    return compute

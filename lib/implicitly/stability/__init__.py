@@ -2,13 +2,14 @@
 
 from .flatness import (
     certificate,
-    count_knots,
+    count_kinks,
     flatness_use,
     flattest_pairs,
     g_weight,
     gauss_newton_top,
     gradient_norm,
     hessian_parts,
+    kink_gaps,
     path_tv,
     residual_use,
     sharpness,
@@ -39,7 +40,7 @@ from .line_nets import (
 __all__ = [
     "LineNet",
     "certificate",
-    "count_knots",
+    "count_kinks",
     "even_points",
     "expected_interpolation_tv",
     "flatness_use",
@@ -53,6 +54,7 @@ __all__ = [
     "interpolation_allowance",
     "interpolation_constant",
     "kernel_fit",
+    "kink_gaps",
     "moved",
     "noisy_labels",
     "path_tv",

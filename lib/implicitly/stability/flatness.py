@@ -15,7 +15,7 @@ from .line_nets import _SIZE, LineNet, _labels, _places, _points, residuals
 
 __all__ = [
     "certificate",
-    "count_knots",
+    "count_kinks",
     "flatness_use",
     "flattest_pairs",
     "g_weight",
@@ -152,14 +152,21 @@ def tv(net: LineNet, x=None) -> Tensor:
     return (jumps.abs() * weight).sum(1)
 
 
-def count_knots(net: LineNet, x, *, least: float = 0.1) -> Tensor:
-    """Kinks of f that the data can see, (B,): gaps between neighbouring points in which the slope changes by more
-    than `least`, at least 0. Knots in one gap are added up, knots outside the data do not count. x: (n,)."""
+def count_kinks(net: LineNet, x, *, least: float = 0.1) -> Tensor:
+    """Kinks of f that the data can see, (B,): how many of :func:`kink_gaps`."""
+    return kink_gaps(net, x, least=least).sum(1)
+
+
+def kink_gaps(net: LineNet, x, *, least: float = 0.1) -> Tensor:
+    """Gaps between neighbouring points in which the slope of f changes by more than `least`, (B, n - 1) booleans.
+
+    Knots in one gap are added up, knots outside the data do not count. `x`: (n,), increasing; `least` is at least 0.
+    """
     instance("net", net, LineNet)
     x, least = _points("x", x), number("least", least, at_least=0.0)
     gap = torch.searchsorted(x, net.knots.contiguous())  # knot in (x[gap - 1], x[gap]]
     total = torch.zeros(len(net), x.numel() + 1, dtype=F64).scatter_add_(1, gap, net.jumps)
-    return (total[:, 1:-1].abs() > least).sum(1)
+    return total[:, 1:-1].abs() > least
 
 
 def certificate(top, residual, x) -> Tensor:
@@ -223,7 +230,7 @@ def flattest_pairs(t, size) -> tuple[LineNet, Tensor]:
 
 
 def with_end_spike(net: LineNet, x, points: int, height: float) -> LineNet:
-    """`net` and one more neuron, zero up to x_{n - points} and rising to `height` at x_n; C8.
+    """`net` and one more neuron, zero up to x_{n - points} and rising to `height` at x_n; C9.
 
     Its knot lies half-way between x_{n - points} and the next point, and it is balanced: sqrt(2) |w2| = |w1| (x_n - t).
     x: (n,), increasing. `points` is from 1 to n - 1, `height` at most 1e30 in size.

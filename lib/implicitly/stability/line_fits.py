@@ -54,7 +54,7 @@ def spline_net(x, y) -> LineNet:
 def spline_tv(x, y) -> Tensor:
     """Weighted total variation of the linear spline through the points, (B,).
 
-    For points in [-1, 1] the least of any function through them; C4 (a). 0 for one point or two.
+    For points in [-1, 1] the least of any function through them; C6 (a). 0 for one point or two.
     """
     x = _points("x", x)
     y = _labels(y, x)
@@ -72,7 +72,7 @@ def _spacing(x: Tensor) -> float:
 
 
 def expected_interpolation_tv(x, sigma: float) -> float:
-    """A lower bound on the mean of :func:`spline_tv` over normal noise, for any clean values; C4 (b).
+    """A lower bound on the mean of :func:`spline_tv` over normal noise, for any clean values; C6 (b).
 
     sqrt(12/pi) sigma/h sum_i g(x_i), with h the spacing of the points `x`; the exact mean if the clean values lie on
     a line. 0 for fewer than three points.
@@ -88,7 +88,7 @@ def expected_interpolation_tv(x, sigma: float) -> float:
 
 
 def interpolation_allowance(x, sigma: float, samples: int, *, false_alarm: float = 1e-6) -> float:
-    """How far the mean of :func:`spline_tv` over independent label sets may fall below its expectation; C4 (c).
+    """How far the mean of :func:`spline_tv` over independent label sets may fall below its expectation; C6 (c).
 
     Args:
         x: (n,), equally spaced. sigma: standard deviation of the noise, at least 0. samples: label sets, at least 1.
@@ -104,7 +104,7 @@ def interpolation_allowance(x, sigma: float, samples: int, *, false_alarm: float
 
 
 def interpolation_constant() -> float:
-    """sqrt(12/pi)/4 times the integral of the limit weight over [-1, 1]: the constant of C4, about 0.0357."""
+    """sqrt(12/pi)/4 times the integral of the limit weight over [-1, 1]: the constant of C6, about 0.0357."""
     from scipy.integrate import quad
 
     area = quad(lambda s: (1 - s) ** 3 * math.sqrt(1 + s * s), 0.5, 1)[0] * 4

@@ -97,7 +97,7 @@ CALLS = {
     "implicitly.interpolators.teachers.train_many#all examples": Call(
         lambda: train(batch=None), accepts=TRAIN, names=SETS | {"X": "samples"}
     ),
-    "implicitly.interpolators.learning_curves.explorer_table": Call(
+    "implicitly.figures.typical_nets.explorer_state": Call(
         lambda: dict(
             laws={("FC", 2): law()}, teachers={"AND": bits(LABEL)}, neurons={"AND": 1}, sizes=(0, 2),
             units={"FC": units()},

@@ -82,7 +82,10 @@ CALLS = {
     ),
     "implicitly.stability.flatness.path_tv": Call(net_x, accepts={"x": f"{REAL} rows"}),
     "implicitly.stability.flatness.tv": Call(net_x, accepts={"x": f"{REAL} rows none"}),
-    "implicitly.stability.flatness.count_knots": Call(
+    "implicitly.stability.flatness.count_kinks": Call(
+        lambda: net_x(least=0.1), accepts={"x": f"{REAL} rows", "least": "zero size"}
+    ),
+    "implicitly.stability.flatness.kink_gaps": Call(
         lambda: net_x(least=0.1), accepts={"x": f"{REAL} rows", "least": "zero size"}
     ),
     "implicitly.stability.flatness.certificate": Call(

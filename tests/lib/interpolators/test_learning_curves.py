@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from implicitly import chance, interpolators
+from implicitly.figures import typical_nets
 from implicitly.interpolators import FunctionLaw, cube, relu_units, unpack_tables
 
 
@@ -107,7 +108,7 @@ def test_a_domain_that_is_too_large_for_all_subsets():
 def test_dicts_are_checked_and_left_alone():
     units, prior = relu_units(cube(2)), interpolators.function_law(relu_units(cube(2)), 1)
     teachers, laws = {"AND": (cube(2) == 1).all(1)}, {("FC", 2): prior}
-    table = lambda **changed: interpolators.explorer_table(  # noqa: E731
+    table = lambda **changed: typical_nets.explorer_state(  # noqa: E731
         **dict(laws=laws, teachers=teachers, neurons={"AND": 2}, sizes=(0, 2), units={"FC": units}) | changed
     )
     assert table()(teacher="AND", kind="FC", h=3)["cost"].isfinite().all()

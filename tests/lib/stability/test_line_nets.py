@@ -106,8 +106,9 @@ def test_total_variation_adds_before_it_takes_absolute_values():
     assert float(stability.tv(net, x)) == pytest.approx(1.5 * here + 3 * there)
     assert float(stability.path_tv(net, x)) == pytest.approx(2.5 * here + 3 * there)
     assert float(stability.tv(net)) == pytest.approx(4.5)
-    assert stability.count_knots(net, x).tolist() == [2]
-    assert stability.count_knots(net, x, least=2).tolist() == [1]
+    assert stability.count_kinks(net, x).tolist() == [2]
+    assert stability.count_kinks(net, x, least=2).tolist() == [1]
+    assert stability.kink_gaps(net, x).sum() == 2
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -241,7 +242,7 @@ def test_constant_networks(k):
         stability.tv(net),
         stability.path_tv(net, x),
         stability.flatness_use(net, x),
-        stability.count_knots(net, x),
+        stability.count_kinks(net, x),
     ):
         assert of.tolist() == [0, 0]
     assert stability.residual_use(net, x, y).tolist() == [0, 0]
@@ -267,7 +268,7 @@ def test_one_point():
         stability.tv(net, x),
         stability.path_tv(net, x),
         stability.flatness_use(net, x),
-        stability.count_knots(net, x),
+        stability.count_kinks(net, x),
     ):
         assert of.tolist() == [0]
     with pytest.raises(ValueError, match="points must be at most 0, found 1"):
