@@ -1,0 +1,42 @@
+"""A chapter's opener: it fits into the first screen, and one button opens all folds."""
+
+import pytest
+from conftest import CHAPTERS, DESK, visiting
+
+import lint
+
+WRITTEN_FOR_ALL = [
+    name
+    for name in CHAPTERS
+    if name.removeprefix("chapters/").removesuffix(".html") not in lint.NOT_YET_FOR_THREE_READERS
+]
+FOLDS = "[...document.querySelectorAll('.bd-article details')].map(fold => fold.open)"
+
+
+@pytest.mark.parametrize("name", WRITTEN_FOR_ALL)
+def test_the_opener_ends_in_the_first_screen_and_opens_all_folds(context, sites, name):
+    with visiting(context, sites["http"] + name) as visit:
+        page = visit.page
+        assert page.viewport_size == DESK
+        end = page.locator(".im-facts").bounding_box()
+        assert end["y"] + end["height"] <= DESK["height"]
+        tops = [page.locator(s).bounding_box()["y"] for s in ("h1", ".im-question", ".im-five", ".im-facts")]
+        assert tops == sorted(tops)
+        before = page.evaluate(FOLDS)
+        assert not all(before)
+        page.get_by_role("button", name="open all folds").click()
+        assert all(page.evaluate(FOLDS))
+        page.get_by_role("button", name="close all folds").click()
+        assert not any(page.evaluate(FOLDS))
+        page.locator(".bd-article details > summary").first.click()
+        assert page.get_by_role("button", name="open all folds").is_visible()
+
+
+def test_the_list_is_whole_without_a_script(browser, sites):
+    for name in WRITTEN_FOR_ALL:
+        with browser.new_context(viewport=DESK, java_script_enabled=False) as context:
+            page = context.new_page()
+            page.goto(sites["http"] + name)
+            assert 3 <= page.locator(".im-five-list > li a:visible").count() <= 5
+            assert "min everything" in page.locator(".im-five-times").inner_text()
+            assert page.locator(".im-five button").count() == 0
