@@ -9,7 +9,7 @@ import torch
 from .. import plotting, stability
 from . import _svg
 
-__all__ = ["bends", "ends", "leaving", "miniature", "one_kink", "rates", "sweep", "valleys", "weight"]
+__all__ = ["bends", "leaving", "miniature", "one_kink", "rates", "sweep", "valleys", "weight"]
 
 
 def valleys(runs):
@@ -135,18 +135,6 @@ def rates(sizes, curves, *, exponent=-0.8):
     ax.set_xticks(sizes, [f"{int(n)}" for n in sizes])
     ax.minorticks_off()
     ax.legend(loc="lower left", fontsize=8.8)
-    return fig
-
-
-def ends(grid, curves, inside=0.8):
-    """Mean squared error place by place: `curves` name -> (m,)."""
-    fig, ax = plt.subplots(figsize=(6.0, 3.3))
-    for i, (name, values) in enumerate(curves.items()):
-        ax.plot(grid, values, **plotting.line(i), lw=1.3, label=name)
-    for edge in (-inside, inside):
-        ax.axvline(edge, color=plotting.RULE, lw=0.9, ls="-", zorder=0)
-    ax.set(yscale="log", xlabel="input, $x$", ylabel="mean squared error at $x$", xlim=(-1, 1))
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(curves))
     return fig
 
 
