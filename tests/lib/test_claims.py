@@ -147,7 +147,10 @@ def test_stored_data_survives_json_and_names_its_anchor():
 
 @pytest.mark.parametrize(
     ("numbers", "text"),
-    [([5], "5"), ([0, 1], "0, 1"), (range(100), "0 to 99"), ([3, 7, 8], "3, 7, 8"), (range(0, 70, 10), "7 of them, 0 to 60")],
+    [
+        ([5], "5"), ([0, 1], "0, 1"), (range(100), "0 to 99"), ([3, 7, 8], "3, 7, 8"),
+        (range(0, 70, 10), "7 of them, 0 to 60"),
+    ],
 )
 def test_seeds_in_words(numbers, text):
     assert claims.spans(tuple(numbers)) == text
