@@ -165,7 +165,8 @@ def answer(id: str, given: float) -> Verdict:
     found = _RIGHT.get(_id(id))
     if found is None:
         known = ", ".join(map(repr, _RIGHT)) or "none"
-        raise ValueError(f"id must be an exercise of this session: run the cell below it first; found {id!r}, of {known}")
+        wanted = "an exercise of this session (run the cell below it first)"
+        raise ValueError(f"id must be {wanted}, found {id!r}, of {known}")
     if found.choice is None:
         given = _validate.number("given", given)
     else:
