@@ -9,7 +9,7 @@ import torch
 from .. import plotting, stability
 from . import _svg
 
-__all__ = ["bends", "ends", "leaving", "miniature", "one_kink", "rates", "sweep", "valleys", "weight"]
+__all__ = ["leaving", "miniature", "one_kink", "rates", "sweep", "valleys", "weight"]
 
 
 def valleys(runs):
@@ -91,20 +91,6 @@ def sweep(etas, panels, *, edge):
     return fig
 
 
-def bends(runs, *, low=1e-3):
-    """Weighted total variation of trained networks against the bound: `runs` label -> (bound (R,), tv (R,))."""
-    fig, ax = plt.subplots(figsize=(6.0, 3.6))
-    line = np.array([1.0, 60.0])
-    ax.plot(line, line, **plotting.theory())
-    for i, (label, (bound, tv)) in enumerate(runs.items()):
-        ax.plot(bound, np.maximum(tv, low), **plotting.points(i), label=label)
-    ax.text(5.2, 8.2, "the bound", fontsize=9.5)
-    ax.set(xscale="log", yscale="log", xlabel="what the step size allows, bound of C3")
-    ax.set(ylabel="weighted total variation", xlim=(1, 60), ylim=(low * 0.7, 60))
-    ax.legend(loc="lower right")
-    return fig
-
-
 def leaving(steps, train, edge):
     """Runs from an interpolating minimum: `train`, `edge` label -> (S, T): training error; sharpness × eta / 2."""
     fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.4))
@@ -135,18 +121,6 @@ def rates(sizes, curves, *, exponent=-0.8):
     ax.set_xticks(sizes, [f"{int(n)}" for n in sizes])
     ax.minorticks_off()
     ax.legend(loc="lower left", fontsize=8.8)
-    return fig
-
-
-def ends(grid, curves, inside=0.8):
-    """Mean squared error place by place: `curves` name -> (m,)."""
-    fig, ax = plt.subplots(figsize=(6.0, 3.3))
-    for i, (name, values) in enumerate(curves.items()):
-        ax.plot(grid, values, **plotting.line(i), lw=1.3, label=name)
-    for edge in (-inside, inside):
-        ax.axvline(edge, color=plotting.RULE, lw=0.9, ls="-", zorder=0)
-    ax.set(yscale="log", xlabel="input, $x$", ylabel="mean squared error at $x$", xlim=(-1, 1))
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(curves))
     return fig
 
 
