@@ -191,6 +191,25 @@ def test_claims_are_numbered_in_the_order_of_the_page(labels, found):
     assert (found in said[0]) if found else said == []
 
 
+CLAIM_CELL = 'claim("a/C1", "Small.", measured=1.0, at_most=2.0)'
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        ([code("x = 1")], None),
+        ([code(CLAIM_CELL, tags=["decisive"]), code(CLAIM_CELL)], None),
+        ([code(CLAIM_CELL, tags=["decisive"])] * 10, None),
+        ([code(CLAIM_CELL, tags=["decisive"])] * 11, "found 11"),
+        ([code(CLAIM_CELL)], "found 0"),
+        ([code("x = 1", tags=["decisive"]), code(CLAIM_CELL)], "cell 0: the tag decisive is for the cell of a claim"),
+    ],
+)
+def test_a_few_checks_are_decisive(cells, found):
+    said = problems(lint.lint_checks, *cells)
+    assert any(found in problem for problem in said) if found else said == []
+
+
 FOLDED_TEXT = (
     ":::{dropdown} Proof\n" + "word " * 50 + "\n:::\n\n:::{solution} x\n" + "word " * 50 + "\n:::\n\n"
     ":::{note}\n:class: dropdown\n" + "word " * 50 + "\n:::\n\n```python\n" + "word " * 50 + "\n```\n"

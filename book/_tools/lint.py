@@ -26,6 +26,7 @@ NOT_YET_FOR_THREE_READERS = frozenset({
     "implicit-bias-multiclass", "typical-nets", "tempered-overfitting", "langevin-generalization", "score-flow",
 })  # fmt: skip
 LINES, LINES_WITH_REASON, WIDTH, OUTPUT_BYTES = 15, 25, 73, 1_000_000
+DECISIVE = 10
 SETUP_CELL = (Path(__file__).parent / "setup_cell.py").read_text(encoding="utf-8").strip()
 BOX = re.compile(r"^:::+\{prf:(theorem|proposition|lemma|corollary)\}.*\n(?:^:[a-z]+:.*\n)*?^:label: (\S+)$", re.M)
 CLAIM_ID = re.compile(r"[a-z0-9-]+/C\d+")
@@ -237,6 +238,18 @@ def calls_of(cell, name: str) -> list[ast.Call]:
     return [node for node in ast.walk(tree) if isinstance(node, ast.Call) and named(node).endswith(name)]
 
 
+def lint_checks(slug, notebook):
+    """One to ten checks are tagged decisive and stand in the text; the others of a section are folded together."""
+    claims = [(number, is_claim_cell(text_of(cell))) for number, cell in code_cells(notebook)
+              if "decisive" in tags_of(cell)]  # fmt: skip
+    for number, is_claim in claims:
+        if not is_claim:
+            yield f"cell {number}: the tag decisive is for the cell of a claim"
+    any_claim = any(is_claim_cell(text_of(cell)) for _, cell in code_cells(notebook))
+    if len(claims) > DECISIVE or (any_claim and not claims):
+        yield f"1 to {DECISIVE} cells of claims must have the tag decisive, found {len(claims)}"
+
+
 def lint_glue(slug, notebook):
     """What the run glues the text quotes, and the other way round."""
     names = []
@@ -318,9 +331,9 @@ def lint_digits(slug, notebook):
 
 
 FOR_THREE_READERS = (lint_order, lint_length, lint_opening, lint_symbols, lint_digits)
-LINTS = [lint_setup, lint_cells, lint_outputs, lint_printed, lint_text, lint_prose, lint_claims, lint_glue,
+LINTS = [lint_setup, lint_cells, lint_outputs, lint_printed, lint_text, lint_prose, lint_claims, lint_checks, lint_glue,
          *FOR_THREE_READERS]  # fmt: skip
-ON_SOURCE = (lint_setup, lint_cells, lint_text, lint_prose, lint_glue, *FOR_THREE_READERS)
+ON_SOURCE = (lint_setup, lint_cells, lint_text, lint_prose, lint_checks, lint_glue, *FOR_THREE_READERS)
 
 
 def held(checks, slug: str) -> list:

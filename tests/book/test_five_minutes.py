@@ -8,11 +8,13 @@ import pytest
 from docutils import nodes
 from sphinx.application import Sphinx
 
+import check_lines
 import five_minutes
 import glued_numbers
 import reading_times
 
 CONFIG = """
+import check_lines
 import five_minutes
 extensions = ["myst_nb", "sphinx_proof", "sphinx_design", "five_minutes", "glued_numbers"]
 myst_enable_extensions = ["colon_fence", "dollarmath"]
@@ -159,11 +161,11 @@ def test_a_comment_may_stand_before_it_and_a_status_has_its_mark(built):
     assert '<i class="im-mark im-partly"' in block and "2 min, proved in part" in block
 
 
-def test_what_is_wrong_is_not_on_the_page_and_the_script_only_where_it_is_used(built):
+def test_what_is_wrong_is_not_on_the_page_and_the_script_only_on_chapters(built):
     for name in ("none", "two", "not-bold"):
-        page = (built[0] / f"{name}.html").read_text()
-        assert not block_of(page) and "folds.js" not in page
+        assert not block_of((built[0] / f"{name}.html").read_text())
     assert "folds.js" in (built[0] / "good.html").read_text()
+    assert "folds.js" not in (built[0].parent / "index.html").read_text()
 
 
 def test_a_glued_number_is_text_with_a_raised_exponent(built):
@@ -208,7 +210,7 @@ def code(text):
         (code("a = 1\n\nb = 2\n"), 6, 6),
         (nodes.figure("", nodes.image(uri="x.png"), nodes.caption("", "word " * 10)), 15 + 3, 15 + 3),
         (raw('<div data-im-explorer="x">' + "word " * 50 + "</div>"), 120, 120),
-        (raw('<div class="im-claim">' + "word " * 50 + "</div>"), 5, 5),
+        (check_lines.check_fold("", code("a\nb"), head="word " * 50), 5, 5 + 6),
         (raw("<p>" + "word " * 10 + "</p><svg><text>word</text></svg><details>word</details>"), 3, 3),
         (nodes.comment("", "word " * 50), 0, 0),
         (nodes.container("", prose(200), classes=["dropdown"]), 0, 60),

@@ -113,7 +113,7 @@ def cell(number, source, stored):
     elif isinstance(stored, dict) and "output_type" in stored:
         output = stored
     else:
-        data = stored if isinstance(stored, dict) else {"text/plain": str(stored), "text/html": stored.box()}
+        data = stored if isinstance(stored, dict) else {"text/plain": str(stored), "text/html": stored.line()}
         output = {"output_type": "display_data", "metadata": {}, "data": data}
     return {"cell_type": "code", "id": f"c{number}", "metadata": {}, "source": source, "execution_count": number + 1,
             "outputs": [output]}  # fmt: skip

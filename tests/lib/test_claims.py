@@ -37,7 +37,7 @@ def test_holds_with_its_margin(comparison, measured, margin, capsys):
     assert result.holds
     assert result.margin == pytest.approx(margin)
     assert capsys.readouterr().out == "demo/C1: holds\n"
-    assert f"margin <b><data>{margin:.2f}</data></b>" in result.box()
+    assert f"<dt>room left</dt><dd><data>{round(100 * margin):.0f} %</data></dd>" in result.line()
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_scalars_of_every_kind(measured):
 def test_the_printed_line_and_what_is_compared_hold_no_measured_digit():
     """Two CPUs on either side of a rounding error: nbval, with its sanitizer, sees the same."""
     one, other = (claim("demo/C1", "A statement.", measured=m, equals=1.0, within=1e-9) for m in (1 + 4e-12, 1 + 6e-12))
-    assert one.box() != other.box() and str(one) == str(other)
-    blank = lambda c: re.sub("<data>.*?</data>", "<data></data>", c.box())  # noqa: E731
+    assert one.line() != other.line() and str(one) == str(other)
+    blank = lambda c: re.sub("<data>.*?</data>", "<data></data>", c.line())  # noqa: E731
     assert blank(one) == blank(other)
 
 
@@ -138,9 +138,22 @@ def test_stored_data_survives_json_and_names_its_anchor():
     assert data["anchor"] == "check-demo-C2-part-one"
     assert data["seeds"] == [0, 1, 2]
     assert data["display"] == {"measured": "10<sup>−9</sup>", "stated": "10<sup>−6</sup>"}
-    box = result.box()
-    assert 'id="check-demo-C2-part-one"' in box
-    assert "Small &lt;enough&gt;." in box
+    line = result.line()
+    assert line.startswith('<details class="im-check" id="check-demo-C2-part-one"><summary>')
+    assert "Small &lt;enough&gt;." in line and "<dt>seeds</dt><dd>0 to 2</dd>" in line
+    words = re.sub("<[^>]+>", "", line[: line.index("</summary>")])
+    assert words == "holds part one · measured 10−9 · ≤ 10−6"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ([5], "5"), ([0, 1], "0, 1"), (range(100), "0 to 99"), ([3, 7, 8], "3, 7, 8"),
+        (range(0, 70, 10), "7 of them, 0 to 60"),
+    ],
+)
+def test_seeds_in_words(numbers, text):
+    assert claims.spans(tuple(numbers)) == text
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def rotation(steps, kl_prior, kl_stationary):
     ax.plot(steps, kl_prior, "-o", color=look.PREFER, ms=4, mfc=look.PAPER, lw=1.2)
     ax.plot(steps, kl_stationary, **look.line(0))
     _end_label(ax, steps[-1], kl_prior[-1], r"$\mathrm{KL}(p_t\Vert p_0)$")
-    _end_label(ax, steps[-1], kl_stationary[-1], r"$\mathrm{KL}(p_t\Vert p_\infty)$")
+    _end_label(ax, steps[-1], kl_stationary[-1], r"$\mathrm{KL}(p_t\Vert p_\infty)$", dy=9)  # above the axis
     ax.set(xlabel="step, $t$", ylabel="nats", ylim=(0, None))
     return fig
 
@@ -114,7 +114,7 @@ def digits_gaps(table, noises, sizes, bound):
 
 
 def comparison(panels, parameters):
-    """What four arguments allow ``KL(p_t || p_0)`` to be, along one run each.
+    """Three bounds on ``KL(p_t || p_0)`` and the ceiling of one, a run each; one nat a parameter for comparison.
 
     Args:
         panels: ``[(beta, times, path, decay, budget, ceiling)]``.   parameters: how many the network has.

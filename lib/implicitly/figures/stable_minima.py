@@ -9,7 +9,7 @@ import torch
 from .. import plotting, stability
 from . import _svg
 
-__all__ = ["bends", "leaving", "miniature", "one_kink", "rates", "sweep", "valleys", "weight"]
+__all__ = ["leaving", "miniature", "one_kink", "rates", "sweep", "valleys", "weight"]
 
 
 def valleys(runs):
@@ -88,20 +88,6 @@ def sweep(etas, panels, *, edge):
         ax.set(xscale="log", xlabel=r"step size, $\eta$", ylabel=label, ylim=(0, None))
         ax.set_xticks(etas, [f"{eta:g}" for eta in etas])
         ax.minorticks_off()
-    return fig
-
-
-def bends(runs, *, low=1e-3):
-    """Weighted total variation of trained networks against the bound: `runs` label -> (bound (R,), tv (R,))."""
-    fig, ax = plt.subplots(figsize=(6.0, 3.6))
-    line = np.array([1.0, 60.0])
-    ax.plot(line, line, **plotting.theory())
-    for i, (label, (bound, tv)) in enumerate(runs.items()):
-        ax.plot(bound, np.maximum(tv, low), **plotting.points(i), label=label)
-    ax.text(5.2, 8.2, "the bound", fontsize=9.5)
-    ax.set(xscale="log", yscale="log", xlabel="what the step size allows, bound of C3")
-    ax.set(ylabel="weighted total variation", xlim=(1, 60), ylim=(low * 0.7, 60))
-    ax.legend(loc="lower right")
     return fig
 
 
