@@ -28,7 +28,7 @@ import katex_math
 from book_model import book_of, is_chapter
 
 logger = logging.getLogger(__name__)
-CLASS, FORGET = "answer", "im-forget"
+CLASS = "answer"
 SCRIPT, SHEET = "answers.js", "answers.css"
 UNDERSTOOD = "3/16, 1e-3, 2^-5 and sqrt(2) are understood."
 
@@ -132,14 +132,14 @@ class ForgetAnswers(SphinxDirective):
     """`{forget-answers}`: a button that forgets what a reader has typed, here and into explorers."""
 
     def run(self):
-        text = (f'<p class="{FORGET} im-waiting"><button class="im-check-answer" type="button">Forget my answers</button> '
-                '<output></output></p>')  # fmt: skip
-        return [nodes.raw("", text, format="html", classes=[FORGET])]
+        button = '<button class="im-check-answer" type="button">Forget my answers</button>'
+        text = f'<p class="im-forget im-waiting">{button} <output></output></p>'
+        return [nodes.raw("", text, format="html", im_forget=True)]
 
 
 def on_page_context(app, pagename, templatename, context, doctree):
     wanted = doctree is not None and (
-        doctree.get("im_answers") or any(FORGET in node["classes"] for node in doctree.findall(nodes.raw))
+        doctree.get("im_answers") or any(node.get("im_forget") for node in doctree.findall(nodes.raw))
     )
     if wanted:
         app.add_js_file(SCRIPT, loading_method="defer")

@@ -125,7 +125,8 @@
       const hint = hints[found.hint] ?? template("hint"), beside = items[number - 1].querySelector(".im-option-said");
       items[number - 1].className = "im-is-wrong";
       beside.append("your choice", ...(hint ? [": ", ...words(hint)] : []));
-      const spoken = element("span", "im-unseen", ...words(hint), ` The answer is ${right.choice}: `, answer.querySelector("label span").cloneNode(true), ". ");
+      const option = answer.querySelector("label span").cloneNode(true);
+      const spoken = element("span", "im-unseen", ...words(hint), ` The answer is ${right.choice}: `, option, " ");
       say("wrong", "Not this one.", spoken, ...rest);
     };
 
