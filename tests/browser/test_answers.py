@@ -161,7 +161,8 @@ def test_answers_are_kept_and_forgotten(page, site):
 @pytest.mark.parametrize("kept", ["{", "9", "", "null"])
 def test_what_somebody_else_put_there_does_no_harm(page, kept):
     for name in ("half", "which"):
-        page.evaluate("([place, kept]) => localStorage.setItem(place, kept)", [f"implicitly/answer/ex-demo-{name}", kept])
+        place = f"implicitly/answer/ex-demo-{name}"
+        page.evaluate("([place, kept]) => localStorage.setItem(place, kept)", [place, kept])
     page.reload()
     expect(page.locator("form.im-answer.im-waiting")).to_have_count(0)
 
