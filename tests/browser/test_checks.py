@@ -7,8 +7,9 @@ import pytest
 from conftest import CHAPTERS, ROOT, visiting
 
 IN_SIGHT = """id => {
-    const check = document.getElementById(id), box = check.firstElementChild.getBoundingClientRect();
-    return check.open && box.height > 0 && box.top >= 0 && box.bottom <= innerHeight;
+    const check = document.getElementById(id);  // not there yet while the page loads
+    const box = check?.firstElementChild.getBoundingClientRect();
+    return Boolean(check?.open && box.height > 0 && box.top >= 0 && box.bottom <= innerHeight);
 }"""
 
 
