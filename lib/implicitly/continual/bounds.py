@@ -115,7 +115,7 @@ def shuffled_bound(T: int, codimension: float | None = None) -> float:
 def forgetting_bound(
     k: int, codimension: float, *, replacement: bool, T: int | None = None, mean_rank: float | None = None
 ) -> float:
-    """The expected loss, after k steps, on the tasks learned: ``2 b(k - 1) + 2 / k`` with the best bound b of this module.
+    """The expected loss on the tasks learned in k steps: ``2 b(k - 1) + 2 / k`` with the best bound b of this module.
 
     With replacement b is the least of `universal_bound`, `dimension_bound`, `root_dimension_bound` and `rank_bound`;
     without, of the first two. Where d - r < 1, the second term is at most ``3 (d - r) / k``.
@@ -150,8 +150,8 @@ def increasing_bound(h: Tensor, last: float) -> float:
 
     ``I = prod_{s<k} (1 - a_s / V_s) / (2 a_k)`` with ``a_t = h_t (1 - h_t/2)``, ``b_t = h_t / (1 - h_t/2)`` and
     ``V_s = b_s + ... + b_k``, where h_k = `last` is a virtual step that is never made. The proof needs the surrogates
-    to fall in t, which they do for step sizes that do not increase. For h_t that increase, `increasing_bound` gives
-    what the formula gives; it is a bound then only if every singular value of a task is 0 or R.
+    to fall in t, which they do for step sizes that do not increase, `last` included. For others the formula is still
+    computed; it is a bound then only if every singular value of a task is 0 or R.
 
     Args:
         h: effective step sizes, (k,), float64, in (0, 1]; k at least 0.

@@ -101,9 +101,9 @@ def loss_matrix(
         (d, d), symmetric, in the dtype of `basis`.
     """
     basis = tensor("basis", basis, shape=("T", "r", "d"))
-    e, basis, s2, _ = _checked(basis.new_zeros(1, basis.shape[2]), basis, s2, None)
-    k, choice_of = whole("k", k, at_least=0, at_most=10**7), choice("of", of, ("loss", "distance"))
-    weight = (s2 if choice_of == "loss" else torch.ones_like(s2))[..., None] * basis
+    _, basis, s2, _ = _checked(basis.new_zeros(1, basis.shape[2]), basis, s2, None)
+    k = whole("k", k, at_least=0, at_most=10**7)
+    weight = (s2 if choice("of", of, ("loss", "distance")) == "loss" else torch.ones_like(s2))[..., None] * basis
     T, r, d = basis.shape
     H = weight.reshape(T * r, d).T @ basis.reshape(T * r, d) / T
     for g in reversed(_filters(s2, k, filter, strength, gamma)):  # the last step meets the loss first

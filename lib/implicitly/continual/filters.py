@@ -64,7 +64,6 @@ def _strengths(filter: str, strength, count: int | None = None) -> Tensor | None
 def _factors(s2: Tensor, filter: str, strength: float | None, gamma: float | None) -> Tensor:
     """`shrink`, of arguments that are checked."""
     if filter == "ridge" and strength > 0:
-        # As it stands, s2 / (s2 + lam) overflows to NaN for no s2 and lam >= 0 but 0 / 0.
         return s2 / (s2 + strength)
     if filter == "budget":
         return -torch.expm1(strength * torch.log1p(-(gamma * s2).clamp(max=1.0)))
@@ -89,10 +88,10 @@ def shrink(s2: Tensor, filter: str, strength: float | None = None, *, gamma: flo
     """
     s2 = tensor("s2", s2, dtype=_FLOATS, at_least=0.0)
     filter, gamma = _checked_kind(filter, gamma, s2.max().item() if s2.numel() else 0.0)
-    strength = _strengths(filter, strength)
-    if strength is not None and strength.ndim:
-        raise ValueError(f"strength must be a number, found shape {tuple(strength.shape)}")
-    return _factors(s2, filter, None if strength is None else strength.item(), gamma)
+    strengths = _strengths(filter, strength)
+    if strengths is not None and strengths.ndim:
+        raise ValueError(f"strength must be a number, found shape {tuple(strengths.shape)}")
+    return _factors(s2, filter, None if strengths is None else strengths.item(), gamma)
 
 
 def effective_step(filter: str, strength=None, *, R: float = 1.0, gamma: float | None = None) -> Tensor:

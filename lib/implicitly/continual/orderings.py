@@ -1,4 +1,4 @@
-"""Orders in which tasks are learned: each row of an int64 tensor (B, k) is one. Greedy ones are made by `run`."""
+"""Orders in which tasks are learned: each row of an int64 tensor (B, k) is one. Greedy ones are made by `run_tasks`."""
 
 import itertools
 

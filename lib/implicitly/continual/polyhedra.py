@@ -6,7 +6,6 @@ float64.
 """
 
 import torch
-from scipy.optimize import nnls
 from torch import Tensor
 
 from .._validate import F64, number, tensor, whole
@@ -48,11 +47,13 @@ def nearest_point(w: Tensor, Z: Tensor) -> Tensor:
 
 
 def _nearest(w: Tensor, Z: Tensor) -> Tensor:
+    from scipy.optimize import nnls
+
     behind = 1 - Z @ w
     if not (behind > 0).any():
         return w.clone()
     # min |x|^2 subject to Z x >= behind, scaled so that the two blocks of the dual are of one size
-    rows, scale = Z.norm(dim=1), behind.abs().max()
+    rows = Z.norm(dim=1)
     if not (rows[behind > 0] > 0).all():
         raise ValueError("Z must allow a point with Z v >= 1, found a row of zeros")
     size = torch.where(rows > 0, rows, 1.0)

@@ -18,7 +18,7 @@ __all__ = [
     "Run",
     "forgetting",
     "learn",
-    "run",
+    "run_tasks",
     "task_distances",
     "task_losses",
 ]
@@ -40,13 +40,14 @@ class Run(NamedTuple):
     loss: Tensor
 
 
-def _checked(e, basis, s2, shift) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+def _checked(e, basis, s2, shift) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     e = tensor("e", e, shape=("B", "d"), dtype=_FLOATS)
     like = dict(dtype=e.dtype, device=e.device)
     basis = tensor("basis", basis, shape=("T", "r", e.shape[1]), **like)
     if not len(basis):
         raise ValueError("basis must hold at least one task, found none")
-    s2 = tensor("s2", s2, shape=tuple(basis.shape[:2]), at_least=0.0, **like)
+    if s2 is not None:
+        s2 = tensor("s2", s2, shape=tuple(basis.shape[:2]), at_least=0.0, **like)
     if shift is not None:
         shift = tensor("shift", shift, shape=tuple(basis.shape[:2]), **like)
     return e, basis, s2, shift
@@ -61,10 +62,6 @@ def _behind(e: Tensor, basis: Tensor, shift: Tensor | None) -> Tensor:
 
 def _losses(e, basis, s2, shift) -> Tensor:
     return (s2 * _behind(e, basis, shift).square()).sum(2)
-
-
-def _distances(e, basis, s2, shift) -> Tensor:
-    return _behind(e, basis, shift).square().sum(2)
 
 
 def task_losses(e: Tensor, basis: Tensor, s2: Tensor, *, shift: Tensor | None = None) -> Tensor:
@@ -85,12 +82,8 @@ def task_distances(e: Tensor, basis: Tensor, *, shift: Tensor | None = None) -> 
 
     e, basis, shift as in `task_losses`.
     """
-    e, basis, s2, shift = _checked(e, basis, basis[..., 0].abs() if _is_basis(basis) else basis, shift)
-    return _distances(e, basis, s2, shift)
-
-
-def _is_basis(basis) -> bool:
-    return isinstance(basis, Tensor) and basis.ndim == 3 and basis.shape[2] > 0 and basis.is_floating_point()
+    e, basis, _, shift = _checked(e, basis, None, shift)
+    return _behind(e, basis, shift).square().sum(2)
 
 
 def forgetting(e: Tensor, basis: Tensor, s2: Tensor, order: Tensor, *, shift: Tensor | None = None) -> Tensor:
@@ -116,7 +109,8 @@ def _order(order, B: int, T: int) -> Tensor:
 
 def _greedy(e, basis, s2, shift, rule, done) -> Tensor:
     """The next task of each trajectory, (B,), of those not `done`; the lowest index among equals."""
-    scores = (_losses if rule == "residual" else _distances)(e, basis, s2, shift)
+    scores = _behind(e, basis, shift).square()
+    scores = (s2 * scores if rule == "residual" else scores).sum(2)
     if rule == "nearest":
         scores = -scores
     scores = scores.masked_fill(done, -torch.inf)
@@ -124,7 +118,7 @@ def _greedy(e, basis, s2, shift, rule, done) -> Tensor:
     return torch.where(best, torch.arange(len(basis), device=e.device), len(basis)).amin(1)
 
 
-def run(
+def run_tasks(
     e: Tensor,
     basis: Tensor,
     s2: Tensor,
@@ -215,13 +209,13 @@ def learn(
     record=None,
     data: bool = False,
 ) -> Run:
-    """`run` from the start of `tasks`, with losses and steps on the scale of the bounds.
+    """`run_tasks` from the start of `tasks`, with losses and steps on the scale of the bounds.
 
     Args:
         tasks: a `Tasks` whose start does not solve them all.
         data: whether to compute with weights and labels, as one would without knowing w*; otherwise with errors,
             which lose nothing to cancellation. Both are the same to rounding.
-        order, rule, repetition, steps, filter, strength, gamma, record: as in `run`. A rule gives one trajectory.
+        order, rule, repetition, steps, filter, strength, gamma, record: as in `run_tasks`. A rule gives one trajectory.
 
     Returns:
         A `Run`, float64: `last` holds weights if `data`, else errors; squared lengths of steps are divided by
@@ -233,7 +227,7 @@ def learn(
         raise ValueError("tasks must have a start that does not solve them all, found one that does")
     start = tasks.start if data else tasks.error
     B = order.shape[0] if isinstance(order, Tensor) and order.ndim == 2 else 1
-    done = run(
+    done = run_tasks(
         start.expand(B, -1), tasks.basis, tasks.s2, order=order, rule=rule, repetition=repetition, steps=steps,
         filter=filter, strength=strength, gamma=gamma, shift=tasks.shift if data else None, record=record,
     )  # fmt: skip

@@ -33,9 +33,7 @@ def space_trap(K: int) -> Tasks:
     wide, narrow = 1 / math.sqrt(K), 1 / (2 * math.sqrt(K))
     lines = torch.tensor([[0, s * math.sin(wide), math.cos(wide)] for s in (1, -1)], dtype=F64)
     half = math.sqrt(0.5)
-    planes = torch.tensor(
-        [[[0, s * math.sin(narrow), math.cos(narrow)], [half, 0, half]] for s in (1, -1)], dtype=F64
-    )
+    planes = torch.tensor([[[0, s * math.sin(narrow), math.cos(narrow)], [half, 0, half]] for s in (1, -1)], dtype=F64)
     across_lines = torch.linalg.svd(lines[:, None]).Vh[:, 1:]
     across_planes = torch.linalg.svd(planes).Vh[:, 2:]
     X = [across_lines[0]] * (K - 1) + [across_lines[1]] * K + [across_planes[0]] * K + [across_planes[1]] * K
@@ -45,8 +43,8 @@ def space_trap(K: int) -> Tasks:
 class Trap:
     """d - 1 tasks in d dimensions: one greedy pass ends with loss at least 1/8 - 1/(4 d). A step costs O(d).
 
-    Greedy walks the path ``w_1 = e_1``, ``w_t = (x_t, a_t, ..., a_t, 0, ..., 0)`` with a_t in the places 2..t, t = 2..d.
-    Task m (m = 0..d-2, t = m + 2) has the orthonormal rows ``u_t`` along ``w_t - w_{t-1}``, and ``e_{t+1}, ..., e_d``;
+    Greedy walks the path ``w_1 = e_1``, ``w_t = (x_t, a_t, ..., a_t, 0, ..., 0)`` with a_t in the places 2..t,
+    t = 2..d. Task m (m = 0..d-2, t = m + 2) has the orthonormal rows ``u_t`` along ``w_t - w_{t-1}``, and ``e_{t+1}, ..., e_d``;
     w* = 0, R = 1, and the start e_1 has length 1. Each task adds a coordinate that those before it mind. After Tsipory
     et al. (2025), Theorem 5.2, derived anew; that greedy takes the tasks in their order is seen by running it.
 
