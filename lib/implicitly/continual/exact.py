@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .._validate import F64, choice, tensor, whole
-from .filters import _checked_kind, _factors, _strengths
+from .filters import _FLOATS, _checked_kind, _factors, _strengths
 from .runs import _checked
 
 __all__ = [
@@ -100,7 +100,7 @@ def loss_matrix(
     Returns:
         (d, d), symmetric, in the dtype of `basis`.
     """
-    basis = tensor("basis", basis, shape=("T", "r", "d"))
+    basis = tensor("basis", basis, shape=("T", "r", "d"), dtype=_FLOATS)
     _, basis, s2, _ = _checked(basis.new_zeros(1, basis.shape[2]), basis, s2, None)
     k = whole("k", k, at_least=0, at_most=10**7)
     weight = (s2 if choice("of", of, ("loss", "distance")) == "loss" else torch.ones_like(s2))[..., None] * basis

@@ -4,7 +4,8 @@ Features are random ReLU units of centred 8 x 8 pixels, scaled to mean length 1.
 from one of 5-9; each class keeps its sign in all of its tasks. Chapter `greedy-orderings`. Everything is float64.
 """
 
-from typing import NamedTuple
+import functools
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,16 +24,48 @@ __all__ = [
 ]
 
 
-class DigitPairs(NamedTuple):
-    """Binary tasks: X (T, n, F) and labels y (T, n), +-1, to train on; X_test (T, n', F), y_test (T, n')."""
+@dataclass(frozen=True, eq=False)
+class DigitPairs:
+    """Binary tasks of equal size, all float64.
+
+    Args:
+        X, y: samples (T, n, F) to train on, none of the sizes 0, and their labels (T, n), 1 or -1.
+        X_test, y_test: samples (T, n', F) to test on, n' at least 1, and their labels (T, n').
+    """
 
     X: Tensor
     y: Tensor
     X_test: Tensor
     y_test: Tensor
 
+    def __post_init__(self):
+        T, _, F = tensor("X", self.X, shape=("T", "n", "F"), dtype=F64).shape
+        tensor("X_test", self.X_test, shape=(T, "n'", F), dtype=F64)
+        for name in ("X", "X_test"):
+            x = getattr(self, name)
+            if not x.numel():
+                raise ValueError(f"{name} must have tasks, samples and features, found shape {tuple(x.shape)}")
+        _labels("y", self.y, self.X)
+        _labels("y_test", self.y_test, self.X_test)
+
+
+def _labels(name: str, y, X: Tensor) -> Tensor:
+    y = tensor(name, y, shape=tuple(X.shape[:2]), dtype=F64)
+    if not (y.abs() == 1).all():
+        raise ValueError(f"{name} must hold labels 1 and -1, found {y[y.abs() != 1][0]:.6g}")
+    return y
+
 
 _LEAST = 174  # images of the rarest digit
+
+
+@functools.cache
+def _digits() -> tuple[Tensor, Tensor]:
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    x = torch.tensor(data.data, dtype=F64) / 16
+    return x - x.mean(0), torch.tensor(data.target)
 
 
 def digit_pairs(T: int, *, n: int = 120, features: int = 100, seed: int = 0) -> DigitPairs:
@@ -48,16 +81,12 @@ def digit_pairs(T: int, *, n: int = 120, features: int = 100, seed: int = 0) -> 
     Returns:
         `DigitPairs`, float64.
     """
-    from sklearn.datasets import load_digits
-
     T, n = whole("T", T, at_least=1, at_most=25), whole("n", n, at_least=2, at_most=240)
     if n % 2:
         raise ValueError(f"n must be even, found {n}")
     features = whole("features", features, at_least=1, at_most=10**4)
     g = torch.Generator().manual_seed(checked_seed("seed", seed))
-    data = load_digits()
-    x = torch.tensor(data.data, dtype=F64) / 16
-    x, target = x - x.mean(0), torch.tensor(data.target)
+    x, target = _digits()
     phi = (x @ torch.randn(64, features, generator=g, dtype=F64)).clamp(min=0)
     length = phi.norm(dim=1).mean()
     if not length > 0:
@@ -112,9 +141,7 @@ def fit_logistic(w: Tensor, X: Tensor, y: Tensor, *, lam: float, smoothing: floa
     X = tensor("X", X, shape=(len(w), "n", w.shape[1]), dtype=F64)
     if not X.shape[1] or not w.shape[1]:
         raise ValueError(f"X must have samples and features, found shape {tuple(X.shape)}")
-    y = tensor("y", y, shape=tuple(X.shape[:2]), dtype=F64)
-    if not (y.abs() == 1).all():
-        raise ValueError(f"y must hold labels 1 and -1, found {y[y.abs() != 1][0]:.6g}")
+    y = _labels("y", y, X)
     lam = number("lam", lam, at_least=1e-12, at_most=1e12)
     smoothing, steps = number("smoothing", smoothing, at_least=0.0, below=1.0), whole("steps", steps, at_least=0)
     return _fit(w, X, y, lam, smoothing, steps)

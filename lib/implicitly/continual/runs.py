@@ -40,16 +40,20 @@ class Run(NamedTuple):
     loss: Tensor
 
 
-def _checked(e, basis, s2, shift) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+def _checked_rows(e, basis, shift) -> tuple[Tensor, Tensor, Tensor | None]:
     e = tensor("e", e, shape=("B", "d"), dtype=_FLOATS)
     like = dict(dtype=e.dtype, device=e.device)
     basis = tensor("basis", basis, shape=("T", "r", e.shape[1]), **like)
     if not len(basis):
         raise ValueError("basis must hold at least one task, found none")
-    if s2 is not None:
-        s2 = tensor("s2", s2, shape=tuple(basis.shape[:2]), at_least=0.0, **like)
     if shift is not None:
         shift = tensor("shift", shift, shape=tuple(basis.shape[:2]), **like)
+    return e, basis, shift
+
+
+def _checked(e, basis, s2, shift) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    e, basis, shift = _checked_rows(e, basis, shift)
+    s2 = tensor("s2", s2, shape=tuple(basis.shape[:2]), at_least=0.0, dtype=e.dtype, device=e.device)
     return e, basis, s2, shift
 
 
@@ -82,7 +86,7 @@ def task_distances(e: Tensor, basis: Tensor, *, shift: Tensor | None = None) -> 
 
     e, basis, shift as in `task_losses`.
     """
-    e, basis, _, shift = _checked(e, basis, None, shift)
+    e, basis, shift = _checked_rows(e, basis, shift)
     return _behind(e, basis, shift).square().sum(2)
 
 

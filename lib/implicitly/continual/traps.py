@@ -44,9 +44,10 @@ class Trap:
     """d - 1 tasks in d dimensions: one greedy pass ends with loss at least 1/8 - 1/(4 d). A step costs O(d).
 
     Greedy walks the path ``w_1 = e_1``, ``w_t = (x_t, a_t, ..., a_t, 0, ..., 0)`` with a_t in the places 2..t,
-    t = 2..d. Task m (m = 0..d-2, t = m + 2) has the orthonormal rows ``u_t`` along ``w_t - w_{t-1}``, and ``e_{t+1}, ..., e_d``;
-    w* = 0, R = 1, and the start e_1 has length 1. Each task adds a coordinate that those before it mind. After Tsipory
-    et al. (2025), Theorem 5.2, derived anew; that greedy takes the tasks in their order is seen by running it.
+    t = 2..d. Task m (m = 0..d-2, t = m + 2) has the orthonormal rows ``u_t`` along ``w_t - w_{t-1}``, and
+    ``e_{t+1}, ..., e_d``; w* = 0, R = 1, and the start e_1 has length 1. Each task adds a coordinate that those before
+    it mind. After Tsipory et al. (2025), Theorem 5.2, derived anew; that greedy takes the tasks in their order is seen
+    by running it.
 
     Args:
         d: dimension, from 8 to 10**5; below 8 the path does not exist.
