@@ -44,7 +44,9 @@ def _average_step(M: Tensor, V: Tensor, g: Tensor) -> Tensor:
     gV = g[..., None] * V
     AM = (V.reshape(T * r, d).T @ gV.reshape(T * r, d) / T) @ M
     inner = V @ M @ V.mT
-    return M - AM - AM.T + gV.reshape(T * r, d).T @ (inner @ gV).reshape(T * r, d) / T
+    M = M - AM - AM.T + gV.reshape(T * r, d).T @ (inner @ gV).reshape(T * r, d) / T
+    # AM.T is MA for a symmetric M alone: what rounding leaves of the rest would double in each step.
+    return (M + M.T) / 2
 
 
 def _filters(s2: Tensor, k: int, filter: str, strength, gamma) -> list[Tensor]:
@@ -106,9 +108,10 @@ def loss_matrix(
     weight = (s2 if choice("of", of, ("loss", "distance")) == "loss" else torch.ones_like(s2))[..., None] * basis
     T, r, d = basis.shape
     H = weight.reshape(T * r, d).T @ basis.reshape(T * r, d) / T
+    H = (H + H.T) / 2
     for g in reversed(_filters(s2, k, filter, strength, gamma)):  # the last step meets the loss first
         H = _average_step(H, basis, g)
-    return (H + H.T) / 2
+    return H
 
 
 def pair_loss(theta: Tensor, steps: Tensor) -> Tensor:
