@@ -47,7 +47,7 @@ def universal_bound(k: int, h: float = 1.0) -> float:
         h: effective step size, in (0, 2).
 
     >>> round(universal_bound(100), 4)
-    0.3269
+    0.327
     """
     k, h = _steps(k, 0), number("h", h, above=0.0, below=2.0)
     q, kappa = h * (1 - h / 2), 2 - h * h / 4
