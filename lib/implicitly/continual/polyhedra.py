@@ -37,8 +37,8 @@ def nearest_point(w: Tensor, Z: Tensor) -> Tensor:
     Raises:
         ValueError: no point satisfies them all.
 
-    >>> nearest_point(torch.zeros(2, dtype=F64), torch.tensor([[2.0, 0.0]], dtype=F64)).tolist()
-    [0.5, 0.0]
+    >>> nearest_point(torch.zeros(1, dtype=F64), torch.tensor([[2.0]], dtype=F64)).round(decimals=6).tolist()
+    [0.5]
     """
     Z = _separated("Z", Z)
     if Z.ndim != 2 or not Z.shape[1]:

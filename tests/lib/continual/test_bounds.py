@@ -196,7 +196,14 @@ def test_shuffled_and_forgetting_on_general_ranks():
                     mean = forgetting(e, tasks.basis, tasks.s2, order).mean() / size
                     bound = forgetting_bound(k, codimension, replacement=replacement, T=5, mean_rank=tasks.mean_rank)
                     assert mean <= bound + 1e-15
-    assert forgetting_bound(100, 0.2, replacement=True) < 2 / 100
+    # Each of the bounds in turn is the least.
+    assert forgetting_bound(1, 4.0, replacement=True) == 4
+    assert forgetting_bound(2, 1e9, replacement=True) == pytest.approx(2 * 6 / 7 + 1)
+    assert forgetting_bound(10, 4.0, replacement=True) == pytest.approx(2 * 2 / (8 * math.e) + 0.2)
+    assert forgetting_bound(10, 4.0, replacement=True, T=1, mean_rank=2.0) == pytest.approx(
+        2 * math.sqrt(2) / (9 * math.e) + 0.2)  # fmt: skip
+    assert forgetting_bound(10, 4.0, replacement=False, T=10, mean_rank=0.1) == pytest.approx(2 * 4 / 9 + 0.2)
+    assert forgetting_bound(10, 0.2, replacement=False, T=10) == pytest.approx(2 * 0.2 / 9 + 0.06)
     with pytest.raises(ValueError, match="k must be at most T = 4 without replacement, found 5"):
         forgetting_bound(5, 1.0, replacement=False, T=4)
 
