@@ -115,7 +115,8 @@ def test_a_line_is_heard_as_a_sentence(page):
     session.detach()
     lines = [node["name"]["value"] for node in tree if node.get("role", {}).get("value") == "DisclosureTriangle"]
     heard = [line for line in lines if line.startswith("holds ")]
-    pattern = re.compile(r"holds \S.* measured \S.* (at most|at least|stated) [^≤≥]+ \d+ % of the room to the bound is used")
+    room = r"\d+ % of the room to the bound is used"
+    pattern = re.compile(rf"holds \S.* measured \S.* (at most|at least|stated) [^≤≥]+ {room}")
     assert len(heard) == page.locator("details.im-check").count()
     assert not [line for line in heard if not pattern.fullmatch(line)]
     groups = [line for line in lines if re.match(r"\d+ (more )?checks? of this section", line)]
