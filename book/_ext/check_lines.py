@@ -41,14 +41,20 @@ def checks_of(cell: nodes.container, claims: dict[str, Claim]) -> list[Claim]:
 
 def summary(claim: Claim) -> str:
     """The line itself; what is seen as a column or a sign is said in words."""
-    sign = f'<span aria-hidden="true">{SIGN[claim.relation]}</span>' if SIGN[claim.relation] else ""
+    sign = f'<span class="im-sr">{SAID[claim.relation]} </span>'
+    if SIGN[claim.relation]:
+        sign += f'<span aria-hidden="true">{SIGN[claim.relation]}</span>'
     return (
         '<summary class="im-check-line"><span class="im-verdict">holds</span> '
         f'<span class="im-what">{html.escape(claim.check or claim.short)}</span> '
         f'<span class="im-measured"><span class="im-sr">measured </span><b>{claim.display["measured"]}</b></span> '
+<<<<<<< HEAD
         f'<span class="im-stated"><span class="im-sr">{SAID[claim.relation]} </span>'
         f"{sign}{claim.display['stated']}</span> "
         f"{gauge(claim.used)}</summary>"
+=======
+        f'<span class="im-stated">{sign}{claim.display["stated"]}</span> {gauge(claim.used)}</summary>'
+>>>>>>> checks
     )
 
 
