@@ -48,13 +48,7 @@ def summary(claim: Claim) -> str:
         '<summary class="im-check-line"><span class="im-verdict">holds</span> '
         f'<span class="im-what">{html.escape(claim.check or claim.short)}</span> '
         f'<span class="im-measured"><span class="im-sr">measured </span><b>{claim.display["measured"]}</b></span> '
-<<<<<<< HEAD
-        f'<span class="im-stated"><span class="im-sr">{SAID[claim.relation]} </span>'
-        f"{sign}{claim.display['stated']}</span> "
-        f"{gauge(claim.used)}</summary>"
-=======
         f'<span class="im-stated">{sign}{claim.display["stated"]}</span> {gauge(claim.used)}</summary>'
->>>>>>> checks
     )
 
 
