@@ -23,7 +23,11 @@ def roots(visit):
 
 
 def reset(root) -> None:
+    """Its first picture, with the question before it skipped, if it asks one."""
     root.locator("[data-im-reset]").click()
+    skip = root.locator("[data-im-skip]")
+    if skip.is_visible():
+        skip.click()
     settled(root.page)
 
 
