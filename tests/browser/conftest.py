@@ -175,7 +175,7 @@ SHIFTS = """
         nodes: entry.sources.map(s => s.node && (s.node.outerHTML || s.node.textContent).slice(0, 90)),
     }))).observe({type: "layout-shift", buffered: true});
 """
-PATIENCE = 90_000  # milliseconds: a busy machine is no fault of a page
+PATIENCE = 240_000  # milliseconds: a busy machine is no fault of a page
 
 
 def prepare(context: BrowserContext) -> BrowserContext:
