@@ -331,7 +331,7 @@ def explorers_drawn(page: Page) -> None:
     """Bring every explorer near, as each begins only then, wait until all are drawn, and go back to the top."""
     page.evaluate(
         """async selector => {
-            const [x, y] = [scrollX, scrollY], frame = () => new Promise(done => requestAnimationFrame(done));
+            const [x, y] = [scrollX, scrollY], frame = () => new Promise(done => [requestAnimationFrame(done), setTimeout(done, 250)]);
             for (const root of document.querySelectorAll(selector)) {
                 const end = performance.now() + 20_000;
                 while (!root.hasAttribute("data-im-ready") && performance.now() < end) {
