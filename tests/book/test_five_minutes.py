@@ -17,6 +17,7 @@ CONFIG = """
 import check_lines
 import five_minutes
 extensions = ["myst_nb", "sphinx_proof", "sphinx_design", "five_minutes", "glued_numbers"]
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 nb_execution_mode, numfig, project = "off", True, "tiny"
 

@@ -11,8 +11,9 @@ from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).parents[2]
 VENDOR = ROOT / "book/_static/vendor/katex"
+# The suffixes are named: what an extension adds to Sphinx's own default stays there for the next build of the process.
 CONF = ('extensions = ["myst_parser", "katex_math"]\nhtml_math_renderer = "katex"\n'
-        'myst_enable_extensions = ["dollarmath", "amsmath"]\n')  # fmt: skip
+        'source_suffix = {".md": "markdown"}\nmyst_enable_extensions = ["dollarmath", "amsmath"]\n')  # fmt: skip
 
 
 @pytest.fixture
