@@ -55,7 +55,7 @@ def loss_rows(basis, s2, shift):
 
 
 def slots(record, steps):
-    """(slot (steps + 1,) int32, places): the column of the loss after t steps, -1 for none; the column of each record."""
+    """(slot (steps + 1,) int32, places): the loss's column after t steps, -1 for none; the column of each record."""
     at = sorted(set(record))
     slot = torch.full((steps + 1,), -1, dtype=torch.int32)
     slot[at] = torch.arange(len(at), dtype=torch.int32)
