@@ -10,6 +10,8 @@ come in given orders, or a greedy rule takes them.
 Source: arXiv 2504.04579 (projections in random orders), 2506.06501 (filters), 2510.19941 (greedy rules).
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -44,7 +46,7 @@ def _check_values(e, basis, s2, shift, order, filter, gamma):
     if filter == "budget" and gamma * top > 1 + 8 * torch.finfo(s2.dtype).eps:
         raise ValueError(f"gamma: expected at most 1 / max(s2) = {1 / top}, got {gamma}")
     most = max((v.abs().max().double().item() for v in (e, shift) if v.numel()), default=0.0)
-    if not (2 * d * most) ** 2 * max(1.0, top) * r <= torch.finfo(s2.dtype).max:
+    if not 2 * d * most * math.sqrt(max(1.0, top) * r) <= math.sqrt(torch.finfo(s2.dtype).max):
         raise ValueError(f"e, s2, shift: expected squares in the range of {s2.dtype}, got entries up to {most:.3g} and "
                          f"s2 up to {top:.3g}")
 
@@ -60,8 +62,8 @@ def _run(e: Tensor, basis: Tensor, s2: Tensor, shift: Tensor, order: Tensor, str
          repetition: bool, steps: int, filter: str, gamma: float, record: list[int], backend: str
          ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     _check_values(e, basis, s2, shift, order, filter, gamma)
-    given = (e, basis, s2, shift, order)
-    return fresh(_DISPATCH(backend, e)(*given, strength, rule, repetition, steps, filter, gamma, record), *given)
+    given = tuple(v.contiguous() for v in (e, basis, s2, shift, order))
+    return fresh(_DISPATCH(backend, e)(*given, strength, rule, repetition, steps, filter, gamma, record), e, order)
 
 
 def _strengths(filter, strength, gamma, steps, s2):

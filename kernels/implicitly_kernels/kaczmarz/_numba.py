@@ -236,7 +236,7 @@ def run(e, basis, s2, shift, order, strength, rule, repetition, steps, filter, g
         rows, offsets = e.new_zeros((0, d)), e.new_zeros((0,))
     V = _padded(basis, T, r, wide(d))
     common = (slot.numpy(), _padded(rows, len(rows), wide(d)).numpy(), offsets.contiguous().numpy())
-    task = (V.numpy(), shift.contiguous().numpy(), kind, table.contiguous().numpy(), strength.numpy())
+    task = (V.numpy(), shift.numpy(), kind, table.numpy(), strength.numpy())
     many = -(-B // LANES) * LANES
     state = _padded(e, many, wide(d))
     lengths, loss = _memory.empty((many, steps), number), _memory.empty((many, max(places, default=-1) + 1), number)

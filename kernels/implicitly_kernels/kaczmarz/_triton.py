@@ -118,11 +118,11 @@ def run(e, basis, s2, shift, order, strength, rule, repetition, steps, filter, g
     rows, offsets = loss_rows(basis, s2, shift) if record else (e.new_zeros((0, d)), e.new_zeros((0,)))
     records = max(places, default=-1) + 1
     new, lengths, loss = e.new_empty((B, d)), e.new_empty((B, steps)), e.new_empty((B, records))
-    taken = e.new_empty((B, steps), dtype=torch.int64) if rule else order.contiguous()
+    taken = e.new_empty((B, steps), dtype=torch.int64) if rule else order
     done = torch.zeros((B, T) if rule else (1, 1), dtype=torch.int8, device=e.device)
     if B:
         _kaczmarz_kernel[(B,)](
-            *(t.contiguous() for t in (e, basis, shift, table, strength, weights(s2, rule), taken, done)),
+            e, basis, shift, table, strength, weights(s2, rule), taken, done,
             slot.to(e.device), rows.contiguous(), offsets.contiguous(), new, lengths, loss,
             T, r, d, len(rows), steps, records,
             KIND=kind, RULE=bool(rule), NEAREST=rule == "nearest", REPETITION=repetition,
