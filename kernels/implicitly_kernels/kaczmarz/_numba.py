@@ -20,7 +20,7 @@ from implicitly_kernels.kaczmarz._tables import GIVEN, RIDGE, filters, loss_rows
 
 VECTOR = 64  # bytes; rows are padded to whole vectors
 LANES = 4  # trajectories that step together
-EVERY = 32
+EVERY = 64
 PRODUCTS = 1 << 27  # bytes of the tasks' products, at most
 GROUP = 32  # trajectories of one matrix product
 
@@ -124,8 +124,8 @@ def _update(a, products, m, move):
 
 
 @jit
-def _scores(a, weight, same, sign, taken, s):
-    """Signed scores of the coordinates a (r, T padded), minus infinity for tasks taken."""
+def _scores(a, weight, same, closed, s):
+    """Scores of the coordinates a (r, T padded), by weights that are negative for the nearest; closed: 0 or -inf."""
     x, w = a[0], weight[0]
     for m in range(s.size):
         s[m] = w[m] * (x[m] * x[m])
@@ -135,26 +135,17 @@ def _scores(a, weight, same, sign, taken, s):
             s[m] += w[m] * (x[m] * x[m])
     for m in range(same.size):
         s[m] = s[same[m]]
-    low = -s.dtype.type(np.inf)
     for m in range(s.size):
-        s[m] = low if taken[m] else sign * s[m]
+        s[m] += closed[m]
 
 
-@jit
+# The arguments' squares are in the range of floats, so there is no NaN; with "nnan" the maximum is one of vectors.
+@cached_njit(nogil=True, boundscheck=False, error_model="numpy", fastmath={"nnan", "nsz"})
 def _largest(s):
-    """In this form a vector holds eight running maxima; s.size is a multiple of 8."""
-    t0, t1, t2, t3, t4, t5, t6, t7 = s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
-    for j in range(8, s.size, 8):
-        x0, x1, x2, x3, x4, x5, x6, x7 = s[j], s[j + 1], s[j + 2], s[j + 3], s[j + 4], s[j + 5], s[j + 6], s[j + 7]
-        t0 = x0 if x0 > t0 else t0
-        t1 = x1 if x1 > t1 else t1
-        t2 = x2 if x2 > t2 else t2
-        t3 = x3 if x3 > t3 else t3
-        t4 = x4 if x4 > t4 else t4
-        t5 = x5 if x5 > t5 else t5
-        t6 = x6 if x6 > t6 else t6
-        t7 = x7 if x7 > t7 else t7
-    return max(max(max(t0, t1), max(t2, t3)), max(max(t4, t5), max(t6, t7)))
+    t = s[0]
+    for m in range(s.size):
+        t = s[m] if s[m] > t else t
+    return t
 
 
 @jit
@@ -166,12 +157,12 @@ def _first(s, value):
 
 
 @jit
-def _greedy(e, basis, shift, kind, table, strength, weight, sign, repetition, same, products, every, a, taken, kept,
+def _greedy(e, basis, shift, kind, table, strength, weight, repetition, same, products, every, a, closed, kept,
             order, slot, rows, offsets, lengths, loss, first, last, begin, end, final):
     """Steps begin..end-1 of trajectories first..last-1, in place.
 
-    every > 0: one trajectory after the other uses a[0], the coordinates of all tasks, taken[0], and kept, the |e|^2
-    when they were computed afresh and the steps until they are again. every = 0: a[b - first] and taken[b - first]
+    every > 0: one trajectory after the other uses a[0], the coordinates of all tasks, closed[0], and kept, the |e|^2
+    when they were computed afresh and the steps until they are again. every = 0: a[b - first] and closed[b - first]
     are of trajectory b, a is fresh at `begin`, and there is at most one step.
     """
     T, r = basis.shape[:2]
@@ -180,9 +171,9 @@ def _greedy(e, basis, shift, kind, table, strength, weight, sign, repetition, sa
     s = np.zeros(a.shape[2], e.dtype)
     for b in range(first, last):
         mine = 0 if every > 0 else b - first
-        x, used = a[mine], taken[mine]
+        x, shut = a[mine], closed[mine]
         if every > 0 and begin == 0:
-            used[:T] = False
+            shut[:T] = 0
             kept[1] = 0
         for t in range(begin, end + 1 if final else end):
             if slot[t] >= 0:
@@ -196,11 +187,11 @@ def _greedy(e, basis, shift, kind, table, strength, weight, sign, repetition, sa
                     kept[0] = size
                     kept[1] = every
                 kept[1] -= 1
-            _scores(x, weight, same, sign, used, s)
+            _scores(x, weight, same, shut, s)
             m = _first(s, _largest(s))
             order[b, t] = m
             if not repetition:
-                used[m] = True
+                shut[m] = -np.inf
             h = strength[t] if kind != GIVEN else o
             for i in range(r):
                 move[i] = _factor(kind, table[m, i], h) * (_dot(basis[m, i], e[b]) - shift[m, i])
@@ -264,16 +255,16 @@ def _rules(state, V, task, out, shift, weight, nearest, repetition, same, B, ste
     sides = _padded(V.permute(2, 1, 0), d, r, width).reshape(d, r * width)  # [d, rank, task]
     here = torch.arange(T)
     alike = (same if (same != here).any() else here[:0]).numpy()
-    rule = (_padded(weight.T, r, width).numpy(), number(-1 if nearest else 1), repetition, alike)
+    rule = (_padded(-weight.T if nearest else weight.T, r, width).numpy(), repetition, alike)
     keep = local()
 
     def fresh(count):
         keep.a = torch.zeros((count, r, width), dtype=V.dtype)
-        keep.taken = np.ones((count, width), np.bool_)
-        keep.taken[:, :T] = False
+        keep.closed = np.full((count, width), -np.inf, number)
+        keep.closed[:, :T] = 0
 
     def go(every, *rest):
-        _greedy(state.numpy(), *task, *rule, products, every, keep.a.numpy(), keep.taken, keep.kept, *out, *rest)
+        _greedy(state.numpy(), *task, *rule, products, every, keep.a.numpy(), keep.closed, keep.kept, *out, *rest)
 
     if _products_pay(B, T, r, d, steps, V.element_size()):
         products = (V.reshape(T * r, d) @ sides).reshape(T, r, r * width).numpy()
@@ -286,6 +277,7 @@ def _rules(state, V, task, out, shift, weight, nearest, repetition, same, B, ste
 
         _threads.share(part, B, steps, work + 2 * T * r * (r + d // EVERY))
         return
+    shifted = bool(shift.any())
     products, offset = np.zeros((1, 1, 1), number), _padded(shift.T, r, width).reshape(-1)
 
     def part(first, last, begin, end):
@@ -297,7 +289,8 @@ def _rules(state, V, task, out, shift, weight, nearest, repetition, same, B, ste
             flat = keep.a.reshape(high - low, r * width)
             for t in range(begin, end):
                 torch.mm(state[low:high], sides, out=flat)
-                flat -= offset
+                if shifted:
+                    flat -= offset
                 go(0, low, high, t, t + 1, False)
             if end == steps:
                 go(0, low, high, end, end, True)

@@ -94,7 +94,7 @@ def _kaczmarz_kernel(
         V = tl.load(basis_ptr + at[:, None] * d + j[None, :], mask=(i < r)[:, None] & (j < d)[None, :], other=0.0)
         g = tl.load(table_ptr + at, mask=i < r, other=0.0)
         if KIND == RIDGE:
-            g = tl.where(g > 0.0, g / tl.where(g > 0.0, g + tl.load(strength_ptr + t), 1.0), 0.0)
+            g = tl.where(g > 0.0, g / (g + tl.load(strength_ptr + t)), 0.0)
         elif KIND == BUDGET:
             g = -_expm1(tl.load(strength_ptr + t) * g, TERMS)
         move = g * (tl.sum(V * e[None, :], axis=1) - tl.load(shift_ptr + at, mask=i < r, other=0.0))

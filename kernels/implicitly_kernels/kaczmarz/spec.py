@@ -56,15 +56,14 @@ def _kernel(name, dtype, r, d, rule=False, kind=0, nearest=False, repetition=Fal
     )  # fmt: skip
 
 
-# Every filter, both dtypes, given and greedy orders, the largest tile.
+# Every filter, both dtypes, given and greedy orders, the largest tile in both forms.
 KERNELS = [
     _kernel("kaczmarz", "fp32", 1, 100),
     _kernel("kaczmarz_rank_10", "fp64", 10, 100),
     _kernel("kaczmarz_ridge", "fp32", 10, 100, kind=1),
     _kernel("kaczmarz_budget", "fp64", 10, 100, kind=2),
-    _kernel("kaczmarz_largest", "fp64", 32, 128),
+    _kernel("kaczmarz_wide", "fp64", 2, 1000),
     _kernel("kaczmarz_greedy", "fp64", 1, 100, rule=True),
     _kernel("kaczmarz_greedy_rank_10", "fp64", 10, 100, rule=True),
     _kernel("kaczmarz_greedy_float32", "fp32", 10, 100, rule=True, kind=2, nearest=True),
-    _kernel("kaczmarz_greedy_largest", "fp64", 32, 128, rule=True, repetition=True),
 ]
