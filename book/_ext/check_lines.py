@@ -13,9 +13,11 @@ import re
 from docutils import nodes
 
 from book_model import Claim, book_of, is_chapter
-from claims_page import gauge, share, stated
+from claims_page import SIGN, gauge, share
 from katex_math import render_text
 
+#: The sign before the stated value as a screen reader says it; many are silent at ≤.
+SAID = {"at most": "at most", "at least": "at least", "equals": "stated"}
 ANCHOR = re.compile(r'<(?:div|details) class="im-(?:claim|check)" id="([^"]+)"')
 
 
@@ -38,12 +40,15 @@ def checks_of(cell: nodes.container, claims: dict[str, Claim]) -> list[Claim]:
 
 
 def summary(claim: Claim) -> str:
-    """The line itself."""
+    """The line itself; what is seen as a column or a sign is said in words."""
+    sign = f'<span class="im-sr">{SAID[claim.relation]} </span>'
+    if SIGN[claim.relation]:
+        sign += f'<span aria-hidden="true">{SIGN[claim.relation]}</span>'
     return (
         '<summary class="im-check-line"><span class="im-verdict">holds</span> '
         f'<span class="im-what">{html.escape(claim.check or claim.short)}</span> '
-        f'<span class="im-measured"><i>measured </i><b>{claim.display["measured"]}</b></span> '
-        f'<span class="im-stated">{stated(claim)}</span> {gauge(claim.used)}</summary>'
+        f'<span class="im-measured"><span class="im-sr">measured </span><b>{claim.display["measured"]}</b></span> '
+        f'<span class="im-stated">{sign}{claim.display["stated"]}</span> {gauge(claim.used)}</summary>'
     )
 
 

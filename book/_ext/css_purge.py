@@ -19,7 +19,8 @@ from pathlib import Path
 
 import tinycss2
 
-KEEP = ("tokens.css", "book.css", "landing.css", "katex.css", "explorer.css")  # ours, and what is already lean
+# ours, and what is already lean
+KEEP = ("tokens.css", "book.css", "answers.css", "landing.css", "katex.css", "explorer.css")
 LAYER = "@layer theme{"
 WORD = re.compile(r"[A-Za-z_][\w-]*")
 STRING = re.compile(r"""\"(?:[^"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`""")

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from sphinx.search.en import SearchEnglish
 
+from book_model import is_chapter
+
 FILE = "search-text.js"
 SYMBOLS = "book/notation"
 # said twice or not meant to be read: MathML beside the drawn formula, scripts, drawings, signs beside headings
@@ -23,6 +25,8 @@ DROP = re.compile(
     r'|<noscript\b.*?</noscript>|<!--.*?-->',
     re.S,
 )
+# a chapter's code and what it prints: a third of the index, and a name in it is found on the library's page
+CODE = re.compile(r"<pre\b.*?</pre>", re.S)
 TOKEN = re.compile(r"<(/?)([a-z][a-z0-9]*)\b([^>]*)>|([^<]+)")
 BLOCK = {"p", "li", "dd", "dt", "div", "section", "td", "th", "tr", "pre", "h1", "h2", "h3", "h4", "figcaption",
          "summary", "details", "aside", "ul", "ol", "dl", "table", "br", "label"}  # fmt: skip
@@ -97,6 +101,8 @@ def write(app, error) -> None:
         path = out / f"{docname}.html"
         if path.is_file():
             page = path.read_text(encoding="utf-8")
+            if is_chapter(docname):
+                page = CODE.sub(" ", page)
             pages.append({"page": docname, "title": app.env.titles[docname].astext(), "sections": sections(page)})
             if docname == SYMBOLS:
                 pages[-1]["symbols"] = symbols(page)

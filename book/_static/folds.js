@@ -1,6 +1,7 @@
 // A link to what lies in a fold opens it, and what it lies in.
+const named = text => { try { return decodeURIComponent(text); } catch { return text; } };  // "#%E0" is no text
 const reveal = () => {
-  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const target = document.getElementById(named(location.hash.slice(1)));
   const folds = [];
   for (let fold = target?.closest("details"); fold; fold = fold.parentElement.closest("details")) folds.push(fold);
   if (!folds.some(fold => !fold.open)) return;

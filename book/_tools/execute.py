@@ -48,7 +48,7 @@ def is_claim_cell(source: str) -> bool:
 def read_source(path: Path):
     """The notebook that a MyST source describes, without outputs, with ids that depend on content only.
 
-    The call of a claim is folded on the page: the box below it says the same in words.  JupyterLab gives a
+    The call of a claim is folded on the page: its line says the same in words.  JupyterLab gives a
     margin note no height, so that it lies over the next paragraph, unless its class is `contents`.
     """
     import jupytext

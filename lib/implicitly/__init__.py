@@ -26,7 +26,9 @@ _PUBLIC = {
     "Slider": "implicitly.explorer",
     "Trajectories": "implicitly.explorer",
     "glue": "implicitly.prose",
+    "answer": "implicitly.exercises",
     "largest": "implicitly.claims",
+    "right_answer": "implicitly.exercises",
     "smallest": "implicitly.claims",
     "sweep": "implicitly.sweeps",
 }

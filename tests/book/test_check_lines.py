@@ -77,7 +77,8 @@ def line(page: str, anchor: str) -> str:
 def test_a_line_says_the_verdict_and_opens_to_statement_and_code(page):
     control = line(page, "check-demo-C1-control")
     head, inside = control.split("</summary>")
-    assert words(head) == "holds control measured 0.2 ≤ 1"
+    assert words(head) == "holds control measured 0.2 at most ≤ 1", "for the eye ≤, for the ear at most"
+    assert '<span class="im-sr">at most </span><span aria-hidden="true">≤ </span>1' in head
     assert 'aria-label="20 % of the room to the bound is used"' in head
     said = words(inside)
     assert "The control is small." in said and "over 3 seeds" in said and "seeds 3, from 0 to 2" in said

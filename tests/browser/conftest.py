@@ -8,9 +8,11 @@ page run one after the other (in one worker: `--dist loadgroup`) and leave it as
 import contextlib
 import functools
 import http.server
+import itertools
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,7 +177,7 @@ SHIFTS = """
         nodes: entry.sources.map(s => s.node && (s.node.outerHTML || s.node.textContent).slice(0, 90)),
     }))).observe({type: "layout-shift", buffered: true});
 """
-PATIENCE = 90_000  # milliseconds: a busy machine is no fault of a page
+PATIENCE = 240_000  # milliseconds: a busy machine is no fault of a page
 
 
 def prepare(context: BrowserContext) -> BrowserContext:
@@ -327,26 +329,22 @@ def light_chapter(book) -> str:
     return min(CHAPTERS, key=lambda name: (book / name).stat().st_size)
 
 
+READY = """root => root.hasAttribute("data-im-ready")
+    && Boolean(root.querySelector(".im-ex-plot svg, .im-ex-plot canvas"))"""
+
+
 def explorers_drawn(page: Page) -> None:
     """Bring every explorer near, as each begins only then, wait until all are drawn, and go back to the top."""
-    page.evaluate(
-        """async selector => {
-            const [x, y] = [scrollX, scrollY], frame = () => new Promise(done => requestAnimationFrame(done));
-            for (const root of document.querySelectorAll(selector)) {
-                const end = performance.now() + 20_000;
-                while (!root.hasAttribute("data-im-ready") && performance.now() < end) {
-                    root.scrollIntoView({behavior: "instant"});
-                    await frame();
-                }
-            }
-            scrollTo({left: x, top: y, behavior: "instant"});
-        }""",
-        EXPLORER,
-    )
-    page.wait_for_function(
-        """selector => [...document.querySelectorAll(selector)].every(
-            root => root.hasAttribute("data-im-ready") && root.querySelector(".im-ex-plot svg, .im-ex-plot canvas"))""",
-        arg=EXPLORER,
-        timeout=PATIENCE,
-        polling=100,  # by the clock: a page that has nothing left to draw may be given no more frames
-    )
+    at = page.evaluate("[scrollX, scrollY]")
+    for root in page.locator(EXPLORER).all():
+        end = time.monotonic() + PATIENCE / 1000
+        for turn in itertools.count():
+            root.evaluate("root => root.scrollIntoView({behavior: 'instant'})")
+            if root.evaluate(READY):
+                break
+            assert time.monotonic() < end, f"{root.get_attribute('data-im-explorer')} was not drawn on {page.url}"
+            page.wait_for_timeout(50)
+            if turn % 40 == 39:  # a page may be given no frames, without which nothing counts as near: ask for one
+                page.bring_to_front()
+                page.screenshot(clip={"x": 0, "y": 0, "width": 1, "height": 1})
+    page.evaluate("([x, y]) => scrollTo({left: x, top: y, behavior: 'instant'})", at)

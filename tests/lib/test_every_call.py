@@ -36,6 +36,7 @@ EXEMPT = {
     "implicitly.claims.ClaimError": "an exception",
     "implicitly.explorer.panel.Panel": "takes its layers by position; called through calls.explorer.panel",
     "implicitly.plotting.use": "no arguments, and it sets matplotlib's settings: that is what it is for",
+    "implicitly.exercises.Verdict": "made by answer(), which is checked",
     "implicitly.sweeps.SweepError": "an exception",
     "implicitly.claims.largest": "Python's max, on whatever can be compared",
     "implicitly.claims.smallest": "Python's min, on whatever can be compared",

@@ -79,13 +79,13 @@ def bands(ax, low: float, high: float, *, axes: str = "xy") -> None:
 
 
 def miniature() -> str:
-    """The score flow at right angles: 11 x 11 starts, 10 points a line, exact."""
+    """The score flow at right angles: 12 rows of 11 starts, 12 points a line, exact."""
     low, high = -0.62, 1.62
-    row, column = torch.arange(11).repeat_interleave(11), torch.arange(11).repeat(11)
+    row, column = torch.arange(12).repeat_interleave(11), torch.arange(11).repeat(12)
     # off the lines 0.5, where the flow cannot decide; shifted row by row as on the cover
     x = low + 0.12 + (high - low - 0.24) * (column + (row * 0.618) % 1) / 11
-    starts = torch.stack([x, low + 0.12 + (high - low - 0.24) * (row + 0.5) / 11], 1).double()
-    times = (0, 0.25, 0.6, 1.1, 1.8, 2.9, 4.7, 7.8, 13, 22)
+    starts = torch.stack([x, low + 0.12 + (high - low - 0.24) * (row + 0.5) / 12], 1).double()
+    times = (0, 0.25, 0.6, 1.1, 1.8, 2.9, 4.7, 7.8, 10, 13, 17, 22)
     path = torch.stack([diffusion.score_flow_exact(starts, 1.0, 0.1, time) for time in times])  # (T, B, 2)
     at_sum = (path[-1] > 0.5).all(1)
     frame = _svg.Frame(low, high, low, high)
