@@ -1,6 +1,7 @@
 """Implicitly's kernels: each hot loop of the book as one call. Importing needs torch alone."""
 
 from implicitly_kernels._dispatch import available_backends
+from implicitly_kernels.kaczmarz import kaczmarz
 from implicitly_kernels.langevin import Polynomial, TanhNet, langevin
 from implicitly_kernels.nvfp4 import (
     mxfp4_dequantize,
@@ -17,7 +18,7 @@ from implicitly_kernels.relu_gd import relu_gd
 from implicitly_kernels.sign_nets import sign_nets, sign_nets_predict, sign_nets_weights
 
 __all__ = [
-    "Polynomial", "TanhNet", "available_backends", "langevin",
+    "Polynomial", "TanhNet", "available_backends", "kaczmarz", "langevin",
     "mxfp4_dequantize", "mxfp4_qdq", "mxfp4_quantize",
     "nvfp4_dequantize", "nvfp4_global_scale", "nvfp4_qdq", "nvfp4_quantize",
     "perm_gd",
