@@ -1,6 +1,7 @@
 """Drawings of the chapter random-orderings: arrays in, figure out; nothing is computed but axes' limits."""
 
 import math
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,7 +36,7 @@ def by_hand(angle, path):
         ax.text(0.52, 0.98, "task 2", ha="right", va="top", color=plotting.MUTED, fontsize=9.5)
         plotting.ring(ax, 0, 0, size=6, color=plotting.INK, mew=1.2)
         ax.text(-0.05, -0.08, r"$w^\star$", ha="right", va="top")
-        for start, end in zip(path[:k], path[1 : k + 1], strict=True):
+        for start, end in pairwise(path[: k + 1]):
             plotting.arrow(ax, start, end, gap=3.5)
         plotting.disc(ax, *path[: k + 1].T, size=5.5)
     axes[0].text(path[0, 0], 0.08, "$w_0$", ha="center", va="bottom")
