@@ -16,7 +16,7 @@ COUNT = (
     "take fewer operations than the 2Trd of scoring afresh. An operation in float64 takes the place of two in "
     "float32 and is counted as two. Bytes are those of arguments and results."
 )
-CHAPTERS = ()
+CHAPTERS = ("random-orderings",)
 BINDS = "flop"
 _GIVEN = {"B": 1000, "T": 1000, "d": 100, "steps": 1000, "rule": ""}
 _GREEDY = {"B": 256, "T": 1000, "d": 100, "steps": 1000, "rule": "distance"}

@@ -76,20 +76,16 @@ def four_bounds(k, bounds, runs, regions, names, *, extent):
     """Four bounds with exact curves; where in the plane of k and codimension each is the smallest.
 
     Args:
-        k: (K,). bounds, runs: name -> (K,). regions: (H, W) whole numbers, a place in `names`.
+        k: (K,). bounds, runs: name -> (K,), two of them. regions: (H, W) whole numbers, a place in `names`.
         extent: (k from, k to, codimension from, to), on logarithmic axes.
     """
     fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.7))
     ax = axes[0]
     for i, (name, values) in enumerate(bounds.items()):
         ax.plot(k, values, **plotting.line(i), label=name)
-    for name, values in runs.items():
-        ax.plot(k, values, color=plotting.MUTED, ls="-", lw=1.1)
-        last = int(np.flatnonzero(np.asarray(values) > 2e-5)[-1])
-        place = max(1, int(last * 0.6))
-        ax.annotate(name, (k[place], values[place]), (-4, -4), textcoords="offset points", ha="right", va="top",
-                    color=plotting.MUTED, fontsize=9.5)  # fmt: skip
-    ax.set(xscale="log", yscale="log", xlabel="steps, $k$", ylabel=r"loss over $R^2D_0$", ylim=(1e-5, 30))
+    for marker, (name, values) in zip("+x", runs.items(), strict=True):
+        ax.plot(k, values, color=plotting.MUTED, ls="-", lw=0.8, marker=marker, ms=5, mew=1.0, label=name)
+    ax.set(xscale="log", yscale="log", xlabel="steps, $k$", ylabel=r"loss over $R^2D_0$", ylim=(1e-6, 1e3))
     ax.legend(loc="upper right", fontsize=9, ncols=2, columnspacing=1.0)
     ax = axes[1]
     faint = ListedColormap([plotting.PALETTE[i] for i in range(len(names))])
@@ -99,8 +95,8 @@ def four_bounds(k, bounds, runs, regions, names, *, extent):
     for i, name in enumerate(names):
         rows, columns = np.nonzero(np.asarray(regions) == i)
         if len(rows):
-            ax.text(math.sqrt(x[columns.min()] * x[columns.max() + 1]) if i != 3 else 1.6,
-                    y[int(np.median(rows))], name, ha="center" if i != 3 else "left", va="center")  # fmt: skip
+            place = math.sqrt(x[columns.min()] * x[columns.max() + 1]) if i else 2.15
+            ax.text(place, y[int(np.median(rows))], name, ha="center" if i else "left", va="center", fontsize=10)
     ax.set(xscale="log", yscale="log", xlabel="steps, $k$", ylabel=r"$d-\bar r$", xlim=extent[:2], ylim=extent[2:])
     return fig
 
@@ -119,14 +115,14 @@ def tuned(k, curves, bound):
 def spread(losses, exact, median):
     """Losses of many orders (B,) on a logarithmic axis, with their exact mean and their median."""
     fig, ax = plt.subplots(figsize=(6.0, 2.8))
-    edges = np.geomspace(1e-11, 1, 56)
+    edges = np.geomspace(1e-8, 1, 49)
     ax.hist(np.asarray(losses), edges, color=plotting.PALETTE[0], alpha=0.35)
     for value, name, color, side in ((median, "median", plotting.WITHOUT, "right"),
                                      (exact, "exact mean", plotting.PREFER, "left")):  # fmt: skip
         ax.axvline(value, color=color, ls="-", lw=1.5)
         place = value * (1.25 if side == "left" else 0.8)
         ax.text(place, 0.95, name, color=color, ha=side, va="top", transform=ax.get_xaxis_transform())
-    ax.set(xscale="log", xlabel="average loss after one shuffled pass", ylabel="orders", xlim=(1e-11, 1))
+    ax.set(xscale="log", xlabel="average loss after one shuffled pass", ylabel="orders", xlim=(1e-8, 1))
     return fig
 
 
