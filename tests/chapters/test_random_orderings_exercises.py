@@ -44,7 +44,7 @@ def test_the_first_two_losses_of_the_text():
 
 
 def test_a_random_order_is_what_the_bound_needs():
-    """Exercise `chance`, its hints: copies of one task keep the bound, the fan by angle has every task equally often."""
+    """Exercise `chance`, a hint: copies of one task keep the bound."""
     copies = continual.line_tasks(
         torch.tensor([[1.0, 0], [1, 0], [1, 0]], dtype=F64), torch.tensor([1.0, 1], dtype=F64)
     )
