@@ -33,8 +33,8 @@ def two_ways(ways, target, level, s2, filters):
     plotting.ring(ax, 0, 0, size=6, color=plotting.INK)
     ax.text(1.06, 1.02, "old weights", va="bottom")
     ax.text(0.06, -0.13, "solution of the task", va="center")
-    ax.text(0.95, 0.62, f"● {name}: {target[name]}", color=plotting.PREFER, fontsize=9.5)
-    ax.text(0.95, 0.46, f"○ {other}: {target[other]}", color=plotting.WITHOUT, fontsize=9.5)
+    ax.text(0.95, 0.62, f"{name}: {target[name]}", color=plotting.PREFER, fontsize=9.5)
+    ax.text(0.95, 0.46, f"{other}: {target[other]}", color=plotting.WITHOUT, fontsize=9.5)
     ax = axes[1]
     for i, (name, g) in enumerate(filters.items()):
         ax.plot(s2, g, **(plotting.theory() if i >= len(filters) - 2 else plotting.line(i)), label=name)
@@ -92,7 +92,7 @@ def guarantees(ks, bounds, worst, angles, *, names, lower):
 
 
 def along(t, curves, made, *, horizon):
-    """The guarantee along a run: `curves` name -> (n,) at the steps t; `made`: (steps, values) of schedules made there."""
+    """The guarantee along a run: `curves` name -> (n,) at the steps t; `made`: steps and values of schedules made there."""
     fig, ax = plt.subplots(figsize=(6.4, 3.4))
     for i, (name, values) in enumerate(curves.items()):
         ax.plot(t, values, **plotting.line(i), label=name)
@@ -107,7 +107,10 @@ def miniature() -> str:
     k, start = 14, torch.tensor([[1.0, 0.0]], dtype=torch.float64)
     tasks = continual.angle_pair(0.9)
     frame, parts = _svg.Frame(-0.03, 1.03, -0.45, 0.45, 190), []
-    for kind, h in (("without", torch.ones(k, dtype=torch.float64)), ("prefer", continual.step_schedule("increasing", k, h0=0.7))):
+    for kind, h in (
+        ("without", continual.step_schedule("none", k)),
+        ("prefer", continual.step_schedule("increasing", k, h0=0.7)),
+    ):
         path, e = [(1.0, 0.0)], start
         for t in range(k):
             e = continual.run_tasks(
