@@ -56,7 +56,14 @@ def test_predict_then_turn():
     """Exercise `turn`: the guarantee is worse without holding on, and the loss better."""
     watch = CELLS.at_hand("watch")["watch"]
     held, free = watch("increasing", 128, 0.7, 0.21), watch("none", 128, 0.7, 0.21)
-    assert free["kB"] > 2 * held["kB"] and free["kL"] < 0.9 * held["kL"]
+    assert free["bars"][1] > 2 * held["bars"][1] and free["bars"][0] < 0.9 * held["bars"][0]
+
+
+def test_below_the_worst_angle():
+    """Under the explorer: at angle 0.11 and k = 128 holding on loses less."""
+    watch = CELLS.at_hand("watch")["watch"]
+    held, free = (watch(way, 128, 0.7, 0.11)["bars"][0] for way in ("increasing", "none"))
+    assert held < 0.9 * free
 
 
 def test_by_hand():

@@ -19,9 +19,9 @@ def two_ways(ways, target, level, s2, filters):
         s2: (m,). filters: name -> factors (m,); the last is theory.
     """
     fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.4), width_ratios=(1, 1.35))
-    ax = plotting.diagram(axes[0], "One task, two ways to hold on", xlim=(-0.25, 1.6), ylim=(-0.25, 1.25))
+    ax = plotting.diagram(axes[0], "One task, two ways to hold on", xlim=(-0.6, 1.75), ylim=(-0.6, 1.3))
     around = np.linspace(0, 2 * np.pi, 200)
-    for size in (0.35, 0.7, 1.05):
+    for size in (0.2, 0.45, 0.7, 0.95):
         ax.plot(size * np.cos(around), 2 * size * np.sin(around), color=plotting.RULE, ls="-", lw=0.9)
     ax.plot([level, level], [0, 1.2], color=plotting.MUTED, ls=":", lw=1)
     (name, (curve, stop)), (other, (steps, end)) = ways.items()
@@ -33,14 +33,15 @@ def two_ways(ways, target, level, s2, filters):
     plotting.ring(ax, 0, 0, size=6, color=plotting.INK)
     ax.text(1.06, 1.02, "old weights", va="bottom")
     ax.text(0.06, -0.13, "solution of the task", va="center")
-    ax.text(0.95, 0.62, f"{name}: {target[name]}", color=plotting.PREFER, fontsize=9.5)
-    ax.text(0.95, 0.46, f"{other}: {target[other]}", color=plotting.WITHOUT, fontsize=9.5)
+    ax.text(0.8, 0.5, f"{name} {target[name]}", color=plotting.PREFER, fontsize=9.5)
+    ax.text(0.8, 0.33, f"{other} {target[other]}", color=plotting.WITHOUT, fontsize=9.5)
     ax = axes[1]
     for i, (name, g) in enumerate(filters.items()):
         ax.plot(s2, g, **(plotting.theory() if i >= len(filters) - 2 else plotting.line(i)), label=name)
     ax.set(xlabel=r"squared singular value, $\sigma^2/R^2$", ylabel="share that a step removes, $g$",
-           xlim=(0, 1), ylim=(0, 1.08))  # fmt: skip
-    ax.legend(loc="center right", fontsize=8.8)
+           xlim=(0, 1), ylim=(0, 1.45))  # fmt: skip
+    ax.legend(loc="upper center", fontsize=8.8, ncols=3)
+    ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     return fig
 
 
@@ -54,14 +55,14 @@ def odd_line(angle, steps, *, title, note):
         ax.plot([-0.1 * np.cos(angle), 1.1 * np.cos(angle)], [-0.1 * np.sin(angle), 1.1 * np.sin(angle)],
                 color=plotting.MUTED, ls="-", lw=1.1)  # fmt: skip
         end = np.array([1.0, 0.0]) - h * across[0] * across
-        plotting.arrow(ax, (1.0, 0.0), tuple(end))
+        plotting.arrow(ax, (1.0, 0.0), tuple(end), gap=5)
         plotting.disc(ax, 1, 0, size=6)
         plotting.ring(ax, *end, size=6)
         ax.plot([end[0], end[0]], [0, end[1]], color=plotting.WITHOUT, ls=":", lw=1.2)
         plotting.ring(ax, 0, 0, size=5, color=plotting.INK)
         ax.text(0, -0.08, "$w^\\star$", ha="center", va="top", fontsize=9.5)
         ax.text(0.3, -0.05, "nine tasks", ha="left", va="top", fontsize=9.5)
-        ax.text(0.62 * np.cos(angle), 0.62 * np.sin(angle) + 0.08, "odd task", ha="right", color=plotting.MUTED,
+        ax.text(0.62 * np.cos(angle), 0.62 * np.sin(angle) + 0.05, "odd task", ha="right", color=plotting.MUTED,
                 fontsize=9.5)  # fmt: skip
     return fig
 
@@ -87,12 +88,14 @@ def guarantees(ks, bounds, worst, angles, *, names, lower):
     axes[1].set(ylabel=r"$k$ × loss at the worst angle", ylim=(0, 1.7))
     axes[1].text(ks[-1], 0.26, "lower bound", ha="right", fontsize=8.8, color=plotting.MUTED)
     axes[2].set(yscale="log", ylabel="worst angle, in radians")
+    axes[2].set_yticks([0.05, 0.1, 0.2, 0.5, 1], ["0.05", "0.1", "0.2", "0.5", "1"])
+    axes[2].minorticks_off()
     axes[0].legend(loc="upper left", fontsize=8.2)
     return fig
 
 
 def along(t, curves, made, *, horizon):
-    """The guarantee along a run: `curves` name -> (n,) at the steps t; `made`: steps and values of schedules made there."""
+    """The guarantee along a run: `curves` name -> (n,) at the steps t, `made`: steps and values of others."""
     fig, ax = plt.subplots(figsize=(6.4, 3.4))
     for i, (name, values) in enumerate(curves.items()):
         ax.plot(t, values, **plotting.line(i), label=name)
