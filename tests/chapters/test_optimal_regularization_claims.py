@@ -52,8 +52,8 @@ def too_steep(h, last, bound=continual.increasing_bound):
 
 
 def for_what_is_left(filter, h, *, R=1.0, gamma=None, strength=continual.strength_for):
-    """h taken for about the share that is left."""
-    return strength(filter, (1.2 - h).clamp(max=1), R=R, gamma=gamma)
+    """A full step is taken for a small one."""
+    return strength(filter, (1.6 - h).clamp(max=1), R=R, gamma=gamma)
 
 
 def of_averages(h, last):
