@@ -6,6 +6,7 @@ tasks, and sums over subsets for lines. Chapters `random-orderings`, `optimal-re
 """
 
 import math
+from collections import deque
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ __all__ = [
     "best_line_distance",
     "loss_matrix",
     "pair_loss",
+    "pair_losses",
     "second_moment",
     "shuffled_lines",
     "worst_pair",
@@ -137,13 +139,19 @@ def pair_loss(theta: Tensor, steps: Tensor) -> Tensor:
 
 
 def _pair_loss(theta: Tensor, steps: list[float]) -> Tensor:
+    return deque(_pair_path(theta, steps), maxlen=1)[0]
+
+
+def _pair_path(theta: Tensor, steps: list[float]):
+    """The loss before the first step and after each."""
     a2, b2 = (theta / 2).sin().square(), (theta / 2).cos().square()  # of a task's row: along the start, and across
     along, across = torch.ones_like(theta), torch.zeros_like(theta)
+    yield a2 * along + b2 * across
     for h in steps:
         mixed = h * h * a2 * b2
         along, across = (1 - h * a2).square() * along + mixed * across, (
             mixed * along + (1 - h * b2).square() * across)  # fmt: skip
-    return a2 * along + b2 * across
+        yield a2 * along + b2 * across
 
 
 def worst_pair(steps: Tensor) -> tuple[float, float]:
@@ -245,3 +253,13 @@ def best_line_distance(directions: Tensor, start: Tensor) -> float:
         rows, tasks = (~inside[now]).nonzero(as_tuple=True)
         best[now[rows] | bits[tasks], tasks] = onto.amin(1)[rows, tasks]
     return best[-1].min().item()
+
+
+def pair_losses(theta: Tensor, steps: Tensor) -> Tensor:
+    """`pair_loss` along the run: ``E L(w_t)`` for t = 0..k.
+
+    theta, steps: as in `pair_loss`. Returns (A, k + 1), float64.
+    """
+    theta = tensor("theta", theta, shape=("A",), dtype=F64, above=0.0, at_most=math.pi / 2)
+    steps = tensor("steps", steps, shape=("k",), dtype=F64, at_least=0.0, at_most=1.0)
+    return torch.stack(list(_pair_path(theta, steps.tolist())), 1)

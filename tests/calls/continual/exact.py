@@ -55,6 +55,10 @@ CALLS = {
         lambda: dict(theta=torch.tensor([0.3, 1.0], dtype=F64), steps=sizes()),
         accepts={"theta": "rows empty", "steps": "rows empty"},
     ),
+    EXACT + "pair_losses": Call(
+        lambda: dict(theta=torch.tensor([0.3, 1.0], dtype=F64), steps=sizes()),
+        accepts={"theta": "rows empty", "steps": "rows empty"},
+    ),
     EXACT + "worst_pair": Call(lambda: dict(steps=sizes()), accepts={"steps": "rows empty"}),
     EXACT + "shuffled_lines": Call(lines, accepts={"directions": "rows"}, names={"directions": "start"}),
     EXACT + "best_line_distance": Call(lines, accepts={"directions": "rows"}, names={"directions": "start"}),

@@ -15,6 +15,7 @@ from implicitly.continual import (
     line_tasks,
     loss_matrix,
     pair_loss,
+    pair_losses,
     random_tasks,
     run_tasks,
     second_moment,
@@ -179,3 +180,16 @@ def test_the_second_moment_stays_symmetric_over_many_steps():
     H = loss_matrix(tasks.basis, tasks.s2, 200)
     assert torch.equal(H, H.T)
     assert (tasks.error @ H @ tasks.error).item() == pytest.approx(exact.loss[-1].item(), rel=1e-10)
+
+
+def test_pair_losses_along_the_run():
+    theta, steps = torch.tensor([0.2, 0.9, math.pi / 2], dtype=F64), step_schedule("increasing", 7, h0=0.8)
+    found = pair_losses(theta, steps)
+    assert found.shape == (3, 8)
+    for t in range(8):
+        assert torch.equal(found[:, t], pair_loss(theta, steps[:t]))
+    tasks, strength = angle_pair(0.9), strength_for("ridge", steps)
+    exact = second_moment(tasks.error, tasks.basis, tasks.s2, 7, filter="ridge", strength=strength).loss
+    torch.testing.assert_close(found[1], exact, rtol=1e-12, atol=1e-15)
+    with pytest.raises(ValueError, match="theta"):
+        pair_losses(torch.zeros(1, dtype=F64), steps)
