@@ -72,6 +72,7 @@ from .traps import (
     SPACE_TRAP_LIMIT,
     Trap,
     space_trap,
+    space_trap_loss,
 )
 
 __all__ = [
@@ -122,6 +123,7 @@ __all__ = [
     "shuffled_bound",
     "shuffled_lines",
     "space_trap",
+    "space_trap_loss",
     "step_inequality",
     "step_schedule",
     "strength_for",
