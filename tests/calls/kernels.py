@@ -88,6 +88,12 @@ def chains(**more):
     )  # fmt: skip
 
 
+def tasks(**more):
+    rows = torch.linalg.qr(normal(4, 5, 2, dtype=F64)).Q.mT.contiguous()
+    return lambda: dict(e=normal(3, 5, seed=1, dtype=F64), basis=rows, s2=1 + normal(4, 2, seed=2, dtype=F64) ** 2,
+                        shift=normal(4, 2, seed=3, dtype=F64), record=[0, 2], **more)  # fmt: skip
+
+
 def net():
     return TanhNet(normal(4, 2, seed=3), bits(4, seed=4).float(), 1)
 
@@ -103,6 +109,8 @@ FLOW = either("x", "u", "length", "rho", "dt", "origin")
 NETS = either("w1", "b1", "w2", "b2", "x", "y", "step_size")
 PERM = either("W", "X", "y", "step_size", "normalized", "log_time")
 CHAINS = {"theta": "beta coefficients box prior_var", "beta": "theta", "box": "theta"}
+
+TASKS = either("e", "basis", "s2", "shift")
 
 CALLS = {
     "implicitly_kernels._dispatch.available_backends": Call(lambda: dict(device="cpu")),
@@ -127,6 +135,10 @@ CALLS = {
            accepts={"x": "rows empty", "length": "dtype ints", "rho": "dtype ints", "dt": "dtype ints",
                     "save_every": "zero", "origin": "none"}, names=FLOW),
     **each("relu_gd.relu_gd", networks, accepts={"steps": "zero"}, names=NETS),
+    **each("kaczmarz.kaczmarz", tasks(order=torch.tensor([[0, 3, 1], [2, 2, 2], [1, 0, 3]]), filter="ridge",
+                                      strength=torch.tensor([0.5, 0.0, 2.0], dtype=F64))),
+    **each("kaczmarz.kaczmarz", label="greedy ",
+           make=tasks(rule="residual", repetition=True, steps=6, filter="budget", strength=3, gamma=0.05)),
     "implicitly_kernels.langevin.Polynomial": Call(lambda: dict(coefficients=normal(2, 5)),
                                                    accepts={"coefficients": "rows dtype"}),
     "implicitly_kernels.langevin.TanhNet": Call(

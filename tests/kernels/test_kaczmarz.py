@@ -59,7 +59,7 @@ def scores(X, inverse, y, w, rule):
 
 def oracle(p, X, inverse, y, *, order=None, rule=None, repetition=False, steps=None, filter="projection", strength=0.0,
            gamma=None, record=None):  # fmt: skip
-    """One trajectory and one task at a time. With `rule`, `order` is the orders that the backend took, to be checked."""
+    """One trajectory and one task at a time. With `rule`, `order` is what the backend took, to be checked."""
     k, rows = order.shape[1], []
     for w, tasks in zip(p["e"], order.tolist(), strict=True):
         lengths, losses, open_ = [], [], list(range(len(X)))

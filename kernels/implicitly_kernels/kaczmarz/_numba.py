@@ -22,7 +22,7 @@ VECTOR = 64  # bytes; rows are padded to whole vectors
 LANES = 4  # trajectories that step together
 EVERY = 64
 PRODUCTS = 1 << 27  # bytes of the tasks' products, at most
-GROUP = 32  # trajectories of one matrix product
+GROUP = 128  # trajectories of one matrix product
 
 jit = cached_njit(nogil=True, boundscheck=False, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
 

@@ -9,8 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from implicitly_kernels import kaczmarz
+
 from .._validate import choice, flag, instance, tensor, whole, wholes
-from .filters import _FLOATS, _checked_kind, _factors, _strengths
+from .filters import _FLOATS, _checked_kind, _strengths
 from .tasks import Tasks
 
 __all__ = [
@@ -111,17 +113,6 @@ def _order(order, B: int, T: int) -> Tensor:
     return order.long()
 
 
-def _greedy(e, basis, s2, shift, rule, done) -> Tensor:
-    """The next task of each trajectory, (B,), of those not `done`; the lowest index among equals."""
-    scores = _behind(e, basis, shift).square()
-    scores = (s2 * scores if rule == "residual" else scores).sum(2)
-    if rule == "nearest":
-        scores = -scores
-    scores = scores.masked_fill(done, -torch.inf)
-    best = scores == scores.amax(1, keepdim=True)
-    return torch.where(best, torch.arange(len(basis), device=e.device), len(basis)).amin(1)
-
-
 def run_tasks(
     e: Tensor,
     basis: Tensor,
@@ -172,32 +163,12 @@ def run_tasks(
         k = T if steps is None else whole("steps", steps, at_least=0, at_most=10**8 if repetition else T)
     filter, gamma = _checked_kind(filter, gamma, s2.max().item() if s2.numel() else 0.0)
     strength = _strengths(filter, strength, k)
-    at = (k,) if record is None else wholes("record", record, least=0, at_least=0, at_most=k)
-    done = torch.zeros(B, T, dtype=torch.bool, device=e.device)
-    chosen, lengths, losses = [], [], {}
-    factors = None if strength is not None else _factors(s2, filter, None, gamma)
-    for t in range(k + 1):
-        if t in at:
-            losses[t] = _losses(e, basis, s2, shift).mean(1)
-        if t == k:
-            break
-        m = order[:, t] if rule is None else _greedy(e, basis, s2, shift, rule, done)
-        if rule is not None and not repetition:
-            done[torch.arange(B, device=e.device), m] = True
-        g = factors[m] if strength is None else _factors(s2[m], filter, strength[t].item(), gamma)
-        V = basis[m]
-        move = (V @ e[:, :, None])[:, :, 0]
-        move = g * (move if shift is None else move - shift[m])
-        e = e - (move[:, None] @ V)[:, 0]
-        chosen.append(m)
-        lengths.append(move.square().sum(1))
-    order = torch.stack(chosen, 1) if chosen else torch.zeros(B, 0, dtype=torch.int64, device=e.device)
-    return Run(
-        e if k else e.clone(),
-        order,
-        torch.stack(lengths, 1) if lengths else e.new_zeros(B, 0),
-        torch.stack([losses[t] for t in at], 1) if at else e.new_zeros(B, 0),
-    )
+    at = [k] if record is None else list(wholes("record", record, least=0, at_least=0, at_most=k))
+    last, taken, lengths, halves = kaczmarz(
+        e, basis, s2, order=order, rule=rule, repetition=repetition, steps=None if rule is None else k,
+        filter=filter, strength=strength, gamma=gamma, shift=shift, record=at,
+    )  # fmt: skip
+    return Run(last, taken, lengths, 2 * halves)
 
 
 def learn(
