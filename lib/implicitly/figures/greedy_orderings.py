@@ -4,6 +4,7 @@ import math
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 
 from .. import continual, plotting
 from . import _svg
@@ -78,6 +79,7 @@ def probe(curves):
         values = np.asarray(values)
         ax.plot(1 + np.arange(len(values)), values, **plotting.line((4, 0, 2, 1)[i]), label=NAMES.get(name, name))
     ax.set(xlabel="tasks learned, $t$", ylabel="accuracy on all tasks", xlim=(1, None))
+    ax.set_xticks([1, 5, 10, 15, 20])
     ax.legend(loc="lower right")
     return fig
 
@@ -85,16 +87,10 @@ def probe(curves):
 def miniature() -> str:
     """Loss along a greedy pass over the trap in 60 dimensions, and along a shuffled one."""
     one = continual.Trap(60)
-    order = continual.random_orders(59, 59, replacement=False, generator=_generator())[0]
+    order = continual.random_orders(59, 59, replacement=False, generator=torch.Generator().manual_seed(0))[0]
     frame, parts = _svg.Frame(-2, 61, -0.006, 0.135, 150), []
     for kind, run in (("without", one.run(order=order)), ("prefer", one.run())):
         loss = run.loss[0, 1:].tolist()
         parts.append(frame.lines(kind, [(range(1, 60), loss)]))
         parts.append(frame.dots("ring" if kind == "prefer" else "disc", [(59, loss[-1])], 3.5))
     return _svg.svg(*parts, height=150)
-
-
-def _generator():
-    import torch
-
-    return torch.Generator().manual_seed(0)
