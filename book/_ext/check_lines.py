@@ -18,7 +18,7 @@ from katex_math import render_text
 
 #: The sign before the stated value as a screen reader says it; many are silent at ≤.
 SAID = {"at most": "at most", "at least": "at least", "equals": "stated"}
-ANCHOR = re.compile(r'<(?:div|details) class="im-(?:claim|check)" id="([^"]+)"')
+ANCHOR = re.compile(r'<(?:div|details) class="im-check" id="([^"]+)"')
 
 
 class check_fold(nodes.General, nodes.Element):

@@ -80,7 +80,7 @@ def cell(source, outputs=(), **metadata):
 def notebook() -> dict:
     picture = {"output_type": "display_data", "data": {"image/png": PIXEL, "text/plain": "<Figure>"},
                "metadata": {"image/png": {"width": 600, "height": 340}}}  # fmt: skip
-    box = '<div class="im-claim" id="check-score-flow-C1"></div>'
+    box = '<details class="im-check" id="check-score-flow-C1"></details>'
     check = {"output_type": "display_data", "metadata": {"implicitly": {"claim": CLAIM}},
              "data": {"text/plain": "holds", "text/html": box}}  # fmt: skip
     figure = {"image": {"alt": "A dot."}, "figure": {"caption": "A dot, $x$.", "name": "fig-dot"}}
