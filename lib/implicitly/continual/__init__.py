@@ -73,6 +73,7 @@ from .traps import (
     SPACE_TRAP_LIMIT,
     Trap,
     space_trap,
+    space_trap_loss,
 )
 
 __all__ = [
@@ -124,6 +125,7 @@ __all__ = [
     "shuffled_bound",
     "shuffled_lines",
     "space_trap",
+    "space_trap_loss",
     "step_inequality",
     "step_schedule",
     "strength_for",

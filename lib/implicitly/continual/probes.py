@@ -187,6 +187,7 @@ def probe_run(
     smoothing: float = 0.05,
     runs: int = 1,
     generator: torch.Generator | None = None,
+    look: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Learn the pairs one after the other in one pass from zero weights, each by `fit_logistic`.
 
@@ -198,6 +199,8 @@ def probe_run(
         lam, smoothing: as in `fit_logistic`.
         runs: number of random orders B, at least 1; 1 for the other rules.
         generator: source of random orders, on the CPU; only for them.
+        look: samples of a task that the rule ``"residual"`` looks at, from 1 to n, evenly spaced; left out, all. Only
+            for this rule.
 
     Returns:
         The test accuracy, averaged over all tasks, after 1..T tasks, (B, T), float64; and the orders, (B, T), int64.
@@ -206,7 +209,11 @@ def probe_run(
     choice("rule", rule, ("random", "distance", "nearest", "residual"))
     lam = number("lam", lam, at_least=1e-12, at_most=1e12)
     smoothing, runs = number("smoothing", smoothing, at_least=0.0, below=1.0), whole("runs", runs, at_least=1)
-    T, _, F = pairs.X.shape
+    T, n, F = pairs.X.shape
+    if look is not None and rule != "residual":
+        raise ValueError(f"look must be left out for the rule {rule!r}, found {look!r}")
+    look = n if look is None else whole("look", look, at_least=1, at_most=n)
+    seen = torch.arange(look) * n // look
     if rule == "random":
         checked_generator("generator", generator, device="cpu")
         orders = torch.rand(runs, T, generator=generator, dtype=F64).argsort(dim=1, stable=True)
@@ -219,7 +226,7 @@ def probe_run(
             w = _fit(w, pairs.X[now], pairs.y[now], lam, smoothing, 15)
         else:
             if rule == "residual":
-                margins = pairs.y[left] * (pairs.X[left] @ w[0])
+                margins = pairs.y[left][:, seen] * (pairs.X[left][:, seen] @ w[0])
                 score = torch.nn.functional.softplus(-margins).mean(1)
             else:
                 fits = _fit(w.expand(len(left), -1), pairs.X[left], pairs.y[left], lam, smoothing, 15)

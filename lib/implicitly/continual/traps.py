@@ -14,6 +14,7 @@ __all__ = [
     "SPACE_TRAP_LIMIT",
     "Trap",
     "space_trap",
+    "space_trap_loss",
 ]
 
 #: What the loss of `space_trap` after one greedy pass tends to as K grows.
@@ -167,3 +168,25 @@ class Trap:
         start = torch.zeros(self.d, dtype=F64)
         start[0] = 1.0
         return Tasks(X, start=start)
+
+
+def space_trap_loss(K: int) -> float:
+    """The loss of `space_trap` after one greedy pass, in closed form; it tends to `SPACE_TRAP_LIMIT`.
+
+    Greedy jumps between the lines until all are done, then between the planes, whose common direction it leaves alone.
+
+    K from 2 to 10**5.
+    """
+    K = whole("K", K, at_least=2, at_most=10**5)
+    a, b = 1 / math.sqrt(K), 1 / (2 * math.sqrt(K))
+    s, c, half, across = math.sin(b), math.cos(b), math.sqrt(0.5), math.sqrt(1 + math.sin(b) ** 2)
+    left = math.cos(2 * a) ** (2 * K - 1)  # the length after the lines, on the second of them
+    # along (1, 0, 1) / sqrt(2); (1, 0, -1) / sqrt(2) and (0, 1, 0), where the planes are lines
+    common, p, y = left * math.cos(a) * half, -left * math.cos(a) * half, -left * math.sin(a)
+    turn = (1 - 3 * s * s) / (1 + s * s)
+    length = (c * p - math.sqrt(2) * s * y) / across * turn ** (2 * K - 1)
+    p, y = length * c / across, length * math.sqrt(2) * s / across
+    e = ((common + p) * half, y, (common - p) * half)
+    size = sum(v * v for v in e)
+    first, second = (size - (sign * math.sin(a) * e[1] + math.cos(a) * e[2]) ** 2 for sign in (1, -1))
+    return ((K - 1) * first + K * second + K * length**2 * (1 - turn * turn)) / (4 * K - 1)

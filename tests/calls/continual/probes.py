@@ -34,4 +34,7 @@ CALLS = {
     PROBES + "probe_run#greedy": Call(
         lambda: dict(pairs=digit_pairs(3, n=4, features=5), rule="distance", lam=0.1),
     ),
+    PROBES + "probe_run#look": Call(
+        lambda: dict(pairs=digit_pairs(3, n=4, features=5), rule="residual", lam=0.1, look=2), accepts={"look": "none"},
+    ),
 }  # fmt: skip

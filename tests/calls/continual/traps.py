@@ -14,6 +14,7 @@ def error():
 
 CALLS = {
     TRAPS + "space_trap": Call(lambda: dict(K=3)),
+    TRAPS + "space_trap_loss": Call(lambda: dict(K=3)),
     TRAPS + "Trap": Call(lambda: dict(d=9)),
     TRAPS + "Trap.distances": Call(lambda: dict(self=Trap(9), e=error())),
     TRAPS + "Trap.step": Call(lambda: dict(self=Trap(9), e=error(), m=3), accepts={"m": "zero"}),

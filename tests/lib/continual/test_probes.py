@@ -105,3 +105,17 @@ def test_greedy_leads_along_the_path():
     greedy = probe_run(pairs, "distance", lam=1e-2)[0].mean().item()
     nearest = probe_run(pairs, "nearest", lam=1e-2)[0].mean().item()
     assert greedy > random > nearest
+
+
+def test_a_rule_that_looks_at_few_samples():
+    pairs = digit_pairs(6, seed=1)
+    full = probe_run(pairs, "residual", lam=0.1)
+    assert torch.equal(probe_run(pairs, "residual", lam=0.1, look=120)[1], full[1])
+    # evenly spaced: the first of each class, of 120 samples in two halves
+    few = DigitPairs(pairs.X[:, [0, 60]], pairs.y[:, [0, 60]], pairs.X_test, pairs.y_test)
+    after = fit_logistic(torch.zeros(1, 100, dtype=torch.float64), pairs.X[:1], pairs.y[:1], lam=0.1)
+    loss = torch.nn.functional.softplus(-few.y * (few.X @ after[0])).mean(1)
+    assert probe_run(pairs, "residual", lam=0.1, look=2)[1][0, 1] == 1 + loss[1:].argmax()
+    for rule, look in (("distance", 2), ("residual", 0), ("residual", 121)):
+        with pytest.raises(ValueError, match="look must be"):
+            probe_run(pairs, rule, lam=0.1, look=look)

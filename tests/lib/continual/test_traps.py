@@ -12,6 +12,7 @@ from implicitly.continual import (
     random_orders,
     shuffle_after,
     space_trap,
+    space_trap_loss,
     trap_bound,
 )
 
@@ -151,3 +152,14 @@ def test_bad_input():
         trap.step(torch.ones(9, dtype=F64), 8)
     with pytest.raises(ValueError, match="d must be at most 200 for a dense collection"):
         Trap(201).tasks()
+
+
+@pytest.mark.parametrize("K", [2, 3, 10, 60])
+def test_the_loss_in_space_in_closed_form(K):
+    assert space_trap_loss(K) == pytest.approx(learn(space_trap(K), rule="distance").loss.item(), rel=1e-10)
+
+
+def test_the_closed_form_tends_to_the_limit():
+    assert space_trap_loss(10**5) == pytest.approx(SPACE_TRAP_LIMIT, rel=1e-5)
+    with pytest.raises(ValueError, match="K must be"):
+        space_trap_loss(1)
