@@ -150,8 +150,8 @@ def increasing_bound(h: Tensor, last: float) -> float:
 
     ``I = prod_{s<k} (1 - a_s / V_s) / (2 a_k)`` with ``a_t = h_t (1 - h_t/2)``, ``b_t = h_t / (1 - h_t/2)`` and
     ``V_s = b_s + ... + b_k``, where h_k = `last` is a virtual step that is never made. The proof needs the surrogates
-    to fall in t, which they do for step sizes that do not increase, `last` included. For others the formula is still
-    computed; it is a bound then only if every singular value of a task is 0 or R.
+    to fall in t, which they do for step sizes that do not increase. For others the formula is still computed; it is
+    proved to be a bound then only if every singular value of a task is 0 or R. Any `last` gives a bound.
 
     Args:
         h: effective step sizes, (k,), float64, in (0, 1]; k at least 0.
