@@ -91,7 +91,7 @@ def chains(**more):
 def tasks(**more):
     rows = torch.linalg.qr(normal(4, 5, 2, dtype=F64)).Q.mT.contiguous()
     return lambda: dict(e=normal(3, 5, seed=1, dtype=F64), basis=rows, s2=1 + normal(4, 2, seed=2, dtype=F64) ** 2,
-                        shift=normal(4, 2, seed=3, dtype=F64), record=[0, 2], **more)  # fmt: skip
+                        shift=normal(4, 2, seed=3, dtype=F64), **more)  # fmt: skip
 
 
 def net():
@@ -110,7 +110,7 @@ NETS = either("w1", "b1", "w2", "b2", "x", "y", "step_size")
 PERM = either("W", "X", "y", "step_size", "normalized", "log_time")
 CHAINS = {"theta": "beta coefficients box prior_var", "beta": "theta", "box": "theta"}
 
-TASKS = either("e", "basis", "s2", "shift")
+TASKS = either("e", "basis", "s2", "shift", "order", "strength")
 
 CALLS = {
     "implicitly_kernels._dispatch.available_backends": Call(lambda: dict(device="cpu")),
@@ -136,9 +136,12 @@ CALLS = {
                     "save_every": "zero", "origin": "none"}, names=FLOW),
     **each("relu_gd.relu_gd", networks, accepts={"steps": "zero"}, names=NETS),
     **each("kaczmarz.kaczmarz", tasks(order=torch.tensor([[0, 3, 1], [2, 2, 2], [1, 0, 3]]), filter="ridge",
-                                      strength=torch.tensor([0.5, 0.0, 2.0], dtype=F64))),
+                                      strength=torch.tensor([0.5, 0.0, 2.0], dtype=F64), record=[0, 2]),
+           accepts={"shift": "none", "record": "none empty", "strength": "number dims dtype ints"}, names=TASKS),
     **each("kaczmarz.kaczmarz", label="greedy ",
-           make=tasks(rule="residual", repetition=True, steps=6, filter="budget", strength=3, gamma=0.05)),
+           make=tasks(rule="residual", repetition=True, steps=6, filter="budget", strength=3.0, gamma=0.05, record=[0]),
+           accepts={"e": "rows empty", "shift": "none", "record": "none empty", "steps": "zero", "strength": "ints size",
+                    "gamma": "size"}, names=TASKS),
     "implicitly_kernels.langevin.Polynomial": Call(lambda: dict(coefficients=normal(2, 5)),
                                                    accepts={"coefficients": "rows dtype"}),
     "implicitly_kernels.langevin.TanhNet": Call(

@@ -148,6 +148,7 @@ FAULTS = [
     Fault("C7", "nearest", *times("greedy_repetition_bound", 2.5)),
     Fault("C8", "hybrid", LIBRARY + "greedy_share", keeps_all),
     Fault("C8", "greedy alone", RUN, trap_a_little_less),
+    Fault("C8", "switch", *times("hybrid_threshold", 10.0)),
     Fault("C8", "product", *times("hybrid_threshold", 0.5)),
     Fault("C9", "path", PROBE, probe_swapped, ONE_BOX, far=True),
     Fault("C9", "path", PROBE, probe_shifted("distance", -0.035), ONE_BOX),

@@ -11,6 +11,7 @@ Source: arXiv 2504.04579 (projections in random orders), 2506.06501 (filters), 2
 """
 
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -81,7 +82,7 @@ def _strengths(filter, strength, gamma, steps, s2):
     if isinstance(strength, Tensor) and strength.ndim:
         check.tensor("strength", strength, dtypes=(*FLOATS, torch.int64), device=s2.device, shape=(steps,))
         strength = strength.double()
-    elif isinstance(strength, bool) or not isinstance(strength, Tensor | int | float):
+    elif isinstance(strength, bool) or not isinstance(strength, Tensor | Real):
         raise TypeError(f"strength: expected a number or a tensor, got {type(strength).__name__}")
     else:
         strength = torch.tensor([float(strength)], dtype=torch.float64, device=s2.device)
