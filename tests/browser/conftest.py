@@ -182,6 +182,7 @@ PATIENCE = 240_000  # milliseconds: a busy machine is no fault of a page
 
 def prepare(context: BrowserContext) -> BrowserContext:
     context.set_default_navigation_timeout(PATIENCE)
+    context.set_default_timeout(PATIENCE)
     context.add_init_script(STILL)
     context.add_init_script(SHIFTS)
     return context
