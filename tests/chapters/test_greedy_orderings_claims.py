@@ -120,7 +120,7 @@ FAULTS = [
     Fault("C1", "nearest", LEARN, swapped, TWO),
     Fault("C1", "others", LEARN, swapped, TWO),
     Fault("C2", "level", LIBRARY + "random_tasks", one_rank_more, TWO),
-    Fault("C2", "gain", LEARN, swapped, TWO, far=True),
+    Fault("C2", "gain", LEARN, swapped, TWO),
     Fault("C2", "gain", LEARN, always_greedy, TWO),
     Fault("C2", "repeat", LEARN, never_again, TWO),
     Fault("C3", "bound", *times("greedy_line_bound", 0.95), SETS),
