@@ -30,10 +30,13 @@ def operator(name, shapes, *, refuses="the run is not differentiable", backward=
         raise NotImplementedError(f"{name}: {refuses}")
 
     def decorate(run):
-        made = torch.library.custom_op(f"implicitly::{name}", run, mutates_args=())
-        made.register_fake(shapes)
-        made.register_autograd(backward or refuse, setup_context=setup)
-        return made
+        # Not torch.library.custom_op: its first call imports all of torch's compiler, for some four seconds.
+        op = f"implicitly::{name}"
+        torch.library.define(op, torch.library.infer_schema(run, mutates_args=()))
+        torch.library.impl(op, ("cpu", "cuda"), run)
+        torch.library.register_fake(op, shapes)
+        torch.library.register_autograd(op, backward or refuse, setup_context=setup)
+        return getattr(torch.ops.implicitly, name).default
 
     return decorate
 
