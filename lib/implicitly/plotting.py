@@ -248,7 +248,7 @@ def points(index: int) -> dict:
 
 
 def theory() -> dict:
-    """Keyword arguments of `Axes.plot` for the curve a theorem states: thin, ink, dashed."""
+    """Keyword arguments of `Axes.plot` for the curve a theorem states: thin, ink, dashed with two dots between."""
     return {"color": INK, "linestyle": DASHES[5], "linewidth": 1.2}
 
 
