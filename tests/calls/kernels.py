@@ -140,8 +140,8 @@ CALLS = {
            accepts={"shift": "none", "record": "none empty", "strength": "number dims dtype ints"}, names=TASKS),
     **each("kaczmarz.kaczmarz", label="greedy ",
            make=tasks(rule="residual", repetition=True, steps=6, filter="budget", strength=3.0, gamma=0.05, record=[0]),
-           accepts={"e": "rows empty", "shift": "none", "record": "none empty", "steps": "zero", "strength": "ints size",
-                    "gamma": "size"}, names=TASKS),
+           accepts={"e": "rows empty", "shift": "none", "record": "none empty", "steps": "zero",
+                    "strength": "ints size", "gamma": "size"}, names=TASKS),
     "implicitly_kernels.langevin.Polynomial": Call(lambda: dict(coefficients=normal(2, 5)),
                                                    accepts={"coefficients": "rows dtype"}),
     "implicitly_kernels.langevin.TanhNet": Call(
