@@ -326,6 +326,16 @@ class Chapter:
         codes = {label: "\n\n".join(re.findall(r"^```python\n(.*?)^```$", fold, re.M | re.S)) for label, fold in folds}
         return {label: code for label, code in codes.items() if code}
 
+    def sweep(self, *smaller):
+        """Run the sweep that the text shows and no cell runs, with texts in place of others; its table."""
+        (text,) = re.findall(r"^```python\n(from implicitly import sweep.*?)^```$", self.text, re.M | re.S)
+        for big, small in smaller:
+            assert big in text, f"the sweep of the text has no {big}"
+            text = text.replace(big, small)
+        names = self.at_hand(text)
+        exec(compile(text, "sweep", "exec"), names)
+        return names["table"]
+
     def solve(self, label):
         """Run the code of a solution after the chapter; the names that it leaves."""
         code = self.solutions()[label]

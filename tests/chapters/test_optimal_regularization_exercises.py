@@ -1,7 +1,6 @@
 """The solutions of the exercises in the chapter optimal-regularization are right; wrong answers do not pass."""
 
 import math
-import re
 
 import pytest
 import torch
@@ -35,6 +34,20 @@ def test_best_fixed_step():
     grid = [i / 1000 for i in range(50, 1001)]
     best = min(grid, key=lambda h: continual.universal_bound(100, h))
     assert best == pytest.approx(0.204, abs=0.0015) and 1 / math.log(100) == pytest.approx(0.217, abs=5e-4)
+
+
+def test_from_where_on_the_bounds_say_something():
+    """After C3, C4 and C6: from which k on the bounds stay below 1."""
+
+    def last_empty(bound, start):
+        return max((k for k in range(start, 60) if bound(k) >= 1), default=start - 1)
+
+    assert last_empty(lambda k: 4.1 * math.log(k) / k, 3) == 9
+    assert last_empty(lambda k: continual.universal_bound(k, 1 / math.log(k)), 3) == 2
+    assert last_empty(lambda k: 4 / 3 * math.exp(2.5 * 0.7) / (0.7 * (k + 2)), 1) == 8
+    assert last_empty(lambda k: 2 * continual.universal_bound(k - 1, 1 / math.log(k)) + 2 / k, 3) == 9
+    growing = CELLS.at_hand("guarantee")["guarantee"]
+    assert last_empty(lambda k: growing("increasing", k), 1) == 2
 
 
 def test_the_odd_task():
@@ -75,14 +88,9 @@ def test_by_hand():
 
 def test_the_sweep_of_the_text_runs():
     """The section At scale shows a call of the library that no cell runs; here it runs, smaller."""
-    (text,) = re.findall(r"^```python\n(from implicitly import sweep.*?)^```$", CELLS.text, re.M | re.S)
-    for big, small in (
+    table = CELLS.sweep(
         ("range(1000)", "range(2)"),
         (', results="holding.jsonl", n_jobs=-1', ", progress=False"),
         ("[64, 256, 1024]", "[4, 8]"),
-    ):
-        assert big in text
-        text = text.replace(big, small)
-    names = CELLS.at_hand(text)
-    exec(text, names)
-    assert len(names["table"]) == 12 and all(0 < loss < 1 for loss in names["table"]["loss"])
+    )
+    assert len(table) == 12 and all(0 < loss < 1 for loss in table["loss"])

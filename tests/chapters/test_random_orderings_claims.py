@@ -82,11 +82,6 @@ def bent_sum(directions, start, lines=continual.shuffled_lines):
     return loss * (1 + 5e-11), ahead
 
 
-def never_shuffled(T, k, *, replacement, runs=1, generator):
-    """A random order that is none."""
-    return continual.cyclic_order(T, k).expand(runs, -1)
-
-
 def hardly_moves(w, Z, order, run=continual.sequential_max_margin):
     """Learns nothing."""
     return w.expand(len(order) + 1, -1)

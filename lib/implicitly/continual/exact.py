@@ -138,6 +138,16 @@ def pair_loss(theta: Tensor, steps: Tensor) -> Tensor:
     return _pair_loss(theta, steps.tolist())
 
 
+def pair_losses(theta: Tensor, steps: Tensor) -> Tensor:
+    """`pair_loss` along the run: ``E L(w_t)`` for t = 0..k.
+
+    theta, steps: as in `pair_loss`. Returns (A, k + 1), float64.
+    """
+    theta = tensor("theta", theta, shape=("A",), dtype=F64, above=0.0, at_most=math.pi / 2)
+    steps = tensor("steps", steps, shape=("k",), dtype=F64, at_least=0.0, at_most=1.0)
+    return torch.stack(list(_pair_path(theta, steps.tolist())), 1)
+
+
 def _pair_loss(theta: Tensor, steps: list[float]) -> Tensor:
     return deque(_pair_path(theta, steps), maxlen=1)[0]
 
@@ -253,13 +263,3 @@ def best_line_distance(directions: Tensor, start: Tensor) -> float:
         rows, tasks = (~inside[now]).nonzero(as_tuple=True)
         best[now[rows] | bits[tasks], tasks] = onto.amin(1)[rows, tasks]
     return best[-1].min().item()
-
-
-def pair_losses(theta: Tensor, steps: Tensor) -> Tensor:
-    """`pair_loss` along the run: ``E L(w_t)`` for t = 0..k.
-
-    theta, steps: as in `pair_loss`. Returns (A, k + 1), float64.
-    """
-    theta = tensor("theta", theta, shape=("A",), dtype=F64, above=0.0, at_most=math.pi / 2)
-    steps = tensor("steps", steps, shape=("k",), dtype=F64, at_least=0.0, at_most=1.0)
-    return torch.stack(list(_pair_path(theta, steps.tolist())), 1)

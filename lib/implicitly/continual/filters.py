@@ -16,6 +16,8 @@ import math
 import torch
 from torch import Tensor
 
+from implicitly_kernels.kaczmarz.reference import factors
+
 from .._validate import F64, choice, number, tensor, whole
 
 __all__ = [
@@ -62,12 +64,8 @@ def _strengths(filter: str, strength, count: int | None = None) -> Tensor | None
 
 
 def _factors(s2: Tensor, filter: str, strength: float | None, gamma: float | None) -> Tensor:
-    """`shrink`, of arguments that are checked."""
-    if filter == "ridge" and strength > 0:
-        return s2 / (s2 + strength)
-    if filter == "budget":
-        return -torch.expm1(strength * torch.log1p(-(gamma * s2).clamp(max=1.0)))
-    return (s2 > 0).to(s2.dtype)
+    """`shrink`, of arguments that are checked; as the kernel that makes the steps has it."""
+    return factors(s2, filter, strength, gamma)
 
 
 def shrink(s2: Tensor, filter: str, strength: float | None = None, *, gamma: float | None = None) -> Tensor:
