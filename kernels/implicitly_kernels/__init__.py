@@ -16,12 +16,15 @@ from implicitly_kernels.perm_gd import perm_gd
 from implicitly_kernels.relu_flow import relu_flow
 from implicitly_kernels.relu_gd import relu_gd
 from implicitly_kernels.sign_nets import sign_nets, sign_nets_predict, sign_nets_weights
+from implicitly_kernels.up_act_down import resample_matrix, up_act_down
+from implicitly_kernels.xca import cross_covariance_attention
 
 __all__ = [
-    "Polynomial", "TanhNet", "available_backends", "kaczmarz", "langevin",
+    "Polynomial", "TanhNet", "available_backends", "cross_covariance_attention", "kaczmarz", "langevin",
     "mxfp4_dequantize", "mxfp4_qdq", "mxfp4_quantize",
     "nvfp4_dequantize", "nvfp4_global_scale", "nvfp4_qdq", "nvfp4_quantize",
     "perm_gd",
-    "relu_flow", "relu_gd",
+    "relu_flow", "relu_gd", "resample_matrix",
     "sign_nets", "sign_nets_predict", "sign_nets_weights",
+    "up_act_down",
 ]
