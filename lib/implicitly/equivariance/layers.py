@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._standins import cross_covariance_attention, up_act_down
+from implicitly_kernels import cross_covariance_attention, up_act_down
 
-from .._validate import choice, number, tensor, whole
+from .._validate import choice, flag, number, tensor, whole
 from .signals import image, resample
 
 __all__ = [
@@ -85,9 +85,7 @@ def downsample(x: Tensor, size: int, *, low_pass: bool = True) -> Tensor:
     x = image("x", x)
     n = x.shape[-1]
     size = whole("size", size, at_least=1, at_most=n)
-    if not isinstance(low_pass, bool):
-        raise TypeError(f"low_pass must be True or False, found {type(low_pass).__name__}")
-    if low_pass:
+    if flag("low_pass", low_pass):
         return resample(x, size)
     if n % size:
         raise ValueError(f"size must divide {n} for a plain stride, found {size}")

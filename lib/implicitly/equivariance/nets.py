@@ -59,7 +59,7 @@ class ShiftNet(nn.Module):
         width: channels d of the tokens, a multiple of 2 and of `heads`; half as many after the first convolution.
         heads: of the attention.
         classes: number of logits.
-        size: pixels a side of the images, a multiple of 4.
+        size: pixels a side of the images, a multiple of 4, at least 8.
 
     >>> ShiftNet(Design(), seed=0).double()(torch.ones(2, 1, 16, 16, dtype=torch.float64)).shape
     torch.Size([2, 10])
@@ -71,7 +71,7 @@ class ShiftNet(nn.Module):
         super().__init__()
         self.design = instance("design", design, Design)
         generator = torch.Generator().manual_seed(checked_seed("seed", seed))
-        d, self.size = whole("width", width, at_least=2, at_most=4096), whole("size", size, at_least=4, at_most=4096)
+        d, self.size = whole("width", width, at_least=2, at_most=4096), whole("size", size, at_least=8, at_most=4096)
         heads, classes = whole("heads", heads, at_least=1), whole("classes", classes, at_least=1, at_most=10**6)
         if d % 2 or d % heads:
             raise ValueError(f"width must be a multiple of 2 and of heads, found {d} with {heads} heads")

@@ -5,12 +5,13 @@ An image (..., n, n) is a trigonometric polynomial sampled on a periodic grid. F
 is real and invertible, and everything here keeps it empty. Chapter `alias-free-vit`.
 """
 
+import functools
 import math
 
 import torch
 from torch import Tensor
 
-from ._standins import resample_matrix
+from implicitly_kernels import resample_matrix
 
 from .._validate import generator as checked_generator
 from .._validate import number, tensor, whole, wholes
@@ -94,7 +95,9 @@ def spectrum(x: Tensor) -> Tensor:
     x = tensor("x", x, dtype=FLOATS)
     if x.ndim < 1 or not x.shape[-1]:
         raise ValueError(f"x must have shape (..., n) with n >= 1, found {tuple(x.shape)}")
-    return torch.fft.fftshift(torch.fft.fft(x, norm="forward"), dim=-1)
+    if not x.numel():
+        return torch.complex(x, x)
+    return torch.fft.fftshift(torch.fft.fft(x.contiguous(), norm="forward"), dim=-1)
 
 
 def resample(x: Tensor, size: int) -> Tensor:
@@ -111,8 +114,13 @@ def resample(x: Tensor, size: int) -> Tensor:
     [1.0, 1.0, 1.0, 1.0]
     """
     x, size = image("x", x), whole("size", size, at_least=1, at_most=2**15)
-    R = resample_matrix(x.shape[-1], size, x.dtype).to(x.device)
+    R = _matrix(x.shape[-1], size, x.dtype).to(x.device)
     return R @ x @ R.mT
+
+
+@functools.lru_cache(maxsize=64)
+def _matrix(n: int, size: int, dtype: torch.dtype) -> Tensor:
+    return resample_matrix(n, size, dtype)
 
 
 def bandlimit(x: Tensor) -> Tensor:
@@ -136,7 +144,9 @@ def fractional_shift(x: Tensor, shift) -> Tensor:
     """
     x, shift = image("x", x), pair("shift", shift)
     n = x.shape[-1]
-    wide = x.to(torch.float64)
+    wide = x.to(torch.float64).contiguous()
+    if not x.numel():
+        return x.clone()
     for axis, s in zip((-2, -1), shift, strict=True):
         if s == round(s):  # exact, and no rounding of a Fourier transform
             wide = wide.roll(int(s), axis)
@@ -183,6 +193,8 @@ def equivariance_error(layer, x: Tensor, shift) -> float:
     if not callable(layer):
         raise TypeError(f"layer must be a function, found {type(layer).__name__}")
     x, shift = image("x", x), pair("shift", shift)
+    if not x.numel():
+        raise ValueError(f"x must hold at least one image, found shape {tuple(x.shape)}")
     y = image("layer(x)", layer(x))
     scale = y.shape[-1] / x.shape[-1]
     size = y.norm().item()
