@@ -20,7 +20,7 @@ __all__: list[str] = []
 
 def _pack(nets) -> bytes:
     """The file: all weights in the order of `_names`, as float16, in one compressed array."""
-    flat = torch.cat([torch.nn.utils.parameters_to_vector(net.parameters()) for net in nets])
+    flat = torch.cat([torch.nn.utils.parameters_to_vector(net.parameters()) for net in nets]).detach()
     if not torch.isfinite(flat.half()).all():
         raise ValueError("weights must fit float16, found an infinity")
     stream = io.BytesIO()
