@@ -10,9 +10,9 @@ import torch
 
 from implicitly_kernels import _memory, _threads
 from implicitly_kernels._jit import cached_njit
+from implicitly_kernels._lanes import U, combine
 from implicitly_kernels.up_act_down.reference import matrices
 
-U = np.uint64  # offsets: numba would look at each signed one, whether it is negative
 IDENTITY, POLY, GELU, RELU = range(4)
 KINDS = {"identity": IDENTITY, "poly": POLY, "gelu": GELU, "relu": RELU}
 # No "reassoc" and no "nnan": a lane has the same bits wherever it lies, and a NaN stays.
@@ -46,30 +46,6 @@ CONSTANTS = {
                  1.9082149292705877e-10, 1.5 * 2**52 + 1023, 0.3989422804014327, 708.0),
 }  # fmt: skip
 TABLES = {d: tuple(np.array(t[d], d) for t in (EXP, ERFCX, CONSTANTS)) for d in (np.float32, np.float64)}
-
-
-@jit
-def _combine(A, source, at, step, target, to, stride, lanes):
-    """target[i] = sum_j A[i, j] source[j]; A (2I, 4J). Entry j of the source begins at `at` + j `step`."""
-    at, step, to, stride, lanes = U(at), U(step), U(to), U(stride), U(lanes)
-    for i in range(0, A.shape[0], 2):
-        d0 = to + U(i) * stride
-        d1 = d0 + stride
-        for j in range(0, A.shape[1], 4):
-            s0 = at + U(j) * step
-            s1, s2, s3 = s0 + step, s0 + U(2) * step, s0 + U(3) * step
-            a0, a1, a2, a3 = A[i, j], A[i, j + 1], A[i, j + 2], A[i, j + 3]
-            b0, b1, b2, b3 = A[i + 1, j], A[i + 1, j + 1], A[i + 1, j + 2], A[i + 1, j + 3]
-            if j == 0:
-                for l in range(lanes):
-                    p, q, r, t = source[s0 + l], source[s1 + l], source[s2 + l], source[s3 + l]
-                    target[d0 + l] = a0 * p + a1 * q + a2 * r + a3 * t
-                    target[d1 + l] = b0 * p + b1 * q + b2 * r + b3 * t
-            else:
-                for l in range(lanes):
-                    p, q, r, t = source[s0 + l], source[s1 + l], source[s2 + l], source[s3 + l]
-                    target[d0 + l] += a0 * p + a1 * q + a2 * r + a3 * t
-                    target[d1 + l] += b0 * p + b1 * q + b2 * r + b3 * t
 
 
 @jit
@@ -213,15 +189,15 @@ def _forward(x, up, down, m, coefficients, kind, work, words, by, tables, out, l
         _gather(x, one, end, n, N, lanes, given)
         _channels(coefficients, one, lanes, c)
         for j in range(N):  # also the columns beyond n, of zeros: a NaN of another block may be there
-            _combine(up, given, j * lanes, N * lanes, rows, j * lanes, W * lanes, lanes)
+            combine(up, given, j * lanes, N * lanes, rows, j * lanes, W * lanes, lanes, True)
         for a in range(m):
             row = a * W * lanes
-            _combine(up, rows, row, lanes, fine, 0, lanes, lanes)
+            combine(up, rows, row, lanes, fine, 0, lanes, lanes, True)
             for o in range(0, M * lanes, group):
                 _activate(fine[o:o + group], kind, c, work, words, by, tables)
-            _combine(down, fine, 0, lanes, rows, row, lanes, lanes)
+            combine(down, fine, 0, lanes, rows, row, lanes, lanes, True)
         for j in range(size):
-            _combine(down, rows, j * lanes, W * lanes, made, j * lanes, S * lanes, lanes)
+            combine(down, rows, j * lanes, W * lanes, made, j * lanes, S * lanes, lanes, True)
         _scatter(made, one, end, size, S, lanes, out)
 
 
@@ -243,18 +219,18 @@ def _backward(grad, x, up, up_t, down_t, m, coefficients, kind, work, words, by,
         _channels(coefficients, one, lanes, c)
         sums[:] = 0
         for j in range(N):
-            _combine(up, given, j * lanes, N * lanes, rows, j * lanes, N * lanes, lanes)
+            combine(up, given, j * lanes, N * lanes, rows, j * lanes, N * lanes, lanes, True)
         for j in range(S):
-            _combine(down_t, after, j * lanes, S * lanes, back, j * lanes, S * lanes, lanes)
+            combine(down_t, after, j * lanes, S * lanes, back, j * lanes, S * lanes, lanes, True)
         for a in range(m):
             row = a * N * lanes
-            _combine(up, rows, row, lanes, u, 0, lanes, lanes)
-            _combine(down_t, back, a * S * lanes, lanes, g, 0, lanes, lanes)
+            combine(up, rows, row, lanes, u, 0, lanes, lanes, True)
+            combine(down_t, back, a * S * lanes, lanes, g, 0, lanes, lanes, True)
             for o in range(0, M * lanes, group):
                 _activate_back(u[o:o + group], g[o:o + group], kind, c, sums, work, words, by, tables)
-            _combine(up_t, g, 0, lanes, rows, row, lanes, lanes)
+            combine(up_t, g, 0, lanes, rows, row, lanes, lanes, True)
         for j in range(n):
-            _combine(up_t, rows, j * lanes, N * lanes, given, j * lanes, N * lanes, lanes)
+            combine(up_t, rows, j * lanes, N * lanes, given, j * lanes, N * lanes, lanes, True)
         _scatter(given, one, end, n, N, lanes, out)
         for b in range(one, end):
             for k in range(3):
