@@ -1,4 +1,4 @@
-"""Resampled activations on the CPU: LANES maps side by side, numbers as [place][lane], a row of the fine grid at a time.
+"""Resampled activations on the CPU: maps side by side, numbers as [place][lane], a row of the fine grid at a time.
 
 What stands between the two resamplings never leaves the cache. A library's erf would stop a lane loop from using
 vectors: ours is exp(-z^2) P(s) / (1 + 2z) with s = (z - 2)/(z + 2), P fitted for 0 <= z <= 30, and exp is fitted too

@@ -95,7 +95,7 @@ def _turn(matrix, lanes, d, out):
 @jit
 def _forward(q, k, v, temperature, out, lanes, first, last):
     """Heads first..last-1."""
-    tokens, d = q.shape[1:]
+    d = q.shape[2]
     even, four = (d + 1) // 2 * 2, (d + 3) // 4 * 4
     kind = q.dtype
     turned, flat = np.zeros((even, CHUNK), kind), np.zeros(CHUNK * lanes, kind)
@@ -114,7 +114,7 @@ def _forward(q, k, v, temperature, out, lanes, first, last):
 
 @jit
 def _backward(grad, q, k, v, temperature, to_q, to_k, to_v, to_t, lanes, first, last):
-    tokens, d = q.shape[1:]
+    d = q.shape[2]
     even, four = (d + 1) // 2 * 2, (d + 3) // 4 * 4
     kind = q.dtype
     turned, flat = np.zeros((even, CHUNK), kind), np.zeros(CHUNK * lanes, kind)
@@ -156,7 +156,7 @@ def _backward(grad, q, k, v, temperature, to_q, to_k, to_v, to_t, lanes, first, 
 
 
 def _flat(*tensors):
-    return [t.reshape(-1, *t.shape[2:]).numpy() for t in tensors]
+    return [t.flatten(0, 1).numpy() for t in tensors]
 
 
 def _share(part, shape):
