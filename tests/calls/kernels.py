@@ -110,6 +110,17 @@ NETS = either("w1", "b1", "w2", "b2", "x", "y", "step_size")
 PERM = either("W", "X", "y", "step_size", "normalized", "log_time")
 CHAINS = {"theta": "beta coefficients box prior_var", "beta": "theta", "box": "theta"}
 
+
+
+def maps(**more):
+    return lambda: dict(x=normal(2, 3, 4, 4), factor=1.5, size=3, **more)
+
+
+def heads():
+    return dict(q=normal(2, 3, 5, 4), k=normal(2, 3, 5, 4, seed=1), v=normal(2, 3, 5, 4, seed=2),
+                temperature=normal(3, seed=3))  # fmt: skip
+
+
 TASKS = either("e", "basis", "s2", "shift", "order", "strength")
 
 CALLS = {
@@ -167,4 +178,14 @@ CALLS = {
         lambda: dict(index=torch.tensor([0, 7]), x=bits(3, 5), **LAYOUT),
         accepts={"index": "rows empty large", "x": "rows empty", "seed": "zero", "bias": "zero"},
         names=either("x", "widths")),
+    "implicitly_kernels.up_act_down.reference.resample_matrix": Call(
+        lambda: dict(n=4, m=6, dtype=F32)),
+    **each("up_act_down.up_act_down", maps(activation="gelu"),
+           accepts={"x": "rows dims empty dtype nonfinite", "size": "none"}, nan="a NaN makes its map NaN"),
+    **each("up_act_down.up_act_down", maps(activation="poly", coefficients=normal(3, 3, seed=1)), label="poly ",
+           accepts={"x": "rows dims empty nonfinite", "size": "none", "coefficients": "dims nonfinite"},
+           names=either("x", "coefficients"), nan="a NaN makes its map NaN"),
+    **each("xca.cross_covariance_attention", heads,
+           accepts={name: "nonfinite" for name in ("q", "k", "v", "temperature")},
+           names=either("q", "k", "v", "temperature"), nan="a NaN makes its head NaN"),
 }  # fmt: skip

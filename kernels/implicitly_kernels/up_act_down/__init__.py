@@ -64,7 +64,7 @@ def _fine(factor, n):
         raise ValueError(f"factor, x: expected a fine grid of at most {MOST} points a side, got {plain} * {n}")
     fine = round(plain * n)
     if abs(plain * n - fine) > 1e-12 * fine:
-        raise ValueError(f"factor: expected factor * {n} to be a whole number of points, got {plain} * {n} = {plain * n}")
+        raise ValueError(f"factor: expected factor * {n} to be a whole number of points, got {plain} * {n}")
     return fine
 
 

@@ -1,0 +1,236 @@
+"""Cross-covariance attention: each entry by its own sum in float64, shifts, gradients, bad input."""
+
+import math
+
+import pytest
+import torch
+from conftest import relative_error
+
+from implicitly_kernels import cross_covariance_attention
+from implicitly_kernels.xca import _DISPATCH, reference
+
+F32, F64 = torch.float32, torch.float64
+NAMES = ("out", "q", "k", "v", "temperature")
+# (B, H, N, d)
+SMALL = [(2, 2, 5, 3), (1, 1, 16, 8)]
+LARGE = [*SMALL, (1, 2, 1, 1), (3, 1, 7, 33), (40, 3, 16, 6), (2, 3, 130, 32), (1, 2, 1, 5), (2, 1, 2000, 16)]
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+
+
+def problem(B, H, N, d, seed=0):
+    q, k, v = normal(3, B, H, N, d, seed=seed)
+    k = k + q if N > 1 else k  # weights that are far from equal
+    return q, k, v, 5 * normal(H, seed=seed + 1)
+
+
+def oracle(q, k, v, temperature):
+    """By einsum, from the definition; the softmax by its exponentials."""
+    unit = lambda x: x / torch.einsum("bhni,bhni->bhi", x, x).sqrt()[:, :, None]  # noqa: E731
+    cosines = torch.einsum("bhni,bhnj->bhij", unit(q), unit(k))
+    e = torch.exp(temperature[None, :, None, None] * cosines)
+    return torch.einsum("bhij,bhnj->bhni", e / e.sum(-1, keepdim=True), v)
+
+
+def gradients(run, given, weight):
+    given = [v.detach().requires_grad_() for v in given]
+    return torch.autograd.grad((run(*given) * weight).sum(), given)
+
+
+def check(call, dtype, device="cpu", shapes=LARGE):
+    """Results and gradients against the oracle; float32 within 1e-5, and 20 times the reference's own error."""
+    for shape in shapes:
+        given = [v.to(dtype) for v in problem(*shape)]
+        weight = normal(*shape, seed=7).to(dtype)
+        exact = [v.double() for v in given]
+        moved = [v.to(device) for v in given]
+        plain = lambda *a: cross_covariance_attention(*a, backend="reference")  # noqa: E731
+        want = oracle(*exact), *gradients(oracle, exact, weight.double())
+        own = plain(*given), *gradients(plain, given, weight)
+        got = call(*moved), *gradients(call, moved, weight.to(device))
+        for name, a, b, p in zip(NAMES, got, want, own, strict=True):
+            assert a.dtype == dtype and a.shape == b.shape and a.device.type == device
+            if name in ("q", "k", "temperature") and b.norm() < 1e-9 * want[3].norm():
+                assert a.norm() <= (1e-12 if dtype == F64 else 1e-5) * want[3].norm() * 5  # of one token: none
+                continue
+            limit = 1e-12 if dtype == F64 else min(1e-5, 20 * relative_error(p, b) + 5e-7)
+            assert relative_error(a, b) <= limit, (shape, name, relative_error(a, b))
+
+
+def by(run=None, backward=None):
+    """A public call that runs these implementations instead of the registered ones."""
+
+    def call(*args):
+        for name, function in (("run", run), ("backward", backward)):
+            _DISPATCH[name]._loaded["reference"] = function or getattr(reference, name)
+        return cross_covariance_attention(*args, backend="reference")
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    """`by` leaves what it planted until here: the gradient is taken after the call."""
+    yield
+    for name in _DISPATCH:
+        _DISPATCH[name]._loaded.pop("reference", None)
+
+
+def dtypes(backend):
+    return (F32,) if backend == "triton" else (F64, F32)
+
+
+def test_against_the_sums(lane):
+    backend, device = lane
+    for dtype in dtypes(backend):
+        shapes = SMALL if (backend, device) == ("triton", "cpu") else LARGE
+        check(lambda *a: cross_covariance_attention(*a, backend=backend), dtype, device, shapes)
+
+
+def shifted(x, side, sy, sx):
+    """Tokens (.., side * side, d) as a map, moved by (sy, sx) of a token; Nyquist bins emptied."""
+    maps = torch.fft.fft2(x.unflatten(-2, (side, side)), dim=(-3, -2))
+    k = torch.fft.fftfreq(side, 1 / side).double()
+    turn = torch.exp(-2j * math.pi / side * (sy * k[:, None] + sx * k))
+    keep = (2 * k.abs() < side).double()
+    return torch.fft.ifft2(maps * (turn * keep[:, None] * keep)[..., None], dim=(-3, -2)).real.flatten(-3, -2)
+
+
+def test_shifts_by_fractions_of_a_token_pass_through(lane):
+    backend, device = lane
+    dtype = dtypes(backend)[0]
+    *tokens, t = problem(2, 2, 36, 4)
+    tokens = [shifted(x, 6, 0, 0) for x in tokens]
+    go = lambda *a: cross_covariance_attention(*(x.to(device, dtype) for x in (*a, t)), backend=backend)  # noqa: E731
+    moved = go(*(shifted(x, 6, 0.3, 0.71) for x in tokens)).cpu().double()
+    want = shifted(go(*tokens).cpu().double(), 6, 0.3, 0.71)
+    assert relative_error(moved, want) < (1e-12 if dtype == F64 else 1e-5)
+
+    def softmax_attention(q, k, v, t):
+        return (q @ k.mT).softmax(-1) @ v
+
+    control = softmax_attention(*(shifted(x, 6, 0.3, 0.71) for x in tokens), t)
+    assert relative_error(control, shifted(softmax_attention(*tokens, t), 6, 0.3, 0.71)) > 1e-3
+
+
+def test_channels_of_zeros_stay_zero(lane):
+    """Their cosines are 0: equal weights for a query of zeros; and no NaN in any gradient."""
+    backend, device = lane
+    q, k, v, t = (x.float().to(device) for x in problem(2, 2, 6, 4))
+    q[..., 1], k[0, 1, :, 2] = 0, 0
+    given = [x.requires_grad_() for x in (q, k, v, t)]
+    out = cross_covariance_attention(*given, backend=backend)
+    assert relative_error(out.detach()[..., 1], v.detach().mean(-1)) < 1e-6
+    for g in torch.autograd.grad(out.square().sum(), given):
+        assert not g.isnan().any()
+
+
+def test_a_norm_below_1e_12_counts_as_1e_12():
+    q, k, v, t = problem(1, 1, 4, 3)
+    small = q.clone()
+    small[..., 0] *= 1e-14 / q[..., 0].norm()
+    want = reference.weights(q, k, t)[1]
+    for backend in ("reference", "numba"):
+        got = cross_covariance_attention(small, k, v, t, backend=backend)
+        unit = torch.cat([0.01 * want[:, :, :1], want[:, :, 1:]], 2)
+        assert relative_error(got, v @ (t[:, None, None] * unit).softmax(-1).mT) < 1e-12
+
+
+def test_shapes_views_and_empty(lane):
+    backend, device = lane
+    equal = torch.equal if backend != "reference" else lambda a, b: relative_error(a, b) < 1e-6  # BLAS, by sizes
+    given = [x.float().to(device) for x in problem(2, 3, 5, 4)]
+    go = lambda *a: cross_covariance_attention(*a, backend=backend)  # noqa: E731
+    before = [x.clone() for x in given]
+    want = go(*given)
+    assert all(map(torch.equal, given, before)) and want.is_contiguous()
+    strided = [torch.stack([x, x], -1)[..., 1] for x in given]
+    assert equal(go(*strided), want)
+    heads_last = [x.permute(0, 2, 1, 3).contiguous().permute(0, 2, 1, 3) for x in given[:3]]
+    assert equal(go(*heads_last, given[3]), want)
+    assert equal(go(*(x[1:] for x in given[:3]), given[3]), want[1:])
+    for cut in (lambda x: x[:0], lambda x: x[:, :, :0]):
+        some = [cut(x).clone().requires_grad_() for x in given[:3]]
+        t = given[3].clone().requires_grad_()
+        out = go(*some, t)
+        assert out.shape == some[0].shape and not out.numel()
+        out.sum().backward()
+        assert torch.equal(t.grad, torch.zeros_like(t)) and some[0].grad.shape == some[0].shape
+    none = go(*(x[:, :0] for x in given[:3]), given[3][:0])
+    assert none.shape == (2, 0, 5, 4)
+
+
+def test_a_nan_stays_in_its_head(lane):
+    backend, device = lane
+    given = [x.float().to(device) for x in problem(20, 2, 5, 3)]
+    want = cross_covariance_attention(*given, backend=backend)
+    others = torch.ones(20, 2, dtype=torch.bool, device=device)
+    others[13, 1] = False
+    for i in range(3):
+        spoilt = [x.clone() for x in given]
+        spoilt[i][13, 1, 2, 1] = math.nan
+        out = cross_covariance_attention(*spoilt, backend=backend)
+        assert torch.equal(out[others], want[others])
+        hit = out[13, 1].isnan()
+        assert (hit[:, 1].all(), hit.all(), hit[2].all())[i]
+
+
+def test_heads_do_not_see_each_other(fast_lane):
+    """A head has the same bits in any batch, twice in a row, and however many threads there are."""
+    backend, device = fast_lane
+    given = [x.float().to(device) for x in problem(20, 2, 5, 3)]
+    go = lambda *a: cross_covariance_attention(*a, backend=backend)  # noqa: E731
+    whole = go(*given)
+    assert torch.equal(go(*given), whole)
+    assert torch.equal(go(*(x[3:9] for x in given[:3]), given[3]), whole[3:9])
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            assert torch.equal(go(*given), whole)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_opcheck_and_one_gradient(lane):
+    backend, device = lane
+    given = [x.float().to(device).requires_grad_() for x in problem(1, 2, 4, 3)]
+    torch.library.opcheck(torch.ops.implicitly.xca.default, (*given, backend))
+    grad = normal(1, 2, 4, 3).float().to(device)
+    torch.library.opcheck(torch.ops.implicitly.xca_backward.default, (grad, *(x.detach() for x in given), backend))
+    out = cross_covariance_attention(*given, backend=backend)
+    (g,) = torch.autograd.grad(out.square().sum(), given[:1], create_graph=True)
+    with pytest.raises(NotImplementedError, match="xca_backward: its gradient is not differentiable"):
+        g.sum().backward()
+
+
+def test_gradcheck():
+    given = [x.requires_grad_() for x in problem(1, 2, 3, 2)]
+    for backend in ("reference", "numba"):
+        assert torch.autograd.gradcheck(lambda *a: cross_covariance_attention(*a, backend=backend), given)  # noqa: B023
+
+
+X = torch.ones(2, 3, 5, 4)
+P = {"q": X, "k": X, "v": X, "temperature": torch.ones(3)}
+BAD = [
+    (TypeError, "q: expected a torch.Tensor, got list", {"q": [[1.0]]}),
+    (TypeError, "q: expected dtype float32 or float64, got torch.float16", {"q": X.half()}),
+    (ValueError, r"q: expected 4 dimensions, got shape \(3, 5, 4\)", {"q": X[0]}),
+    (ValueError, r"q: expected at least one channel, got shape \(2, 3, 5, 0\)", {"q": X[..., :0]}),
+    (TypeError, "k: expected dtype float32, got torch.float64", {"k": X.double()}),
+    (ValueError, r"k: expected shape \(2, 3, 5, 4\), got \(2, 3, 4, 4\)", {"k": X[:, :, :4]}),
+    (TypeError, "v: expected a torch.Tensor, got NoneType", {"v": None}),
+    (ValueError, r"v: expected shape \(2, 3, 5, 4\), got \(2, 3, 5, 3\)", {"v": X[..., :3]}),
+    (ValueError, r"temperature: expected shape \(3\), got \(2,\)", {"temperature": torch.ones(2)}),
+    (ValueError, r"temperature: expected shape \(3\), got \(3, 1, 1\)", {"temperature": torch.ones(3, 1, 1)}),
+    (TypeError, "temperature: expected a torch.Tensor, got float", {"temperature": 1.0}),
+    (ValueError, "backend: expected one of", {"backend": "cuda"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "message", "change"), BAD)
+def test_bad_arguments(error, message, change):
+    with pytest.raises(error, match=message):
+        cross_covariance_attention(**{**P, **change})
