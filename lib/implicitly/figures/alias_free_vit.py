@@ -70,9 +70,9 @@ def residuals(factors, curves, half):
         ax.plot(factors, values, **plotting.points(i), label=name)
     ax.plot(factors, half, ls="none", marker="x", color=plotting.INK, ms=6, label=f"{list(curves)[-1]}, half a pixel")
     ax.set(xscale="log", yscale="log", xlabel="fine grid over grid, $r$", ylabel="equivariance error", ylim=(1e-17, 3))
-    ax.set_xticks(factors, [f"{f:g}" for f in factors])
+    ax.set_xticks((1, 1.5, 2, 3, 4, 6, 8), ("1", "1.5", "2", "3", "4", "6", "8"))
     ax.minorticks_off()
-    ax.legend(loc="center left", bbox_to_anchor=(0.0, 0.42), fontsize=9)
+    ax.legend(loc="lower left", bbox_to_anchor=(0.3, 0.14), fontsize=9)
     return fig
 
 
@@ -103,13 +103,12 @@ def training(rows, kinds):
     for i, (name, (clean, worst)) in enumerate(rows.items()):
         color = plotting.PREFER if kinds[name] else plotting.WITHOUT
         ax.plot([np.mean(worst), np.mean(clean)], [-i, -i], color=plotting.RULE, ls="-", lw=1.2, zorder=1)
-        for values, full in ((clean, True), (worst, False)):
-            ax.plot(values, [-i] * len(values), ls="none", marker="o", ms=6.5, mew=1.5, color=color, zorder=3,
-                    mfc=color if full else plotting.PAPER, alpha=0.85)  # fmt: skip
-    ax.plot([], [], "o", color=plotting.INK, ls="none", label="where they stand")
-    ax.plot([], [], "o", color=plotting.INK, mfc=plotting.PAPER, mew=1.5, ls="none", label="right under every shift")
+        ax.plot(clean, [-i] * len(clean), ls="none", marker="o", ms=5, color=color, zorder=3, alpha=0.85)
+        ax.plot(worst, [-i] * len(worst), ls="none", marker="o", ms=9.5, mew=1.5, mfc="none", color=color, zorder=3)
+    ax.plot([], [], "o", ms=5, color=plotting.INK, ls="none", label="where they stand")
+    ax.plot([], [], "o", color=plotting.INK, mfc="none", ms=9.5, mew=1.5, ls="none", label="right under every shift")
     ax.set_yticks(range(0, -len(rows), -1), list(rows))
-    ax.set(xlim=(-0.03, 1.03), xlabel="share of 200 test digits that are right")
+    ax.set(xlim=(-0.03, 1.03), xlabel="share of 100 test digits that are right")
     ax.legend(loc="upper center", bbox_to_anchor=(0.4, -0.6 / (0.42 * len(rows) + 0.3)), ncols=2, frameon=False)
     return fig
 
