@@ -141,7 +141,7 @@ def stored_digit_nets(name: str, *, steps: int = STEPS[1]) -> list[ShiftNet]:
 
     Args:
         name: one of `DESIGNS`.
-        steps: one of `STEPS`; after 100 steps, "alias-free, quadratic" and "strided, softmax, positions" alone are stored.
+        steps: one of `STEPS`; 100 for "alias-free, quadratic" and "strided, softmax, positions" alone.
     """
     choice("name", name, tuple(DESIGNS))
     steps = whole("steps", steps, at_least=1)
@@ -149,7 +149,7 @@ def stored_digit_nets(name: str, *, steps: int = STEPS[1]) -> list[ShiftNet]:
     if (name, steps, 0) not in names:
         raise ValueError(f"steps must be one of those stored for {name!r}, found {steps}")
     flat = _weights()
-    for one, at, seed in names:
+    for one, at, _ in names:
         net = ShiftNet(DESIGNS[one], seed=0)
         count = sum(p.numel() for p in net.parameters())
         if (one, at) == (name, steps):

@@ -116,7 +116,7 @@ def training(rows, kinds):
 def one_change(rows):
     """Change of the logits under a shift, one piece exchanged at a time: name -> one value a seed, on a log axis."""
     fig, ax = plt.subplots(figsize=(7.4, 0.36 * len(rows) + 0.9))
-    for i, (name, values) in enumerate(rows.items()):
+    for i, values in enumerate(rows.values()):
         ax.plot(values, [-i] * len(values), **plotting.points(1 if i == 0 else 0))
     ax.set_yticks(range(0, -len(rows), -1), list(rows))
     ax.set(xscale="log", xlim=(1e-16, 10), xlabel="change of the logits, in units of their spread")
