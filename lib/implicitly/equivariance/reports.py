@@ -78,15 +78,15 @@ def shift_report(net, x: Tensor, y: Tensor, shifts: Tensor) -> ShiftReport:
     tensor("net(x)", still, shape=("B", "classes"))
     first = still.argmax(1)
     spread = (still - still.mean(0)).square().sum(1).mean().sqrt().item()
-    right, agree, change = first == y, [], 0.0
+    right, agree, changes = first == y, [], []
     ok = right.clone()
     for shift in shifts.tolist():
         moved = net(fractional_shift(x, shift))
         now = moved.argmax(1)
         ok &= now == y
         agree.append((now == first).double().mean())
-        change = max(change, (moved - still).norm(dim=1).max().item())
-    change = change / spread if spread > 0 else float("inf")
+        changes.append((moved - still).norm(dim=1).max())
+    change = torch.stack(changes).max().item() / spread if spread > 0 else float("inf")
     mean = torch.Tensor.mean
     return ShiftReport(
         mean(right.double()).item(), torch.stack(agree), mean(ok.double()).item(), change, spread, len(first.unique())
