@@ -237,7 +237,7 @@ def test_shapes_views_and_empty(lane):
 
 def test_a_nan_stays_in_its_map(lane):
     backend, device = lane
-    maps, n = (70, 4) if backend == "triton" else (300, 5)  # more than lie side by side; places that are padding
+    maps, n = (10, 4) if backend == "triton" else (300, 5)  # more than lie side by side; places that are padding
     x, weight = (normal(maps, n, n, seed=seed).float().to(device) for seed in (0, 1))
     for activation in ACTIVATIONS:
         c = torch.tensor([0.1, 0.5, 0.3], device=device) if activation == "poly" else None
@@ -249,20 +249,21 @@ def test_a_nan_stays_in_its_map(lane):
             return y.detach(), torch.autograd.grad((y * weight).sum(), x)[0]
 
         spoilt = x.clone()
-        spoilt[37, 1, 2] = math.nan
-        others = torch.arange(maps, device=device) != 37
+        spoilt[7, 1, 2] = math.nan
+        others = torch.arange(maps, device=device) != 7
         (y, g), (y_nan, g_nan) = both(x), both(spoilt)
-        assert y_nan[37].isnan().all() and torch.equal(y_nan[others], y[others])
+        assert y_nan[7].isnan().all() and torch.equal(y_nan[others], y[others])
         assert torch.equal(g_nan[others], g[others]) and not g.isnan().any()
 
 
 def test_maps_do_not_see_each_other(fast_lane):
     """A map has the same bits in any batch, twice in a row, and however many threads there are."""
     backend, device = fast_lane
-    x = normal(70, 5, 5).float().to(device)
+    maps = 20 if backend == "triton" else 140
+    x = normal(maps, 5, 5).float().to(device)
     go = lambda x: up_act_down(x, "gelu", backend=backend)  # noqa: E731
     whole = go(x)
-    assert torch.equal(go(x), whole) and same_bits(fast_lane)(go(x[33:41]), whole[33:41])
+    assert torch.equal(go(x), whole) and same_bits(fast_lane)(go(x[13:19]), whole[13:19])
     threads = torch.get_num_threads()
     try:
         for count in (1, 3):

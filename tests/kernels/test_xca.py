@@ -172,7 +172,7 @@ def test_shapes_views_and_empty(lane):
 
 def test_a_nan_stays_in_its_head(lane):
     backend, device = lane
-    given = [x.float().to(device) for x in problem(*((4, 2) if backend == "triton" else (20, 2)), 5, 3)]
+    given = [x.float().to(device) for x in problem(*((3, 2) if backend == "triton" else (20, 2)), 5, 3)]
     want = cross_covariance_attention(*given, backend=backend)
     others = torch.ones(want.shape[:2], dtype=torch.bool, device=device)
     others[2, 1] = False
@@ -188,11 +188,11 @@ def test_a_nan_stays_in_its_head(lane):
 def test_heads_do_not_see_each_other(fast_lane):
     """A head has the same bits in any batch, twice in a row, and however many threads there are."""
     backend, device = fast_lane
-    given = [x.float().to(device) for x in problem(8, 2, 5, 3)]
+    given = [x.float().to(device) for x in problem(4, 2, 5, 3)]
     go = lambda *a: cross_covariance_attention(*a, backend=backend)  # noqa: E731
     whole = go(*given)
     assert torch.equal(go(*given), whole)
-    assert torch.equal(go(*(x[3:5] for x in given[:3]), given[3]), whole[3:5])
+    assert torch.equal(go(*(x[2:4] for x in given[:3]), given[3]), whole[2:4])
     threads = torch.get_num_threads()
     try:
         for count in (1, 3):
@@ -248,7 +248,7 @@ def test_steps_of_other_sizes_agree(fast_lane):
     backend, device = fast_lane
     if backend != "triton":
         return
-    given = [x.float().to(device) for x in problem(1, 2, 70, 5)]
+    given = [x.float().to(device) for x in problem(1, 1, 34, 5)]
     for name, args in (("run", given), ("backward", (given[0], *given))):
         go = lambda **kw: _DISPATCH[name].load(backend)(*args, **kw)  # noqa: E731, B023
         for tokens in (16, 64):
@@ -299,7 +299,7 @@ FAULTS = {
 TRITON_FAULTS = {
     "triton: the last token left out": (TRITON, "(n < tokens)", "(n < tokens - 1)"),
     "triton: padding has weight": (TRITON, 'float("-inf")', "0.0"),
-    "triton: weights of the wrong side": (TRITON, "A = tl.trans(_weights(", "A = ((_weights("),
+    "triton: weights of the wrong side": (TRITON, "A = tl.trans(_weights(", "A = 1.0 * (_weights("),
     "triton: temperature of the first head": (TRITON, "t_ptr + b % heads", "t_ptr"),
     "triton: divided as if the norm were constant": (TRITON, "k_norm > LEAST", "k_norm < 0.0"),
 }
