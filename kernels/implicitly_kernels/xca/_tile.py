@@ -6,4 +6,6 @@ MOST = 64  # channels of a head
 def tile(d, backward=False):
     """(tokens of a step, d padded, warps): a product sums over at least 16 numbers."""
     D = max(16, 1 << (d - 1).bit_length())
-    return (16, D, 8) if backward else (32, D, max(4, D * D // 256))
+    if backward and D <= 32:
+        return 16, D, 8
+    return 32, D, max(4, D * D // 256)
