@@ -8,4 +8,4 @@ def tile(d, backward=False):
     D = max(16, 1 << (d - 1).bit_length())
     if backward and D <= 32:
         return 16, D, 8
-    return 32, D, max(4, D * D // 256)
+    return 32, D, min(16, max(4, D * D // 128))
