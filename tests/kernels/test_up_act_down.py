@@ -9,7 +9,6 @@ import scipy.signal
 import torch
 from conftest import relative_error
 
-import implicitly_kernels as ik
 from implicitly_kernels import _jit, resample_matrix, up_act_down
 from implicitly_kernels.up_act_down import _DISPATCH, reference
 
@@ -88,18 +87,28 @@ def check(call, dtype, device="cpu", shapes=LARGE, backward=True):
 
 
 def by(run=None, backward=None):
-    """A public call that runs these implementations instead of the registered ones."""
+    """A public call that runs these implementations instead of the registered ones, and of the numba backend."""
 
     def call(*args, **kwargs):
         for name, function in (("run", run), ("backward", backward)):
-            _DISPATCH[name]._loaded["reference"] = function or getattr(reference, name)
-        try:
-            return up_act_down(*args, **kwargs, backend="reference")
-        finally:
-            for name in _DISPATCH:
-                _DISPATCH[name]._loaded["reference"] = getattr(reference, name)
+            _DISPATCH[name]._loaded["numba"] = function or getattr(reference, name)
+        return up_act_down(*args, **kwargs, backend="numba")
 
     return call
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    """`by` leaves what it planted until here: the gradient is taken after the call."""
+    yield
+    for name in _DISPATCH:
+        _DISPATCH[name]._loaded.pop("numba", None)
+
+
+def same_bits(lane):
+    """Bits, where products are ours: those of the reference, and of Triton's interpreter, are numpy's or torch's."""
+    ours = lane in (("numba", "cpu"), ("triton", "cuda"))
+    return torch.equal if ours else lambda a, b: relative_error(a, b) < 1e-6
 
 
 def dtypes(backend):
@@ -203,7 +212,7 @@ def test_how_many_fine_points_a_quadratic_needs():
 
 def test_shapes_views_and_empty(lane):
     backend, device = lane
-    equal = torch.equal if backend != "reference" else lambda a, b: relative_error(a, b) < 1e-6  # BLAS, by sizes
+    equal = same_bits(lane)
     x = normal(2, 3, 5, 5).float().to(device)
     c = normal(3, 3, seed=1).float().to(device)
     go = lambda x, c=c: up_act_down(x, "poly", coefficients=c, factor=np.float64(2), size=np.int64(4),  # noqa: E731
@@ -228,7 +237,8 @@ def test_shapes_views_and_empty(lane):
 
 def test_a_nan_stays_in_its_map(lane):
     backend, device = lane
-    x, weight = normal(70, 4, 4).float().to(device), normal(70, 4, 4, seed=1).float().to(device)
+    maps, n = (10, 4) if backend == "triton" else (300, 5)  # more than lie side by side; places that are padding
+    x, weight = (normal(maps, n, n, seed=seed).float().to(device) for seed in (0, 1))
     for activation in ACTIVATIONS:
         c = torch.tensor([0.1, 0.5, 0.3], device=device) if activation == "poly" else None
         run = lambda x: up_act_down(x, activation, coefficients=c, backend=backend)  # noqa: E731, B023
@@ -239,20 +249,21 @@ def test_a_nan_stays_in_its_map(lane):
             return y.detach(), torch.autograd.grad((y * weight).sum(), x)[0]
 
         spoilt = x.clone()
-        spoilt[37, 1, 2] = math.nan
-        others = torch.arange(70, device=device) != 37
+        spoilt[7, 1, 2] = math.nan
+        others = torch.arange(maps, device=device) != 7
         (y, g), (y_nan, g_nan) = both(x), both(spoilt)
-        assert y_nan[37].isnan().all() and torch.equal(y_nan[others], y[others])
+        assert y_nan[7].isnan().all() and torch.equal(y_nan[others], y[others])
         assert torch.equal(g_nan[others], g[others]) and not g.isnan().any()
 
 
 def test_maps_do_not_see_each_other(fast_lane):
     """A map has the same bits in any batch, twice in a row, and however many threads there are."""
     backend, device = fast_lane
-    x = normal(70, 5, 5).float().to(device)
+    maps = 20 if backend == "triton" else 140
+    x = normal(maps, 5, 5).float().to(device)
     go = lambda x: up_act_down(x, "gelu", backend=backend)  # noqa: E731
     whole = go(x)
-    assert torch.equal(go(x), whole) and torch.equal(go(x[33:41]), whole[33:41])
+    assert torch.equal(go(x), whole) and same_bits(fast_lane)(go(x[13:19]), whole[13:19])
     threads = torch.get_num_threads()
     try:
         for count in (1, 3):
@@ -329,3 +340,114 @@ def test_bad_arguments_of_the_matrix():
                                  ((3, 3, "float32"), TypeError, "dtype: .* got float32")):  # fmt: skip
         with pytest.raises(error, match=message):
             resample_matrix(*args)
+
+
+def test_programs_of_other_sizes_agree(fast_lane):
+    backend, device = fast_lane
+    if backend != "triton":
+        return
+    x, c = normal(7, 5, 5).float().to(device), normal(7, 3, seed=1).float().to(device)
+    for name, args in (("run", (x,)), ("backward", (x, x))):
+        go = lambda **kw: _DISPATCH[name].load(backend)(*args, c, "poly", 8, 5, **kw)  # noqa: E731, B023
+        for maps in (1, 4):
+            for a, b in zip(go(maps=maps), go(), strict=True):
+                assert relative_error(a, b) < 1e-6
+
+
+def test_auto_runs_what_triton_does_not_take(monkeypatch):
+    pytest.importorskip("triton")
+    monkeypatch.delenv("IMPLICITLY_BACKEND", raising=False)
+    refused = {
+        "x: the triton backend computes in float32, got torch.float64": (normal(4, 4), 2),
+        "x, factor: the triton backend takes at most 32 points a side and 64 on": (normal(33, 33).float(), 1),
+        "on the fine grid, got 8 and 72": (normal(8, 8).float(), 9),
+    }
+    for message, (x, factor) in refused.items():
+        x.requires_grad_()
+        want = up_act_down(x, "relu", factor=factor, backend="reference")
+        with monkeypatch.context() as on_a_gpu:
+            for name in _DISPATCH:
+                on_a_gpu.setattr(_DISPATCH[name], "choose", lambda backend, device: "triton")
+            got = up_act_down(x, "relu", factor=factor)
+            assert torch.equal(got, want)
+            got.sum().backward()
+            with pytest.raises(ValueError, match=message):
+                up_act_down(x, "relu", factor=factor, backend="triton")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_two_runs_on_the_gpu_are_equal():
+    x, weight = (normal(20000, 16, 16, seed=seed).float().cuda().requires_grad_() for seed in (0, 1))
+    go = lambda: up_act_down(x, "gelu")  # noqa: E731
+    assert torch.equal(go(), go())
+    assert torch.equal(*(torch.autograd.grad((go() * weight).sum(), x)[0] for _ in range(2)))
+
+
+NUMBA = "kernels/implicitly_kernels/up_act_down/_numba.py"
+TRITON = "kernels/implicitly_kernels/up_act_down/_triton.py"
+LANES = "kernels/implicitly_kernels/_lanes.py"
+REFERENCE = "kernels/implicitly_kernels/up_act_down/reference.py"
+FAULTS = {
+    "numba: a lane reads its neighbour": (NUMBA, "source[U(o + b)]", "source[U(o + b + 1)]"),
+    "numba: coefficients of the next channel": (NUMBA, "(first + l % lanes) %", "(first + l % lanes + 1) %"),
+    "numba: no linear term": (NUMBA, "(c2[l] * u[l] + c1[l]) * u[l] + c0[l]", "(c2[l] * u[l]) * u[l] + c0[l]"),
+    "numba: a distribution of the wrong side": (NUMBA, "1 - q if u[l] > 0 else q", "1 - q if u[l] < 0 else q"),
+    "numba: a wrong coefficient of exp": (NUMBA, "0.041666218319291945,", "0.05,"),
+    "numba: a slope without its density": (NUMBA, "p[l] + u[l] * (e[l] * k)", "p[l]"),
+    "numba: a quarter of the sums": (NUMBA, "+ sums[k, 3 * lanes + l]", ""),
+    "numba: up and down in the other order": (NUMBA, "combine(up_t, rows, j", "combine(up_t, rows, 0 * j"),
+    "numba: relu lets everything through": (NUMBA, "g[l] if u[l] > 0 else 0 * g[l]", "g[l]"),
+}
+TRITON_FAULTS = {
+    "triton: a side left out": (TRITON, "tl.permute(half, (0, 2, 1))", "tl.reshape(half, (G, B, A))"),
+    "triton: the last column left out": (TRITON, "(j < n)[None, :]", "(j < n - 1)[None, :]"),
+    "triton: coefficients of the next channel": (TRITON, "// M) % channels", "// M + 1) % channels"),
+    "triton: a slope without its density": (TRITON, " + u * tl.exp(-0.5 * u * u) * 0.3989422804014327", ""),
+    "triton: a sum of the wrong power": (TRITON, "tl.reshape(g * u * u, (G", "tl.reshape(g * u, (G"),
+}
+REFERENCE_FAULTS = {
+    "the Nyquist bin kept": ("((min(n, m) - 1) // 2)", "(min(n, m) // 2)"),
+    "no sign beyond half a turn": ("torch.where(top > nm, -1.0, 1.0)", "torch.where(top > nm, 1.0, 1.0)"),
+    "rows for columns": ("[:, None] * n - torch", "[:, None] * m - torch"),
+}
+FEW = [((2, 3), 5, 1.6, 4), ((5, 2), 4, 2, None)]
+
+
+@pytest.fixture
+def uncompiled(mutant, monkeypatch):
+    """`mutant` with numba's functions as Python runs them: to compile each fault takes longer."""
+    monkeypatch.setattr(_jit, "cached_njit", lambda **_: lambda function: function)
+    lanes = mutant(LANES, "o", "o")
+    lanes.U = int
+
+    def make(path, old, new):
+        module = mutant(path, old, new)
+        module.combine, module.U, module.lanes = lanes.combine, int, lambda n: 8
+        return module
+
+    with np.errstate(all="ignore"):
+        yield make
+
+
+@pytest.mark.parametrize("fault", (None, *FAULTS))
+def test_planted_faults_are_seen(uncompiled, fault):
+    module = uncompiled(*FAULTS.get(fault, (NUMBA, "o", "o")))
+    with pytest.raises((AssertionError, IndexError)) if fault else nullcontext():
+        check(by(module.run, module.backward), F32, shapes=FEW)
+
+
+@pytest.mark.parametrize("fault", (None, *REFERENCE_FAULTS))
+def test_planted_faults_of_the_matrix_are_seen(mutant, fault):
+    module = mutant(REFERENCE, *REFERENCE_FAULTS.get(fault, ("o", "o")))
+    with pytest.raises(AssertionError) if fault else nullcontext():
+        check(by(module.run, module.backward), F64, shapes=FEW)
+
+
+@pytest.mark.interp
+@pytest.mark.skipif("os.environ.get('TRITON_INTERPRET') != '1'", reason="needs TRITON_INTERPRET=1")
+@pytest.mark.parametrize("fault", TRITON_FAULTS)
+def test_planted_triton_faults_are_seen(mutant, fault):
+    module = mutant(*TRITON_FAULTS[fault])
+    with pytest.raises(AssertionError):
+        check(by(module.run, module.backward), F32, shapes=SMALL[1:])

@@ -1,12 +1,14 @@
 """Cross-covariance attention: each entry by its own sum in float64, shifts, gradients, bad input."""
 
 import math
+from contextlib import nullcontext
 
+import numpy as np
 import pytest
 import torch
 from conftest import relative_error
 
-from implicitly_kernels import cross_covariance_attention
+from implicitly_kernels import _jit, cross_covariance_attention
 from implicitly_kernels.xca import _DISPATCH, reference
 
 F32, F64 = torch.float32, torch.float64
@@ -60,12 +62,12 @@ def check(call, dtype, device="cpu", shapes=LARGE):
 
 
 def by(run=None, backward=None):
-    """A public call that runs these implementations instead of the registered ones."""
+    """A public call that runs these implementations instead of the registered ones, and of the numba backend."""
 
     def call(*args):
         for name, function in (("run", run), ("backward", backward)):
-            _DISPATCH[name]._loaded["reference"] = function or getattr(reference, name)
-        return cross_covariance_attention(*args, backend="reference")
+            _DISPATCH[name]._loaded["numba"] = function or getattr(reference, name)
+        return cross_covariance_attention(*args, backend="numba")
 
     return call
 
@@ -75,7 +77,13 @@ def registered():
     """`by` leaves what it planted until here: the gradient is taken after the call."""
     yield
     for name in _DISPATCH:
-        _DISPATCH[name]._loaded.pop("reference", None)
+        _DISPATCH[name]._loaded.pop("numba", None)
+
+
+def same_bits(lane):
+    """Bits, where products are ours: those of the reference, and of Triton's interpreter, are numpy's or torch's."""
+    ours = lane in (("numba", "cpu"), ("triton", "cuda"))
+    return torch.equal if ours else lambda a, b: relative_error(a, b) < 1e-6
 
 
 def dtypes(backend):
@@ -140,7 +148,7 @@ def test_a_norm_below_1e_12_counts_as_1e_12():
 
 def test_shapes_views_and_empty(lane):
     backend, device = lane
-    equal = torch.equal if backend != "reference" else lambda a, b: relative_error(a, b) < 1e-6  # BLAS, by sizes
+    equal = same_bits(lane)
     given = [x.float().to(device) for x in problem(2, 3, 5, 4)]
     go = lambda *a: cross_covariance_attention(*a, backend=backend)  # noqa: E731
     before = [x.clone() for x in given]
@@ -164,27 +172,27 @@ def test_shapes_views_and_empty(lane):
 
 def test_a_nan_stays_in_its_head(lane):
     backend, device = lane
-    given = [x.float().to(device) for x in problem(20, 2, 5, 3)]
+    given = [x.float().to(device) for x in problem(*((3, 2) if backend == "triton" else (20, 2)), 5, 3)]
     want = cross_covariance_attention(*given, backend=backend)
-    others = torch.ones(20, 2, dtype=torch.bool, device=device)
-    others[13, 1] = False
+    others = torch.ones(want.shape[:2], dtype=torch.bool, device=device)
+    others[2, 1] = False
     for i in range(3):
         spoilt = [x.clone() for x in given]
-        spoilt[i][13, 1, 2, 1] = math.nan
+        spoilt[i][2, 1, 2, 1] = math.nan
         out = cross_covariance_attention(*spoilt, backend=backend)
         assert torch.equal(out[others], want[others])
-        hit = out[13, 1].isnan()
+        hit = out[2, 1].isnan()
         assert (hit[:, 1].all(), hit.all(), hit[2].all())[i]
 
 
 def test_heads_do_not_see_each_other(fast_lane):
     """A head has the same bits in any batch, twice in a row, and however many threads there are."""
     backend, device = fast_lane
-    given = [x.float().to(device) for x in problem(20, 2, 5, 3)]
+    given = [x.float().to(device) for x in problem(4, 2, 5, 3)]
     go = lambda *a: cross_covariance_attention(*a, backend=backend)  # noqa: E731
     whole = go(*given)
     assert torch.equal(go(*given), whole)
-    assert torch.equal(go(*(x[3:9] for x in given[:3]), given[3]), whole[3:9])
+    assert torch.equal(go(*(x[2:4] for x in given[:3]), given[3]), whole[2:4])
     threads = torch.get_num_threads()
     try:
         for count in (1, 3):
@@ -234,3 +242,97 @@ BAD = [
 def test_bad_arguments(error, message, change):
     with pytest.raises(error, match=message):
         cross_covariance_attention(**{**P, **change})
+
+
+def test_steps_of_other_sizes_agree(fast_lane):
+    backend, device = fast_lane
+    if backend != "triton":
+        return
+    given = [x.float().to(device) for x in problem(1, 1, 34, 5)]
+    for name, args in (("run", given), ("backward", (given[0], *given))):
+        go = lambda **kw: _DISPATCH[name].load(backend)(*args, **kw)  # noqa: E731, B023
+        for tokens in (16, 64):
+            for a, b in zip(go(tokens=tokens), go(), strict=True):
+                assert relative_error(a, b) < 1e-6
+
+
+def test_auto_runs_what_triton_does_not_take(monkeypatch):
+    pytest.importorskip("triton")
+    monkeypatch.delenv("IMPLICITLY_BACKEND", raising=False)
+    for message, given in (("q: the triton backend computes in float32, got torch.float64", problem(1, 2, 5, 3)),
+                           ("q: the triton backend takes at most 64 channels a head, got 65",
+                            [x.float() for x in problem(1, 1, 3, 65)])):  # fmt: skip
+        given = [x.requires_grad_() for x in given]
+        want = cross_covariance_attention(*given, backend="reference")
+        with monkeypatch.context() as on_a_gpu:
+            for name in _DISPATCH:
+                on_a_gpu.setattr(_DISPATCH[name], "choose", lambda backend, device: "triton")
+            got = cross_covariance_attention(*given)
+            assert torch.equal(got, want)
+            got.sum().backward()
+            with pytest.raises(ValueError, match=message):
+                cross_covariance_attention(*given, backend="triton")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_two_runs_on_the_gpu_are_equal():
+    given = [x.float().cuda().requires_grad_() for x in problem(64, 8, 500, 48)]
+    go = lambda: cross_covariance_attention(*given)  # noqa: E731
+    assert torch.equal(go(), go())
+    one, two = (torch.autograd.grad(go().square().sum(), given) for _ in range(2))
+    assert all(map(torch.equal, one, two))
+
+
+NUMBA = "kernels/implicitly_kernels/xca/_numba.py"
+TRITON = "kernels/implicitly_kernels/xca/_triton.py"
+LANES = "kernels/implicitly_kernels/_lanes.py"
+FAULTS = {
+    "numba: old tokens stay": (NUMBA, "range(count, whole)", "range(whole, whole)"),
+    "numba: only the first chunk": (NUMBA, "out, 0, lanes, lanes, False)", "out, 0, lanes, lanes, True)"),
+    "numba: weights of the wrong side": (NUMBA, "_turn(weight, lanes, d, matrix)", "matrix[:weight.size] = weight"),
+    "numba: keys by the norms of queries": (NUMBA, "_norms(k[h], sums, two)", "_norms(q[h], sums, two)"),
+    "numba: temperature of the first head": (NUMBA, "temperature[h % len(temperature)]", "temperature[0]"),
+    "numba: divided as if the norm were constant": (NUMBA, "s * one[i] * one[i] if one[i] > 0", "0 * s if one[i] > 0"),
+    "numba: a softmax without its mean": (NUMBA, "(moved[o + j] - mean)", "moved[o + j]"),
+}
+TRITON_FAULTS = {
+    "triton: the last token left out": (TRITON, "(n < tokens)", "(n < tokens - 1)"),
+    "triton: padding has weight": (TRITON, 'float("-inf")', "0.0"),
+    "triton: weights of the wrong side": (TRITON, "A = tl.trans(_weights(", "A = 1.0 * (_weights("),
+    "triton: temperature of the first head": (TRITON, "t_ptr + b % heads", "t_ptr"),
+    "triton: divided as if the norm were constant": (TRITON, "k_norm > LEAST", "k_norm < 0.0"),
+}
+FEW = [(2, 2, 7, 3)]
+
+
+@pytest.fixture
+def uncompiled(mutant, monkeypatch):
+    """`mutant` with numba's functions as Python runs them: to compile each fault takes longer."""
+    monkeypatch.setattr(_jit, "cached_njit", lambda **_: lambda function: function)
+    lanes = mutant(LANES, "o", "o")
+    lanes.U = int
+
+    def make(path, old, new):
+        module = mutant(path, old, new)
+        module.combine, module.U, module.CHUNK = lanes.combine, int, 4  # the last chunk is not full
+        return module
+
+    with np.errstate(all="ignore"):
+        yield make
+
+
+@pytest.mark.parametrize("fault", (None, *FAULTS))
+def test_planted_faults_are_seen(uncompiled, fault):
+    module = uncompiled(*FAULTS.get(fault, (NUMBA, "o", "o")))
+    with pytest.raises((AssertionError, ValueError)) if fault else nullcontext():
+        check(by(module.run, module.backward), F32, shapes=FEW)
+
+
+@pytest.mark.interp
+@pytest.mark.skipif("os.environ.get('TRITON_INTERPRET') != '1'", reason="needs TRITON_INTERPRET=1")
+@pytest.mark.parametrize("fault", TRITON_FAULTS)
+def test_planted_triton_faults_are_seen(mutant, fault):
+    module = mutant(*TRITON_FAULTS[fault])
+    with pytest.raises(AssertionError):
+        check(by(module.run, module.backward), F32, shapes=SMALL[:1])

@@ -208,7 +208,9 @@ def _backward(grad, x, up, up_t, down_t, m, coefficients, kind, work, words, by,
     n, size = x.shape[1], grad.shape[1]
     M, N = up.shape
     S, group = down_t.shape[1], 4 * lanes
-    given, rows = np.zeros(N * N * lanes, x.dtype), np.zeros(M * N * lanes, x.dtype)
+    # The result has a place of its own: in the padding of what is given, a NaN would stay for the next block.
+    given, made = np.zeros(N * N * lanes, x.dtype), np.zeros(N * N * lanes, x.dtype)
+    rows = np.zeros(M * N * lanes, x.dtype)
     after, back = np.zeros(S * S * lanes, x.dtype), np.zeros(M * S * lanes, x.dtype)
     u, g = np.zeros(M * lanes, x.dtype), np.zeros(M * lanes, x.dtype)
     c, sums = np.zeros((3, group), x.dtype), np.zeros((3, group), x.dtype)
@@ -230,8 +232,8 @@ def _backward(grad, x, up, up_t, down_t, m, coefficients, kind, work, words, by,
                 _activate_back(u[o:o + group], g[o:o + group], kind, c, sums, work, words, by, tables)
             combine(up_t, g, 0, lanes, rows, row, lanes, lanes, True)
         for j in range(n):
-            combine(up_t, rows, j * lanes, N * lanes, given, j * lanes, N * lanes, lanes, True)
-        _scatter(given, one, end, n, N, lanes, out)
+            combine(up_t, rows, j * lanes, N * lanes, made, j * lanes, N * lanes, lanes, True)
+        _scatter(made, one, end, n, N, lanes, out)
         for b in range(one, end):
             for k in range(3):
                 l = b - one
