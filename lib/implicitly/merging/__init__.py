@@ -43,6 +43,7 @@ from .tasks import (
     Ensemble,
     Scores,
     Split,
+    accuracy,
     digit_halves,
     evaluate,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "Scores",
     "Split",
     "SuperNet",
+    "accuracy",
     "assign",
     "average",
     "averaged",

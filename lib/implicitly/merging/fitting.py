@@ -29,14 +29,14 @@ __all__ = [
 
 
 class Fitted(NamedTuple):
-    """What `fit_maps` returns: the SuperNet with the least loss seen, and the losses (steps + 1,) or (steps + 1, B)."""
+    """What `fit_maps` returns: the SuperNet after the last step, and the losses (steps + 1,) or (steps + 1, B)."""
 
     supernet: SuperNet
     losses: Tensor
 
 
 class Distilled(NamedTuple):
-    """What `distill` returns: the student with the least loss seen, and the losses (steps + 1,) or (steps + 1, B)."""
+    """What `distill` returns: the student after the last step, and the losses (steps + 1,) or (steps + 1, B)."""
 
     student: Folded
     losses: Tensor
@@ -54,27 +54,23 @@ class _Row:
         return [p.unflatten(1, s) for p, s in zip(flat.split(self.sizes, 1), self.shapes, strict=True)]
 
 
-def _adam(flat: Tensor, loss_of, steps: int, rate: Tensor, keep_best: bool = True) -> tuple[Tensor, Tensor]:
-    """Minimize each row's loss; the last row, or the one with the least loss seen, and all losses (steps + 1, B)."""
-    flat = flat.clone().requires_grad_()
-    best, least = flat.detach().clone(), torch.full((len(flat),), math.inf, dtype=flat.dtype)
-    first, second, losses = torch.zeros_like(best), torch.zeros_like(best), []
+def _adam(flat: Tensor, loss_of, steps: int, rate: Tensor) -> tuple[Tensor, Tensor]:
+    """Minimize each row's loss: the rows after the last step, and all losses (steps + 1, B)."""
+    first, second, losses = torch.zeros_like(flat), torch.zeros_like(flat), []
+    flat = flat.detach().clone().requires_grad_()
     rate = rate.to(flat.dtype)[:, None]
     for step in range(steps + 1):
         loss = loss_of(flat)
         with torch.no_grad():
             losses.append(loss.detach())
-            better = loss < least if keep_best else torch.ones_like(loss, dtype=torch.bool)
-            least = torch.where(better, loss, least)
-            best = torch.where(better[:, None], flat, best)
             if step == steps:
                 break
             (grad,) = torch.autograd.grad(loss, flat, torch.ones_like(loss))
             first.lerp_(grad, 0.1)
-            second.lerp_(grad * grad, 0.001)
+            second.mul_(0.999).addcmul_(grad, grad, value=0.001)
             size = rate * (0.5 * (1 + math.cos(math.pi * step / steps)) / (1 - 0.9 ** (step + 1)))
             flat -= size * first / ((second / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8)
-    return best, torch.stack(losses)
+    return flat.detach(), torch.stack(losses)
 
 
 def _batched(net: Net) -> Net:
@@ -224,9 +220,9 @@ def fit_maps(
         biases = [(m @ b)[..., 0] for m, b in zip(up, frozen, strict=True)]
         return _loss(weights, biases, down[-1].split(sizes, -2), x, counts, targets)
 
-    best, losses = _adam(row.flat, loss_of, steps, rate)
+    last, losses = _adam(row.flat, loss_of, steps, rate)
     with torch.no_grad():
-        up, down = (tuple(one.clone() if batch else one[0].clone() for one in side) for side in maps(best))
+        up, down = (tuple(one.clone() if batch else one[0].clone() for one in side) for side in maps(last))
     return Fitted(SuperNet(start.models, up, down), losses if batch else losses[:, 0])
 
 
@@ -279,9 +275,9 @@ def distill(
         parts = row.parts(flat)
         return parts[:L], parts[L : 2 * L], parts[2 * L :] if out else maps
 
-    best, losses = _adam(row.flat, lambda flat: _loss(*split(flat), x, counts, targets), steps, rate)
+    last, losses = _adam(row.flat, lambda flat: _loss(*split(flat), x, counts, targets), steps, rate)
     with torch.no_grad():
-        weights, biases, ends = (tuple(p.clone() if batch else p[0].clone() for p in side) for side in split(best))
+        weights, biases, ends = (tuple(p.clone() if batch else p[0].clone() for p in side) for side in split(last))
     return Distilled(Folded(Net(weights, biases), ends), losses if batch else losses[:, 0])
 
 
@@ -335,6 +331,6 @@ def train_classifiers(
         scores = features @ parts[L].mT + parts[-1][:, None]
         return cross_entropy(scores.mT, y[task[:, None], chosen], reduction="none").mean(1)
 
-    last, _ = _adam(row.flat, loss_of, steps, rate, keep_best=False)
+    last, _ = _adam(row.flat, loss_of, steps, rate)
     parts = [p.clone() for p in row.parts(last)]
     return Net(tuple(parts[:L]), tuple(parts[L + 1 : -1])), Head(parts[L], parts[-1])

@@ -168,11 +168,16 @@ def checked_orders(name: str, orders, net: Net) -> tuple[Tensor, ...]:
     orders = _tensors(name, orders, dtype=torch.int64)
     if len(orders) != net.depth:
         raise ValueError(f"{name} must have one entry for each of the {net.depth} layers, found {len(orders)}")
-    for l, order in enumerate(orders):
-        _per_neuron(f"{name}[{l}]", order, net, l)
-        if not (order.sort(-1).values == torch.arange(order.shape[-1])).all():
-            raise ValueError(f"{name}[{l}] must be a permutation of 0 to {order.shape[-1] - 1}, found another entry")
-    return tuple(order.expand(*net.batch, -1) for order in orders)
+    return tuple(_order(f"{name}[{l}]", one, net.widths[l + 1], net.batch) for l, one in enumerate(orders))
+
+
+def _order(name: str, order: Tensor, d: int, batch) -> Tensor:
+    order = tensor(name, order, dtype=torch.int64)
+    if tuple(order.shape) not in ((d,), (*batch, d)):
+        raise ValueError(f"{name} must have shape {(*batch, d)}, found {tuple(order.shape)}")
+    if not (order.sort(-1).values == torch.arange(d)).all():
+        raise ValueError(f"{name} must be a permutation of 0 to {d - 1}, found other entries")
+    return order.expand(*batch, -1)
 
 
 def _forward(weights, biases, x: Tensor) -> list[Tensor]:
@@ -216,6 +221,12 @@ class Head:
         """Heads of a batch, as `Net.rows`."""
         which = _places(which, tuple(self.weight.shape[:-2]))
         return Head(self.weight[which], self.bias[which])
+
+    def permuted(self, order: Tensor) -> "Head":
+        """The head that reads the features in another order: (d,) or (B, d), int64, new feature k is the old
+        ``order[k]``."""
+        order = _order("order", order, self.weight.shape[-1], tuple(self.weight.shape[:-2]))
+        return Head(torch.take_along_dim(self.weight, order[..., None, :], -1), self.bias)
 
 
 def random_net(
@@ -279,9 +290,21 @@ def average(nets: Sequence[Net]) -> Net:
                tuple(torch.stack(one).mean(0) for one in zip(*(n.biases for n in nets), strict=True)))  # fmt: skip
 
 
-def interpolate(a: Net, b: Net, share: float) -> Net:
-    """``(1 - share) a + share b``, weight by weight and bias by bias; `share` in [0, 1]."""
-    a, b = same_shape("b", [instance("a", a, Net), instance("b", b, Net)])
+def interpolate(a, b, share: float):
+    """``(1 - share) a + share b``, weight by weight and bias by bias.
+
+    Args:
+        a, b: two `Net` or two `Head` of the same shape and dtype.
+        share: in [0, 1].
+
+    Returns:
+        What a and b are.
+    """
     share = number("share", share, at_least=0.0, at_most=1.0)
+    if isinstance(a, Head):
+        b = instance("b", b, Head)
+        weight = tensor("b", b.weight, shape=tuple(a.weight.shape), dtype=a.weight.dtype)
+        return Head(torch.lerp(a.weight, weight, share), torch.lerp(a.bias, b.bias, share))
+    a, b = same_shape("b", [instance("a", a, Net), instance("b", b, Net)])
     return Net(tuple(torch.lerp(v, w, share) for v, w in zip(a.weights, b.weights, strict=True)),
                tuple(torch.lerp(v, w, share) for v, w in zip(a.biases, b.biases, strict=True)))  # fmt: skip

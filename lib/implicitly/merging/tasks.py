@@ -15,6 +15,7 @@ __all__ = [
     "Ensemble",
     "Scores",
     "Split",
+    "accuracy",
     "digit_halves",
     "evaluate",
 ]
@@ -72,6 +73,24 @@ class Ensemble:
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
         """Features of each model, (n, d_i) or (B, n, d_i), at inputs `x` as `Net` takes them."""
         return tuple(net(x) for net in self.models)
+
+
+def accuracy(scores: Tensor, y: Tensor) -> Tensor:
+    """Share of inputs whose largest score is that of their class.
+
+    Args:
+        scores: (n, classes) or (B, n, classes), n at least 1.
+        y: classes, (n,), int64.
+
+    Returns:
+        () or (B,), float64.
+    """
+    scores = tensor("scores", scores)
+    if scores.ndim not in (2, 3) or not scores.shape[-2] or not scores.shape[-1]:
+        raise ValueError(f"scores must have shape (n, classes) or (B, n, classes), found {tuple(scores.shape)}")
+    limits = dict(at_least=0, at_most=scores.shape[-1] - 1)
+    y = tensor("y", y, shape=(scores.shape[-2],), dtype=torch.int64, **limits)
+    return (scores.argmax(-1) == y).double().mean(-1)
 
 
 class Scores(NamedTuple):
