@@ -47,6 +47,14 @@ from .tasks import (
     digit_halves,
     evaluate,
 )
+from .transformers import (
+    MergedTransformer,
+    TrainedTransformers,
+    Transformer,
+    merge_transformers,
+    train_transformers,
+    trained_transformers,
+)
 
 __all__ = [
     "Distilled",
@@ -55,10 +63,13 @@ __all__ = [
     "Folded",
     "Head",
     "LinearMerge",
+    "MergedTransformer",
     "Net",
     "Scores",
     "Split",
     "SuperNet",
+    "TrainedTransformers",
+    "Transformer",
     "accuracy",
     "assign",
     "average",
@@ -75,6 +86,7 @@ __all__ = [
     "match_activations",
     "match_weights",
     "matched",
+    "merge_transformers",
     "random_maps",
     "random_net",
     "rebuild_error",
@@ -82,6 +94,8 @@ __all__ = [
     "regression_mean",
     "stacked",
     "train_classifiers",
+    "train_transformers",
     "trainable",
+    "trained_transformers",
     "zipped",
 ]

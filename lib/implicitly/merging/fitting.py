@@ -70,6 +70,8 @@ def _adam(flat: Tensor, loss_of, steps: int, rate: Tensor) -> tuple[Tensor, Tens
             second.mul_(0.999).addcmul_(grad, grad, value=0.001)
             size = rate * (0.5 * (1 + math.cos(math.pi * step / steps)) / (1 - 0.9 ** (step + 1)))
             flat -= size * first / ((second / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8)
+    if not flat.isfinite().all():
+        raise ValueError(f"rate must be small enough that the weights stay finite, found {rate.max().item():.6g}")
     return flat.detach(), torch.stack(losses)
 
 
