@@ -2,8 +2,9 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 
-from .. import plotting
+from .. import merging, plotting
 from . import _svg
 
 __all__ = ["by_hand", "few", "lines", "miniature", "supernet", "widths"]
@@ -46,8 +47,9 @@ def lines(shares, curves, spreads, layers):
     for i, (name, rows) in enumerate(curves.items()):
         for k, row in enumerate(np.asarray(rows)):
             ax.plot(shares, row, **{**plotting.line(i), "lw": 1.3}, label=name if k == 0 else None)
-    ax.set(xlabel="share of the second network", ylabel="right answers", ylim=(0, 1.02), xlim=(0, 1))
-    ax.legend(loc="lower left")
+    ax.set(xlabel="share of the second network", ylabel="right answers", ylim=(0, 1.45), xlim=(0, 1))
+    ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    ax.legend(loc="upper left")
     ax = axes[1]
     for i, (name, values) in enumerate(spreads.items()):
         ax.plot(layers, values, **plotting.points(i), label=name)
@@ -73,7 +75,7 @@ def supernet():
     ax.text(-0.35, 0.55, "$x$", ha="center", va="center")
     for k in range(2):
         x = 0.55 + 5.2 * k
-        wire(x - 0.7, x + 4.4, 0.55)
+        wire(x - 0.7 if k == 0 else x - 1.05, x - 0.35, 0.55), wire(x + 2.95, x + 4.15, 0.55)
         box(x, 0.55, 0.7, 0.9, f"$U_{k}$", plotting.PREFER, plotting.PAPER)
         for y, name in ((1.1, "A"), (0.0, "B")):
             wire(x + 0.35, x + 0.85, 0.55, y), wire(x + 1.75, x + 2.25, y, 0.55)
@@ -86,8 +88,8 @@ def supernet():
         box(x + 1.3, -1.3, 1.1, 0.6, f"$W'_{k + 1}$", plotting.PREFER, plotting.PAPER)
         wire(x + 1.85, x + 3.35, -1.3), box(x + 3.75, -1.3, 0.8, 0.6, "ReLU", ink, plotting.PAPER)
         wire(x - 0.7 if k == 0 else x - 1.05, x + 0.75, -1.3)
-        ax.text(x + 1.3, -0.85, "folds to", ha="center", va="top", fontsize=9, color=muted)
-    wire(10.15, 10.75, 0.55), wire(9.9, 10.75, -1.3)
+        ax.text(x + 2.2, -0.82, "folds to", ha="center", va="top", fontsize=9, color=muted)
+    wire(9.9, 10.75, 0.55), wire(9.9, 10.75, -1.3)
     for y in (0.55, -1.3):
         box(11.1, y, 0.7, 0.8 if y > 0 else 0.6, "$U_2$", plotting.PREFER, plotting.PAPER)
     ax.text(-0.35, -1.3, "$x$", ha="center", va="center")
@@ -100,16 +102,16 @@ def few(samples, rows, gains):
     Args:
         samples: (S,). rows: name -> (S, pairs). gains: name -> (S, pairs).
     """
-    fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.5), width_ratios=(1.15, 1))
+    fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.6), width_ratios=(1.25, 1))
     ax = axes[0]
     for i, (name, values) in enumerate(rows.items()):
         values = np.asarray(values)
         ax.plot(samples, values.mean(1), **plotting.points(i), label=name)
         ax.plot(samples, values.mean(1), **{**plotting.line(i), "lw": 1.0})
-    ax.set(xscale="log", xlabel="images of each task, $n$", ylabel="right answers", xticks=samples, ylim=(0.6, 1.0))
+    ax.set(xscale="log", xlabel="images of each task, $n$", ylabel="right answers", ylim=(0.45, 1.0))
     ax.set_xticks(samples, [str(n) for n in samples])
     ax.minorticks_off()
-    ax.legend(loc="lower right", fontsize=9)
+    ax.legend(loc="lower right", fontsize=9, ncols=2, columnspacing=1.0)
     ax = axes[1]
     ax.axhline(0, color=plotting.MUTED, ls="-", lw=0.8)
     for i, (name, values) in enumerate(gains.items()):
@@ -140,11 +142,17 @@ def widths(sizes, rows, level):
 
 
 def miniature() -> str:
-    """Accuracy on the line between two networks: a valley as trained (without), hardly one when matched (prefer)."""
-    t = np.linspace(0, 1, 41)
-    frame = _svg.Frame(-0.05, 1.05, -0.05, 1.05)
-    valley = 0.12 + 0.82 * np.abs(2 * t - 1) ** 2.2
-    shallow = 0.7 + 0.24 * np.abs(2 * t - 1) ** 2
-    ends = [(0, 0.94), (1, 0.94)]
-    return _svg.svg(frame.lines("without", [(t, valley)]), frame.lines("prefer", [(t, shallow)]),
-                    frame.dots("disc", ends, 6))  # fmt: skip
+    """How alike features stay on the line to a twin with its neurons in another order (without), matched (prefer)."""
+    net = merging.random_net((8, 16, 16, 16), bias=0.5, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(100, 8, generator=torch.Generator().manual_seed(2))
+    orders = [torch.randperm(16, generator=torch.Generator().manual_seed(k)) for k in (3, 4)]
+    twin = net.permuted([*orders, torch.arange(16)])
+    back = twin.permuted(merging.match_weights(net, twin))
+    shares, curves = np.linspace(0, 1, 33), {}
+    for kind, other in (("without", twin), ("prefer", back)):
+        off = [float((merging.interpolate(net, other, float(t))(x) - net(x)).norm() / net(x).norm()) for t in shares]
+        curves[kind] = [(shares, 1 - np.array(off))]
+    low = min(curves["without"][0][1])
+    frame = _svg.Frame(-0.05, 1.05, low - 0.08, 1.12)
+    return _svg.svg(*(frame.lines(kind, lines) for kind, lines in curves.items()),
+                    frame.dots("disc", [(0, 1), (1, 1)], 6))  # fmt: skip
