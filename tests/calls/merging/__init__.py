@@ -1,0 +1,1 @@
+"""Valid calls of `implicitly.merging`: see ``tests/calls/__init__.py``."""
