@@ -3,6 +3,7 @@
 from implicitly_kernels._dispatch import available_backends
 from implicitly_kernels.kaczmarz import kaczmarz
 from implicitly_kernels.langevin import Polynomial, TanhNet, langevin
+from implicitly_kernels.lba_gemm import lba_events, lba_gemm, lba_quantize, lba_trace
 from implicitly_kernels.nvfp4 import (
     mxfp4_dequantize,
     mxfp4_qdq,
@@ -19,6 +20,7 @@ from implicitly_kernels.sign_nets import sign_nets, sign_nets_predict, sign_nets
 
 __all__ = [
     "Polynomial", "TanhNet", "available_backends", "kaczmarz", "langevin",
+    "lba_events", "lba_gemm", "lba_quantize", "lba_trace",
     "mxfp4_dequantize", "mxfp4_qdq", "mxfp4_quantize",
     "nvfp4_dequantize", "nvfp4_global_scale", "nvfp4_qdq", "nvfp4_quantize",
     "perm_gd",
