@@ -29,15 +29,18 @@ EVENTS = ("overflow", "underflow", "swamped", "product_overflow", "chunk_overflo
 
 
 def _checked(x, w, form):
-    """x and w, contiguous, and the floats to compute in; one look at the values."""
-    flags = [~torch.isfinite(x).all(), ~torch.isfinite(w).all()]
+    """x and w, contiguous, the floats to compute in, and a bound of all products; one look at the values."""
+    x, w = x.contiguous(), w.contiguous()
+    if not x.numel() or not w.numel():
+        return x, w, form.path(False), 0.0
+    found = [end.double() for v in (x, w) for end in v.aminmax()]  # of which one is NaN if an entry is
     if x.dtype == torch.float32 and form.path(True) == "single":  # at most 12 bits each: their product has 24
-        flags += [(v.contiguous().view(torch.int32) & 0xFFF).any() for v in (x, w)]
-    bad_x, bad_w, *long = torch.stack(flags).tolist()
-    for name, value, bad in (("x", x, bad_x), ("w", w, bad_w)):
-        if bad:
+        found += [(v.view(torch.int32) & 0xFFF).any().double() for v in (x, w)]
+    a, b, c, d, *long = torch.stack(found).tolist()
+    for name, value, ends in (("x", x, (a, b)), ("w", w, (c, d))):
+        if not all(map(math.isfinite, ends)):
             check.finite(name, value)
-    return x.contiguous(), w.contiguous(), form.path(bool(long) and not any(long))
+    return x, w, form.path(bool(long) and not any(long)), max(-a, b) * max(-c, d)
 
 
 def _shapes(x, w, form, gradient, backend):
@@ -71,8 +74,8 @@ def _gradient(ctx, dy):
 
 @operator("lba_gemm", _shapes, backward=_gradient, setup=_save)
 def _gemm(x: Tensor, w: Tensor, form: list[int], gradient: str, backend: str) -> Tensor:
-    x, w, path = _checked(x, w, Form(*form))
-    return _DISPATCH["forward"](backend, x)(x, w, form, path)
+    x, w, path, most = _checked(x, w, Form(*form))
+    return _DISPATCH["forward"](backend, x)(x, w, form, path, most)
 
 
 def _event_shapes(x, w, form, backend):
@@ -82,7 +85,7 @@ def _event_shapes(x, w, form, backend):
 
 @operator("lba_events", _event_shapes, refuses="counts are not differentiable")
 def _events(x: Tensor, w: Tensor, form: list[int], backend: str) -> tuple[Tensor, Tensor]:
-    x, w, _ = _checked(x, w, Form(*form))
+    x, w, *_ = _checked(x, w, Form(*form))
     return _DISPATCH["events"](backend, x)(x, w, form)
 
 
@@ -95,7 +98,7 @@ def _trace_shapes(x, w, form, backend):
 
 @operator("lba_trace", _trace_shapes, refuses="a trace is not differentiable")
 def _trace(x: Tensor, w: Tensor, form: list[int], backend: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    x, w, _ = _checked(x, w, Form(*form))
+    x, w, *_ = _checked(x, w, Form(*form))
     return _DISPATCH["trace"](backend, x)(x, w, form)
 
 

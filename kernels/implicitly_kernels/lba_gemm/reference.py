@@ -66,8 +66,11 @@ def additions(x, w, form):
         yield None, total, code
 
 
-def forward(x, w, form, path=None):
-    """y (B, m, n) of x (B, m, K) and w (B, n, K), in their dtype."""
+def forward(x, w, form, path, most):
+    """y (B, m, n) of x (B, m, K) and w (B, n, K), in their dtype.
+
+    path: the floats that suffice, of `Form.path`; most: no product is larger. This one needs neither.
+    """
     y = torch.zeros((*x.shape[:2], w.shape[1]), dtype=torch.float64, device=x.device)
     for k, value, _ in additions(x, w, Form(*form)):
         y = value if k is None else y
