@@ -264,18 +264,14 @@ def _recorders(near, odd):
 
 _cut_record, _near_record = _recorders(False, False), _recorders(True, False)
 _odd_record, _odd_near_record = _recorders(False, True), _recorders(True, True)
+RECORD = {CUT: _cut_record, NEAR: _near_record, ODD: _odd_record, ODD_NEAR: _odd_near_record}
 
 
-@jit
-def _record(near, odd, x, w, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, sums, totals):
-    if odd and near:
-        _odd_near_record(x, w, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, sums, totals)
-    elif odd:
-        _odd_record(x, w, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, sums, totals)
-    elif near:
-        _near_record(x, w, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, sums, totals)
-    else:
-        _cut_record(x, w, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, sums, totals)
+def _mode(form):
+    """How sums come out exactly in float64."""
+    if form.safe(53):
+        return NEAR if form.nearest else CUT
+    return ODD_NEAR if form.nearest else ODD
 
 
 @jit
@@ -286,25 +282,34 @@ def _add_bits(codes, bit, count):
             count[j] += (code[j] & bit) != 0
 
 
-@jit
-def _events(x, w, begin, end, near, odd, size, mask, drop, high, low, top, least, y, counts):
+def _event_rows(mode):
     """Rows begin..end-1: x (rows, K), w (blocks, K, lanes), y (rows, blocks, lanes), counts (6, rows, blocks, lanes)."""
-    K, lanes = w.shape[1:]
-    codes, chunk_codes = np.empty((K, lanes), np.uint8), np.empty((-(-K // size), lanes), np.uint8)
-    s, none = np.empty(lanes), np.empty((0, lanes))
-    for i in range(begin, end):
-        for q in range(len(w)):
-            _record(near, odd, x[i], w[q], size, mask, drop, high, low, top, least, s, y[i, q], codes, chunk_codes,
-                    none, none)
-            for place in range(4):
-                _add_bits(codes, 1 << place, counts[place, i, q])
-            _add_bits(chunk_codes, OVERFLOW, counts[4, i, q])
-            _add_bits(chunk_codes, SWAMPED, counts[5, i, q])
+
+    @jit
+    def rows(x, w, begin, end, size, mask, drop, high, low, top, least, y, counts):
+        K, lanes = w.shape[1:]
+        codes, chunk_codes = np.empty((K, lanes), np.uint8), np.empty((-(-K // size), lanes), np.uint8)
+        s, none = np.empty(lanes), np.empty((0, lanes))
+        for i in range(begin, end):
+            for q in range(len(w)):
+                X, W, t = x[i], w[q], y[i, q]
+                if mode == CUT:
+                    _cut_record(X, W, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, none, none)
+                elif mode == NEAR:
+                    _near_record(X, W, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, none, none)
+                elif mode == ODD:
+                    _odd_record(X, W, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, none, none)
+                else:
+                    _odd_near_record(X, W, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, none, none)
+                for place in range(4):
+                    _add_bits(codes, 1 << place, counts[place, i, q])
+                _add_bits(chunk_codes, OVERFLOW, counts[4, i, q])
+                _add_bits(chunk_codes, SWAMPED, counts[5, i, q])
+
+    return rows
 
 
-def _exact(form):
-    """How `_record` has to sum, in float64."""
-    return form.nearest, not form.safe(53)
+_EVENT_ROWS = {mode: _event_rows(mode) for mode in RECORD}
 
 
 def events(x, w, form, lanes=LANES):
@@ -320,7 +325,7 @@ def events(x, w, form, lanes=LANES):
         packed = _packed(other, lanes).numpy()
 
         def part(first, last, begin, end, one=one, packed=packed, out=out, count=count):
-            _events(one, packed, first, last, *_exact(form), form.chunk, *constants, out, count)
+            _EVENT_ROWS[_mode(form)](one, packed, first, last, form.chunk, *constants, out, count)
 
         _threads.share(part, m, work=64 * max(1, K) * blocks * lanes)
     cut = [torch.from_numpy(v).flatten(-2)[..., :n].contiguous() for v in (y, counts)]
@@ -339,7 +344,7 @@ def trace(x, w, form):
     def part(first, last, begin, end):
         for i in range(first, last):
             out = (v[i][:, None] for v in (codes, chunk_codes, sums, totals))
-            _record(*_exact(form), x[i], w[i][:, None], form.chunk, *constants, np.empty(1), np.empty(1), *out)
+            RECORD[_mode(form)](x[i], w[i][:, None], form.chunk, *constants, np.empty(1), np.empty(1), *out)
 
     _threads.share(part, B, work=64 * max(1, K))
     sums, totals, codes, chunk_codes = (torch.from_numpy(v) for v in (sums, totals, codes, chunk_codes))
@@ -347,17 +352,28 @@ def trace(x, w, form):
 
 
 IMMEDIATE, RECURSIVE, CHANGE = range(3)
-MODES = {"immediate-overflow": IMMEDIATE, "recursive-overflow": RECURSIVE, "immediate-change": CHANGE}
+RULES = {"immediate-overflow": IMMEDIATE, "recursive-overflow": RECURSIVE, "immediate-change": CHANGE}
 
 
 @jit
-def _factors(code, alive, mode, dy, g):
+def _alive(code, rule, whole, alive):
+    """The factor of a chunk, from the last one backwards. whole: what it is for those to come."""
+    for j in range(alive.size):
+        if rule == CHANGE:
+            alive[j] = 0 if code[j] & UNCHANGED else 1
+        else:
+            alive[j] = 0 if code[j] & OVERFLOW else whole[j]
+            whole[j] = alive[j] if rule == RECURSIVE else 1
+
+
+@jit
+def _factors(code, alive, rule, dy, g):
     """g: dy where a product's factor is 1. alive: 0 where the chunk, or what comes later, has cut it off."""
-    if mode == CHANGE:
+    if rule == CHANGE:
         for j in range(g.size):
             g[j] = dy[j] if (code[j] & UNCHANGED == 0) & (alive[j] != 0) else 0.0
         return
-    if mode == RECURSIVE:
+    if rule == RECURSIVE:
         for j in range(g.size):
             alive[j] = 0 if code[j] & OVERFLOW else alive[j]
     for j in range(g.size):
@@ -373,34 +389,40 @@ def _dot(a, b):
     return total
 
 
-@jit
-def _backward(x, w, dy, begin, end, near, odd, mode, size, mask, drop, high, low, top, least, dx):
+def _backward_rows(mode):
     """Rows begin..end-1: x (rows, K), w (blocks, K, lanes), dy (rows, blocks, lanes), dx (rows, K)."""
-    K, lanes = w.shape[1:]
-    chunks = -(-K // size)
-    codes, chunk_codes = np.empty((K, lanes), np.uint8), np.empty((chunks, lanes), np.uint8)
-    s, t, g, none = np.empty(lanes), np.empty(lanes), np.empty(lanes), np.empty((0, lanes))
-    alive, whole = np.empty(lanes, np.uint8), np.empty(lanes, np.uint8)
-    for i in range(begin, end):
-        to = dx[i]
-        to[:] = 0
-        for q in range(len(w)):
-            W, down = w[q], dy[i, q]
-            _record(near, odd, x[i], W, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, none, none)
-            whole[:] = 1
-            for c in range(chunks - 1, -1, -1):
-                code = chunk_codes[c]
-                for j in range(lanes):
-                    if mode == RECURSIVE:
-                        whole[j] = 0 if code[j] & OVERFLOW else whole[j]
-                    elif mode == IMMEDIATE:
-                        whole[j] = 0 if code[j] & OVERFLOW else 1
-                    else:
-                        whole[j] = 0 if code[j] & UNCHANGED else 1
-                    alive[j] = whole[j]
-                for k in range(min(c * size + size, K) - 1, c * size - 1, -1):
-                    _factors(codes[k], alive, mode, down, g)
-                    to[k] += _dot(g, W[k])
+
+    @jit
+    def rows(x, w, dy, begin, end, rule, size, mask, drop, high, low, top, least, dx):
+        K, lanes = w.shape[1:]
+        chunks = -(-K // size)
+        codes, chunk_codes = np.empty((K, lanes), np.uint8), np.empty((chunks, lanes), np.uint8)
+        s, t, g, none = np.empty(lanes), np.empty(lanes), np.empty(lanes), np.empty((0, lanes))
+        alive, whole = np.empty(lanes, np.uint8), np.empty(lanes, np.uint8)
+        for i in range(begin, end):
+            X, to = x[i], dx[i]
+            to[:] = 0
+            for q in range(len(w)):
+                W, down = w[q], dy[i, q]
+                if mode == CUT:
+                    _cut_record(X, W, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, none, none)
+                elif mode == NEAR:
+                    _near_record(X, W, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, none, none)
+                elif mode == ODD:
+                    _odd_record(X, W, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, none, none)
+                else:
+                    _odd_near_record(X, W, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, none, none)
+                whole[:] = 1
+                for c in range(chunks - 1, -1, -1):
+                    _alive(chunk_codes[c], rule, whole, alive)
+                    for k in range(min(c * size + size, K) - 1, c * size - 1, -1):
+                        _factors(codes[k], alive, rule, down, g)
+                        to[k] += _dot(g, W[k])
+
+    return rows
+
+
+_BACKWARD_ROWS = {mode: _backward_rows(mode) for mode in RECORD}
 
 
 def backward(x, w, dy, form, gradient, lanes=LANES):
@@ -409,13 +431,13 @@ def backward(x, w, dy, form, gradient, lanes=LANES):
     x, w, dy = x.double(), w.double(), dy.double()
     lanes, constants = _lanes(w.shape[1], lanes), _constants(form, np.float64)
     (m, K), n = x.shape[1:], w.shape[1]
-    dx = _memory.empty(x.shape, np.float64)
+    dx, rule = _memory.empty(x.shape, np.float64), RULES[gradient]
     for one, other, down, out in zip(x.contiguous().numpy(), w, dy, dx, strict=True):
         packed = _packed(other, lanes).numpy()
         padded = torch.nn.functional.pad(down, (0, -n % lanes)).view(m, -1, lanes).numpy()
 
         def part(first, last, begin, end, one=one, packed=packed, padded=padded, out=out):
-            _backward(one, packed, padded, first, last, *_exact(form), MODES[gradient], form.chunk, *constants, out)
+            _BACKWARD_ROWS[_mode(form)](one, packed, padded, first, last, rule, form.chunk, *constants, out)
 
         _threads.share(part, m, work=96 * max(1, K) * len(packed) * lanes)
     return torch.from_numpy(dx).to(given)
