@@ -35,9 +35,10 @@ class Form(NamedTuple):
         $2^{e_a+2}$, so it fits into `digits` bits unless $e_a - e_b \ge$ digits $- 1 - M$. With 2M + 4 <= digits b is
         then below a quarter of a's unit. To nearest, the sum is a either way. Truncated, it is a or, where the signs
         differ, a's neighbour toward 0, and only a sum that was first rounded back to a goes wrong. That takes
-        $|b| \le 2^{e_a-\mathrm{digits}}$, which no number above the smallest one is, if all exponents lie close enough.
+        $|b| \le 2^{e_a-\mathrm{digits}}$. But $e_a$ is at most $2^E - 1$ less bias_sum, or the sum is clipped, and b at
+        least 2 to the minus larger bias.
         """
-        spread = 2**self.exponent + abs(self.bias_product - self.bias_sum)
+        spread = 2**self.exponent + max(0, self.bias_product - self.bias_sum)
         return 2 * self.mantissa + 4 <= digits and (self.nearest or (self.underflow and spread <= digits))
 
     def path(self, short):

@@ -22,6 +22,20 @@ WORDS = {np.float32: (np.uint32, 23), np.float64: (np.uint64, 52)}
 jit = cached_njit(nogil=True, boundscheck=False, error_model="numpy")
 
 
+def variant(*flags):
+    """`jit` for a function that several calls of its factory make, with the flags in its name.
+
+    Without them two variants that were cached by two processes can have one symbol, and the wrong one is called.
+    """
+
+    def decorate(function):
+        function.__name__ += "_" + "_".join(str(int(flag)) for flag in flags)
+        function.__qualname__ = function.__name__
+        return jit(function)
+
+    return decorate
+
+
 def _word(value):
     return types.uint32 if value == types.float32 else types.uint64
 
@@ -108,7 +122,7 @@ def _loops(near, clip, odd):
     clip: whether products may come to their largest magnitude.
     """
 
-    @jit
+    @variant(near, clip, odd)
     def chunk(s, x, w, first, last, mask, drop, high, low, top, least):
         for k in range(first, last):
             a, b = x[k], w[k]
@@ -119,7 +133,7 @@ def _loops(near, clip, odd):
 
 
 def _totals(near, odd):
-    @jit
+    @variant(near, odd)
     def close(t, s, mask, drop, top, least):
         for j in range(s.size):
             t[j] = _quantize(_sum(t[j], s[j], odd), mask, drop, top, least, near, True)
@@ -137,7 +151,7 @@ CUT, CUT_CLIP, NEAR, ODD, ODD_NEAR = range(5)
 def _rows(mode):
     """The outputs of rows begin..end-1: x (rows, K), w (blocks, K, lanes), y (rows, blocks, lanes)."""
 
-    @jit
+    @variant(mode)
     def rows(x, w, begin, end, size, mask, drop, high, low, top, least, s, y):
         K = x.shape[1]
         for i in range(begin, end):
@@ -224,7 +238,7 @@ def forward(x, w, form, path, most, lanes=LANES):
 def _recorders(near, odd):
     """The additions of one block of outputs, in float64, with their events."""
 
-    @jit
+    @variant(near, odd)
     def record(x, w, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, sums, totals):
         """x (K,), w (K, lanes); codes (K, lanes), chunk_codes (chunks, lanes); sums and totals like them, or empty."""
         K, c = len(x), 0
@@ -285,8 +299,8 @@ def _add_bits(codes, bit, count):
 def _event_rows(mode):
     """Rows begin..end-1: x (rows, K), w (blocks, K, lanes), y (rows, blocks, lanes), counts (6, rows, blocks, lanes)."""
 
-    @jit
-    def rows(x, w, begin, end, size, mask, drop, high, low, top, least, y, counts):
+    @variant(mode)
+    def event_rows(x, w, begin, end, size, mask, drop, high, low, top, least, y, counts):
         K, lanes = w.shape[1:]
         codes, chunk_codes = np.empty((K, lanes), np.uint8), np.empty((-(-K // size), lanes), np.uint8)
         s, none = np.empty(lanes), np.empty((0, lanes))
@@ -306,7 +320,7 @@ def _event_rows(mode):
                 _add_bits(chunk_codes, OVERFLOW, counts[4, i, q])
                 _add_bits(chunk_codes, SWAMPED, counts[5, i, q])
 
-    return rows
+    return event_rows
 
 
 _EVENT_ROWS = {mode: _event_rows(mode) for mode in RECORD}
@@ -392,8 +406,8 @@ def _dot(a, b):
 def _backward_rows(mode):
     """Rows begin..end-1: x (rows, K), w (blocks, K, lanes), dy (rows, blocks, lanes), dx (rows, K)."""
 
-    @jit
-    def rows(x, w, dy, begin, end, rule, size, mask, drop, high, low, top, least, dx):
+    @variant(mode)
+    def backward_rows(x, w, dy, begin, end, rule, size, mask, drop, high, low, top, least, dx):
         K, lanes = w.shape[1:]
         chunks = -(-K // size)
         codes, chunk_codes = np.empty((K, lanes), np.uint8), np.empty((chunks, lanes), np.uint8)
@@ -419,7 +433,7 @@ def _backward_rows(mode):
                         _factors(codes[k], alive, rule, down, g)
                         to[k] += _dot(g, W[k])
 
-    return rows
+    return backward_rows
 
 
 _BACKWARD_ROWS = {mode: _backward_rows(mode) for mode in RECORD}
@@ -434,7 +448,7 @@ def backward(x, w, dy, form, gradient, lanes=LANES):
     dx, rule = _memory.empty(x.shape, np.float64), RULES[gradient]
     for one, other, down, out in zip(x.contiguous().numpy(), w, dy, dx, strict=True):
         packed = _packed(other, lanes).numpy()
-        padded = torch.nn.functional.pad(down, (0, -n % lanes)).view(m, -1, lanes).numpy()
+        padded = torch.nn.functional.pad(down, (0, -n % lanes)).view(m, len(packed), lanes).numpy()
 
         def part(first, last, begin, end, one=one, packed=packed, padded=padded, out=out):
             _BACKWARD_ROWS[_mode(form)](one, packed, padded, first, last, rule, form.chunk, *constants, out)
