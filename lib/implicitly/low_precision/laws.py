@@ -22,7 +22,8 @@ __all__ = [
 def stagnation(mantissa: int, chunk: int = 1, largest: float = math.inf) -> float:
     """Where a sum of ones stops, C4: ``min(2^(M + 1 + floor(log2 C)), largest)``.
 
-    Exact for 1 <= C <= 2^(M + 1), as many ones as it takes in whole chunks, and formats in which 1 is a number.
+    Exact for 1 <= C <= 2^(M + 1), formats in which 1 is a number, and whole chunks with twice as many ones: where C is no
+    power of two, late chunks lose up to half of theirs.
 
     >>> stagnation(7), stagnation(7, 16), stagnation(2, 3)
     (256.0, 4096.0, 16.0)

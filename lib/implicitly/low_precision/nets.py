@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from implicitly_kernels import lba_gemm
 
-from .._validate import choice, instance, number, tensor, whole, wholes
+from .._validate import choice, instance, instances, number, tensor, whole, wholes
 from .._validate import seed as checked_seed
 from .formats import Accumulator
 from .sums import GRADIENTS
@@ -71,6 +71,17 @@ class Networks:
     biases: tuple[Tensor, ...]
     seeds: tuple[int, ...]
 
+    def __post_init__(self):
+        weights = instances("weights", self.weights, Tensor)
+        biases = instances("biases", self.biases, Tensor, length=len(weights))
+        seeds = tuple(checked_seed("seeds", seed) for seed in wholes("seeds", self.seeds))
+        for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
+            fan_in = weights[layer - 1].shape[1] if layer else "in"
+            tensor(f"weights[{layer}]", w, shape=(len(seeds), "out", fan_in), dtype=F32)
+            tensor(f"biases[{layer}]", b, shape=tuple(w.shape[:2]), dtype=F32)
+        for name, value in (("weights", weights), ("biases", biases), ("seeds", seeds)):
+            object.__setattr__(self, name, value)
+
     def logits(self, x: Tensor, accumulator: Accumulator | None = None) -> Tensor:
         """Outputs (S, N, 10) for x (N, in), float32; the layers add up in the accumulator, or, left out, in float32."""
         tensor("x", x, shape=("N", self.weights[0].shape[2]), dtype=F32)
@@ -90,10 +101,12 @@ class Networks:
     def logit_error(self, x: Tensor, accumulator: Accumulator) -> Tensor:
         """How far the accumulator moves the outputs for x (N, in): relative Frobenius norm, (S,), float64.
 
-        NaN where all outputs are 0.
+        x: at least one picture. NaN where all outputs are 0.
         """
         instance("accumulator", accumulator, Accumulator)
         wide = self.logits(x).double()
+        if not len(x):
+            raise ValueError("x must hold at least one picture, found none")
         moved = self.logits(x, accumulator).double() - wide
         return moved.flatten(1).norm(dim=1) / wide.flatten(1).norm(dim=1)
 
@@ -146,15 +159,20 @@ def train(networks: Networks, data: Split, accumulator: Accumulator | None = Non
         data: pictures and classes; the training ones are used.
         accumulator: of every layer's products; left out, float32.
         epochs: passes over the pictures, at least 0, each in a new order, drawn from the network's seed.
-        rate: step size of Adam, above 0; its other constants are torch's.
+        rate: step size of Adam, above 0, at most 1; its other constants are torch's.
         batch: pictures a step, at least 1; the last step of an epoch takes what is left.
         gradient: what stands in for the derivative of a quantized sum, out of `GRADIENTS`.
     """
     instance("networks", networks, Networks)
     instance("data", data, Split)
+    tensor("data.x", data.x, shape=("N", networks.weights[0].shape[2]), dtype=F32)
+    tensor("data.y", data.y, shape=(len(data.x),), dtype=torch.int64)
+    if not len(data.x) or not ((data.y >= 0) & (data.y < networks.weights[-1].shape[1])).all():
+        raise ValueError(f"data must hold pictures, and classes from 0 to {networks.weights[-1].shape[1] - 1}, found "
+                         f"{len(data.x)} with classes {sorted(set(data.y.tolist()))}")
     form, gradient = _form(accumulator), choice("gradient", gradient, GRADIENTS)
     epochs, batch = whole("epochs", epochs, at_least=0), whole("batch", batch, at_least=1)
-    rate = number("rate", rate, above=0.0)
+    rate = number("rate", rate, above=0.0, at_most=1.0)
     layers = len(networks.weights)
     values = [v.clone().requires_grad_() for v in (*networks.weights, *networks.biases)]
     optimizer = torch.optim.Adam(values, lr=rate)
