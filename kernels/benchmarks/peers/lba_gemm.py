@@ -1,5 +1,5 @@
-"""Narrow accumulators by others: plain torch with all outputs of a product at once, torch.compile of that step, apytypes
-(its accumulator context; a few rows), and torch's own float32 product as the price of a wide accumulator."""
+"""Narrow accumulators by others: plain torch with all outputs of a product at once, torch.compile of that step,
+apytypes (its accumulator context; a few rows), and torch's own float32 product, whose accumulator is wide."""
 
 import torch
 

@@ -195,8 +195,8 @@ def lba_trace(x: Tensor, w: Tensor, *, mantissa: int = 7, exponent: int = 4, bia
               backend: str = "auto") -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Every sum on the way of B outputs, row by row of x and w (B, K); other arguments as in `lba_gemm`.
 
-    Returns, of the steps, the sum within the chunk (B, K) in x's dtype; the totals after each chunk (B, ceil(K / chunk));
-    and the events of both as uint8 of the same shapes, bits of 1 overflow, 2 underflow, 4 swamped, 8 product_overflow
+    Returns, of the steps, the sum within the chunk (B, K) in x's dtype; after each chunk the totals (B, chunks); and
+    the events of both as uint8 of the same shapes, bits of 1 overflow, 2 underflow, 4 swamped, 8 product_overflow
     (see `lba_events`) and 16 for a sum or total that is what it was. backend: "auto", "reference", "numba". Not
     differentiable. Raises as `lba_gemm`.
     """
@@ -221,7 +221,8 @@ def lba_quantize(x: Tensor, *, mantissa: int, exponent: int, bias: int, rounding
     underflow = check.flag("underflow", underflow)
     check.finite("x", x)
     form = Form(mantissa, exponent, bias, bias, 1, rounding == "nearest", underflow)
-    value, _ = quantize(x.detach().double(), mantissa, *form.limits(bias), form.nearest)
+    largest, smallest = form.limits(bias)
+    value, _ = quantize(x.detach().double(), mantissa, largest, smallest, form.nearest)
     return _Through.apply(x, value.to(x.dtype))
 
 

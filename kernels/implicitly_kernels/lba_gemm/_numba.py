@@ -241,11 +241,11 @@ def _recorders(near, odd):
     @variant(near, odd)
     def record(x, w, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, sums, totals):
         """x (K,), w (K, lanes); codes (K, lanes), chunk_codes (chunks, lanes); sums and totals like them, or empty."""
-        K, c = len(x), 0
+        K = len(x)
         t[:] = 0
-        for first in range(0, K, size):
+        for c in range(len(chunk_codes)):
             s[:] = 0
-            for k in range(first, min(first + size, K)):
+            for k in range(c * size, min(c * size + size, K)):
                 a, b, code = x[k], w[k], codes[k]
                 for j in range(s.size):
                     p = _quantize(a * b[j], mask, drop, high, low, near, True)
@@ -271,14 +271,13 @@ def _recorders(near, odd):
                 code[j] = np.uint8(found)
             if len(totals):
                 totals[c] = t
-            c += 1
 
     return record
 
 
 _cut_record, _near_record = _recorders(False, False), _recorders(True, False)
-_odd_record, _odd_near_record = _recorders(False, True), _recorders(True, True)
-RECORD = {CUT: _cut_record, NEAR: _near_record, ODD: _odd_record, ODD_NEAR: _odd_near_record}
+_odd_record, _both_record = _recorders(False, True), _recorders(True, True)
+RECORD = {CUT: _cut_record, NEAR: _near_record, ODD: _odd_record, ODD_NEAR: _both_record}
 
 
 def _mode(form):
@@ -297,7 +296,7 @@ def _add_bits(codes, bit, count):
 
 
 def _event_rows(mode):
-    """Rows begin..end-1: x (rows, K), w (blocks, K, lanes), y (rows, blocks, lanes), counts (6, rows, blocks, lanes)."""
+    """Rows begin..end-1: x (rows, K), w (blocks, K, lanes), y (rows, blocks, lanes), counts (6, *y.shape)."""
 
     @variant(mode)
     def event_rows(x, w, begin, end, size, mask, drop, high, low, top, least, y, counts):
@@ -314,7 +313,7 @@ def _event_rows(mode):
                 elif mode == ODD:
                     _odd_record(X, W, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, none, none)
                 else:
-                    _odd_near_record(X, W, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, none, none)
+                    _both_record(X, W, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, none, none)
                 for place in range(4):
                     _add_bits(codes, 1 << place, counts[place, i, q])
                 _add_bits(chunk_codes, OVERFLOW, counts[4, i, q])
@@ -425,7 +424,7 @@ def _backward_rows(mode):
                 elif mode == ODD:
                     _odd_record(X, W, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, none, none)
                 else:
-                    _odd_near_record(X, W, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, none, none)
+                    _both_record(X, W, size, mask, drop, high, low, top, least, s, t, codes, chunk_codes, none, none)
                 whole[:] = 1
                 for c in range(chunks - 1, -1, -1):
                     _alive(chunk_codes[c], rule, whole, alive)

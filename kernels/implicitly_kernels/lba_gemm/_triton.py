@@ -19,14 +19,14 @@ RULES = {"immediate-overflow": 0, "recursive-overflow": 1, "immediate-change": 2
 
 @triton.jit
 def _quantize(v, top, least, DROP: tl.constexpr, NEAR: tl.constexpr, DOUBLE: tl.constexpr):
-    if DOUBLE:
+    if DOUBLE:  # noqa: SIM108  (of two dtypes)
         bits = v.to(tl.int64, bitcast=True)
     else:
         bits = v.to(tl.int32, bitcast=True)
     if NEAR:
         bits += ((1 << (DROP - 1)) - 1) + ((bits >> DROP) & 1)
     bits = bits & -(1 << DROP)
-    if DOUBLE:
+    if DOUBLE:  # noqa: SIM108
         r = bits.to(tl.float64, bitcast=True)
     else:
         r = bits.to(tl.float32, bitcast=True)
@@ -53,7 +53,8 @@ def _place(m, n, BM: tl.constexpr, BN: tl.constexpr):
     across, down = tl.cdiv(n, BN), tl.cdiv(m, BM)
     here = tl.program_id(0)
     tile, batch = here % (across * down), here // (across * down)
-    return batch.to(tl.int64), tile // across * BM + tl.arange(0, BM), tile % across * BN + tl.arange(0, BN), tile % across
+    row, column = tile // across, tile % across
+    return batch.to(tl.int64), row * BM + tl.arange(0, BM), column * BN + tl.arange(0, BN), column
 
 
 # One binary for all sizes.
@@ -149,7 +150,8 @@ def _lba_backward_kernel(
     batch, i, j, column = _place(m, n, BM, BN)
     high, low, top, least = (tl.load(table_ptr), tl.load(table_ptr + 1), tl.load(table_ptr + 2), tl.load(table_ptr + 3))
     x_at, w_at = x_ptr + batch * K * m + i, w_ptr + batch * K * n + j
-    dy = tl.load(dy_ptr + (batch * m + i)[:, None] * n + j[None, :], mask=(i < m)[:, None] & (j < n)[None, :], other=0.0)
+    live = (i < m)[:, None] & (j < n)[None, :]
+    dy = tl.load(dy_ptr + (batch * m + i)[:, None] * n + j[None, :], mask=live, other=0.0)
     batches = tl.num_programs(0) // (tl.cdiv(n, BN) * tl.cdiv(m, BM))
     part_at = part_ptr + (column * batches + batch) * K * m + i
     total = tl.zeros((BM, BN), tl.float64)

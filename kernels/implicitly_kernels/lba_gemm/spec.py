@@ -10,10 +10,10 @@ SUMMARY = (
 )
 COUNT = (
     "A product costs a multiplication and an addition, and twice a cut of the bits, two comparisons with the largest "
-    "magnitude, and one with the smallest, which takes three operations: 14 operations in float32. Where no product can "
-    "reach the largest magnitude, the compiled CPU path leaves two of them out. Matrix units cannot be used, since every "
-    "sum is rounded on its own. Numbers with more than 12 significant bits, and formats wider than float32 can hold "
-    "exactly, are computed in float64, at half the speed or less."
+    "magnitude, and one with the smallest, which takes three operations: 14 operations in float32. Where no product "
+    "can reach the largest magnitude, the compiled CPU path leaves two of them out. Matrix units cannot be used, since "
+    "every sum is rounded on its own. Numbers with more than 12 significant bits, and formats wider than float32 can "
+    "hold exactly, are computed in float64, at half the speed or less."
 )
 CHAPTERS = ("low-bit-accumulators",)
 BINDS = "flop"
@@ -50,7 +50,8 @@ def _kernel(name, *, bits=7, near=False, odd=False, double=False):
 def _other(name, kernel, pointers, odd, **flags):
     f = Pointer("fp64")
     return KernelSpec(
-        name, f"implicitly_kernels.lba_gemm._triton:{kernel}", (*(f for _ in range(pointers - 1)), *_LAST[kernel], *_SIZES),
+        name, f"implicitly_kernels.lba_gemm._triton:{kernel}",
+        (*(f for _ in range(pointers - 1)), *_LAST[kernel], *_SIZES),
         {"DROP": 45, "NEAR": False, "ODD": odd, "BM": SMALL, "BN": SMALL} | flags, warps=8, exact=True,
     )  # fmt: skip
 

@@ -118,7 +118,7 @@ def sum_bias(bias_product: int, chunk: int) -> int:
 class Accumulator:
     """What a sum of products is kept in: formats of the products and of the sums, with one M and E, and chunks.
 
-    ``s <- Q_sum(Q_product(x w) + s)`` within a chunk of `chunk` products, then ``t <- Q_sum(t + s)``, from ``s = t = 0``.
+    ``s <- Q_sum(Q_product(x w) + s)`` from 0 within a chunk of `chunk` products, then ``t <- Q_sum(t + s)``.
 
     Args:
         mantissa, exponent, bias_product, bias_sum: as of `FloatFormat`.

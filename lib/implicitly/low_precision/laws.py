@@ -22,8 +22,8 @@ __all__ = [
 def stagnation(mantissa: int, chunk: int = 1, largest: float = math.inf) -> float:
     """Where a sum of ones stops, C4: ``min(2^(M + 1 + floor(log2 C)), largest)``.
 
-    Exact for 1 <= C <= 2^(M + 1), formats in which 1 is a number, and whole chunks with twice as many ones: where C is no
-    power of two, late chunks lose up to half of theirs.
+    Exact for 1 <= C <= 2^(M + 1), formats in which 1 is a number, and whole chunks with twice as many ones: where C is
+    no power of two, late chunks lose up to half of theirs.
 
     >>> stagnation(7), stagnation(7, 16), stagnation(2, 3)
     (256.0, 4096.0, 16.0)
@@ -43,9 +43,9 @@ def fraction_limit(mantissa: int) -> float:
 def growth(mantissa: int, mean: float, terms: int, support: float = 1.0) -> float:
     """The expected sum of `terms` independent positive terms, without chunks, C5.
 
-    In ``[2^e, 2^(e+1))`` an addition loses half a unit, ``2^(e-M-1)``, on average: ``ds/dn = mean - 2^(e-M-1)``. The sum
-    stops where that is 0, and where a unit reaches `support`, which no term does. A continuous n, and a loss that is
-    uniform within a unit, are approximations: within 2 per cent for uniform terms, M from 5 to 10 and n from 64.
+    In ``[2^e, 2^(e+1))`` an addition loses half a unit, ``2^(e-M-1)``, on average: ``ds/dn = mean - 2^(e-M-1)``. The
+    sum stops where that is 0, and where a unit reaches `support`, which no term does. A continuous n, and a loss that
+    is uniform within a unit, are approximations: within 2 per cent for uniform terms, M from 5 to 10 and n from 64.
 
     Args:
         mantissa: M, from 1 to 50.

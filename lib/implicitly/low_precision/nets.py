@@ -1,13 +1,14 @@
 """Networks on the 8 x 8 digits whose layers add up in a narrow accumulator: tested, trained, fine-tuned.
 
-Several seeds train at once, each with its own first weights and order of the pictures; what one does depends on its seed
-alone. Forward products run in the accumulator; what comes after them (bias, ReLU, loss) and the sums of the backward
-pass are float32. Chapter `low-bit-accumulators`, C1 to C3. Bad arguments raise TypeError or ValueError.
+Several seeds train at once, each with its own first weights and order of the pictures; what one does depends on its
+seed alone. Forward products run in the accumulator; what comes after them (bias, ReLU, loss) and the sums of the
+backward pass are float32. Chapter `low-bit-accumulators`, C1 to C3. Bad arguments raise TypeError or ValueError.
 """
 
 import functools
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -86,7 +87,8 @@ class Networks:
         """Outputs (S, N, 10) for x (N, in), float32; the layers add up in the accumulator, or, left out, in float32."""
         tensor("x", x, shape=("N", self.weights[0].shape[2]), dtype=F32)
         with torch.no_grad():
-            return _outputs(x.expand(len(self.seeds), *x.shape), self.weights, self.biases, _form(accumulator), "identity")
+            x = x.expand(len(self.seeds), *x.shape)
+            return _outputs(x, self.weights, self.biases, _form(accumulator), "identity")
 
     def accuracy(self, x: Tensor, y: Tensor, accumulator: Accumulator | None = None) -> Tensor:
         """Share of pictures x (N, in), N >= 1, whose class y (N,) int64 has the largest output; (S,), float64."""
@@ -139,7 +141,7 @@ def first_networks(seeds, widths=(64, 64, 64, 10)) -> Networks:
     widths = wholes("widths", widths, least=2, at_least=1)
     weights, biases = [], []
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    for fan_in, fan_out in zip(widths, widths[1:], strict=False):
+    for fan_in, fan_out in pairwise(widths):
         drawn = torch.stack([torch.rand(fan_out, fan_in + 1, generator=g, dtype=F32) for g in generators])
         drawn = (2 * drawn - 1) / math.sqrt(fan_in)
         weights.append(drawn[..., :fan_in].contiguous())

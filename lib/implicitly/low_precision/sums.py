@@ -74,8 +74,7 @@ def _pair(x, w):
     tensor("x", x, dtype=FLOATS)
     if x.ndim not in (2, 3):
         raise ValueError(f"x must have shape (m, n) or (B, m, n), found {tuple(x.shape)}")
-    shape = ("B", "m", "n")[3 - x.ndim:-2] + ("rows", x.shape[-1])
-    tensor("w", w, dtype=x.dtype, device=x.device, shape=shape if x.ndim == 2 else (len(x), "rows", x.shape[-1]))
+    tensor("w", w, dtype=x.dtype, device=x.device, shape=(*x.shape[:-2], "rows", x.shape[-1]))
 
 
 def matmul(x: Tensor, w: Tensor, accumulator: Accumulator, *, gradient: str = "identity") -> Tensor:
@@ -122,8 +121,8 @@ def trace(x: Tensor, w: Tensor, accumulator: Accumulator) -> Trace:
     before = torch.cat([totals.new_zeros(len(x), 1), totals[:, :-1]], 1)[:, k // form["chunk"]]
     last = (k % form["chunk"] == form["chunk"] - 1) | (k == x.shape[1] - 1)
     running = torch.where(last, totals[:, k // form["chunk"]], before + sums)
-    return Trace(running, *(codes & bit != 0 for bit in (1, 2, 4, 8)), totals,
-                 *(chunk_codes & bit != 0 for bit in (1, 4)))  # fmt: skip
+    over, under, swamped, clipped = (codes & bit != 0 for bit in (1, 2, 4, 8))
+    return Trace(running, over, under, swamped, clipped, totals, chunk_codes & 1 != 0, chunk_codes & 4 != 0)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, accumulator: Accumulator, *,
@@ -147,7 +146,7 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, accumulator: Accumula
     like = dict(dtype=x.dtype, device=x.device)
     tensor("weight", weight, shape=("O", x.shape[1], "h", "w"), **like)
     stride, padding = whole("stride", stride, at_least=1), whole("padding", padding, at_least=0)
-    (N, C, H, W), (O, _, h, w) = x.shape, weight.shape
+    (N, _, H, W), (O, _, h, w) = x.shape, weight.shape
     if not weight.numel() or not x.numel():
         raise ValueError(f"x, weight must hold numbers, found shapes {tuple(x.shape)}, {tuple(weight.shape)}")
     down, across = ((size + 2 * padding - k) // stride + 1 for size, k in ((H, h), (W, w)))

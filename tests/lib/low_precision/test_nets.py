@@ -30,7 +30,8 @@ def same(a, b):
 
 
 def picked(nets, k):
-    return Networks(tuple(w[k:k + 1] for w in nets.weights), tuple(b[k:k + 1] for b in nets.biases), nets.seeds[k:k + 1])
+    weights, biases = ([v[k:k + 1] for v in values] for values in (nets.weights, nets.biases))
+    return Networks(weights, biases, nets.seeds[k:k + 1])
 
 
 def test_the_split_is_of_all_digits(data):
@@ -41,7 +42,8 @@ def test_the_split_is_of_all_digits(data):
 
 
 @pytest.mark.parametrize("how", [
-    {}, {"accumulator": ACCUMULATORS["M4E3"]}, {"accumulator": Accumulator(3, 3, 9, 7), "gradient": "recursive-overflow"},
+    {}, {"accumulator": ACCUMULATORS["M4E3"]},
+    {"accumulator": Accumulator(3, 3, 9, 7), "gradient": "recursive-overflow"},
 ])  # fmt: skip
 def test_a_network_does_not_see_its_neighbours(data, how):
     few = Split(data.x[:100], data.y[:100], data.x_test, data.y_test)
