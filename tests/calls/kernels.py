@@ -123,6 +123,16 @@ def heads():
 
 TASKS = either("e", "basis", "s2", "shift", "order", "strength")
 
+FORMAT = dict(mantissa=3, exponent=3, bias_product=5, bias_sum=4, chunk=4, rounding="truncate", underflow=True)
+LBA = {"x": "rows empty", "w": "rows empty", "bias_product": "sign zero", "bias_sum": "sign zero none"}
+SIZES = either("x", "w")
+
+
+def pair(rows=3):
+    """x (2, 6) and w (rows, 6)."""
+    return dict(x=normal(2, 6), w=normal(rows, 6, seed=1))
+
+
 CALLS = {
     "implicitly_kernels._dispatch.available_backends": Call(lambda: dict(device="cpu")),
     "implicitly_kernels.nvfp4.nvfp4_global_scale": Call(lambda: dict(x=normal(3, 5)),
@@ -153,6 +163,14 @@ CALLS = {
            make=tasks(rule="residual", repetition=True, steps=6, filter="budget", strength=3.0, gamma=0.05, record=[0]),
            accepts={"e": "rows empty", "shift": "none", "record": "none empty", "steps": "zero",
                     "strength": "ints size", "gamma": "size"}, names=TASKS),
+    **each("lba_gemm.lba_gemm", lambda: pair() | FORMAT | dict(gradient="recursive-overflow"), accepts=LBA,
+           names=SIZES),
+    **each("lba_gemm.lba_events", lambda: pair() | FORMAT, accepts=LBA, names=SIZES),
+    "implicitly_kernels.lba_gemm.lba_trace": Call(lambda: pair(2) | FORMAT | dict(backend="numba"), names=SIZES,
+                                                  accepts=LBA | {"x": "", "w": ""}),
+    "implicitly_kernels.lba_gemm.lba_quantize": Call(
+        lambda: dict(x=normal(3, 5), mantissa=3, exponent=3, bias=5, rounding="nearest", underflow=True),
+        accepts={"x": "rows columns dims empty dtype", "bias": "sign zero"}),
     "implicitly_kernels.langevin.Polynomial": Call(lambda: dict(coefficients=normal(2, 5)),
                                                    accepts={"coefficients": "rows dtype"}),
     "implicitly_kernels.langevin.TanhNet": Call(
