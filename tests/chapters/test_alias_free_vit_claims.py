@@ -127,6 +127,11 @@ def not_trained(name, *, steps=400, nets=equivariance.stored_digit_nets):
     return nets(name, steps=100 if name == "alias-free, quadratic" else steps)
 
 
+def no_usual_start(name, *, steps=400, nets=equivariance.stored_digit_nets):
+    """After the short training there are alias-free ones only."""
+    return nets("alias-free, quadratic" if steps == 100 else name, steps=steps)
+
+
 STRIDED = tuple(name for name in equivariance.DESIGNS if name.startswith("strided"))
 FREE = ("alias-free, quadratic", "alias-free, GELU")
 FAULTS = [
@@ -157,6 +162,8 @@ FAULTS = [
     Fault("C7", "agreement", LIBRARY + "stored_digit_nets", other_nets(FREE, "only: plain stride"), FEWER),
     Fault("C7", "strided", LIBRARY + "stored_digit_nets", other_nets(STRIDED, "only: softmax"), FEWER),
     Fault("C7", "gap", LIBRARY + "stored_digit_nets", not_trained),
+    Fault("C7", "ahead", LIBRARY + "stored_digit_nets", no_usual_start),
+    Fault("C7", "stride alone", LIBRARY + "stored_digit_nets", other_nets(["only: plain stride"], "only: softmax"), FEWER),
 ]
 
 
