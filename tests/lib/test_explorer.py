@@ -332,6 +332,35 @@ def test_packing_is_exact_for_classes_and_relative_on_log_scales():
     assert np.max(np.abs(back["l"] / loss - 1)) < 15 * np.log(10) / table.LEVELS  # half a step, twice
 
 
+def small_numbers(values, **how):
+    return Explorer(
+        lambda a: {"y": [a, 2, 3, 4], "end": values[int(a)], "bar": [values[int(a)]]},
+        controls=[Slider("a", [float(a) for a in range(len(values))])],
+        view=Panel(Lines("y", "y")),
+        title="Ends",
+        alt="A line.",
+        **how,
+    )
+
+
+@pytest.mark.parametrize(
+    "how", [{"summary": "It ends at {end:.1e}."}, {"side": Bars("bar", labels=("end",), format=".3g")}]
+)
+def test_a_small_number_that_is_written_keeps_its_digits(how):
+    values = [0.48, 3.0e-7, 7.4e-20, 3.4e-22]
+    kept = lookup(small_numbers(values, **how))["bar" if "side" in how else "end"].ravel()
+    assert np.allclose(kept, values, rtol=1e-3)
+    with pytest.raises(ValueError, match=r"from 0 to 0\.48 cannot be kept to the digits of its format"):
+        small_numbers([0.48, 0.0, 1e-7], **how)
+
+
+def test_a_number_that_needs_no_more_is_stored_in_equal_steps():
+    explorer = small_numbers([0.48, 0.01, 0.0], summary="It ends at {end:.2f}.")
+    assert not any(entry.log for entry in explorer._entries)
+    with pytest.raises(ValueError, match="write fewer digits"):
+        small_numbers([0.48, 0.01, 0.0], summary="It ends at {end:.9f}.")
+
+
 def test_whole_numbers_on_a_log_axis_keep_their_place():
     explorer = Explorer(
         lambda a: {"n": [5, 50, 200, 1000], "y": [a, 2, 3, 4]},

@@ -28,9 +28,14 @@ class Reader:
                     )
             for need in layer.needs():
                 self.uses.setdefault(need.key, []).append((layer, panel, need))
-        for name, _, _ in fields(summary):
+        self.formats = {}  # key -> formats in which its values are written
+        for layer, panel in placed:
+            if panel is None:  # bars of the side panel
+                self.formats.setdefault(layer.needs()[0].key, set()).add(layer.format)
+        for name, _, spec in fields(summary):
             if name not in self.by_name:
                 self.uses.setdefault(name, [])
+                self.formats.setdefault(name, set()).add(spec)
         both = sorted(set(self.by_name) & set(self.uses))
         if both:
             raise ValueError(f"Explorer: {both} name both a control and an array")

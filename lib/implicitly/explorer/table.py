@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .text import check_spec
+
 GAP = 65535
 #: Steps an array is quantized to, and the same for pictures in the plane, where they are finer than
 #: a pixel at four times the width of the book's column.
@@ -97,6 +99,38 @@ def pack(entries: list[Entry], columns: dict[str, np.ndarray]) -> tuple[str, dic
         sizes[entry.name] = len(zlib.compress(body[-1], 9)) * 4 // 3
     data = zlib.compress(b"".join(head + body), 9)
     return base64.b64encode(data).decode("ascii"), sizes
+
+
+def keep_digits(entry: Entry, values: np.ndarray, spec: str) -> None:
+    """Store `values` logarithmically where equal steps would change what the format `spec` writes.
+
+    Equal steps of a range from 1e-20 to 1 make 4e-6 of all that is small. A written digit may be off by one.
+
+    Raises:
+        ValueError: neither kind of steps keeps the digits.
+    """
+    digits, kind = check_spec(spec)
+    shown = np.abs(values[(values != 0) & ~np.isnan(values)])
+    if entry.whole or not len(shown):
+        return
+    fixed = {"f": 6 if digits is None else digits, "%": 2 + (digits or 0), "d": 0}.get(kind)
+    significant = 1 + (6 if digits is None else digits) if kind == "e" else digits or 3
+
+    def kept():
+        step = _quantize(values, entry)[2]
+        off = step / 2 * (np.log(10) * shown if entry.log else np.ones_like(shown))
+        unit = 10.0**-fixed if fixed is not None else 10.0 ** (np.floor(np.log10(shown)) + 1 - significant)
+        return bool((off <= unit).all())
+
+    if kept():
+        return
+    if np.nanmin(values) > 0:
+        entry.log = True
+    if not entry.log or not kept():
+        raise ValueError(
+            f"Explorer: {entry.name!r} from {np.nanmin(values):.3g} to {np.nanmax(values):.3g} cannot be kept to the "
+            f"digits of its format {spec!r}: write fewer digits, or let compute return its logarithm or values above 0"
+        )
 
 
 def _last(shape):

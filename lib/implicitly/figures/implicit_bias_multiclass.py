@@ -175,7 +175,7 @@ def tails(data, svm, limit):
 
 # -- the explorer -----------------------------------------------------------------------------------------------------
 
-_CELLS = 48
+_CELLS = 96
 
 
 def explorer_state(log_times):

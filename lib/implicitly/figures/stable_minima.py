@@ -14,7 +14,7 @@ __all__ = ["leaving", "miniature", "one_kink", "rates", "sweep", "valleys", "wei
 
 def valleys(runs):
     """Gradient descent in valleys lambda e**2 / 2: `runs` title -> (note, errors (T,) from the minimum, stable)."""
-    fig, axes = plt.subplots(1, len(runs), figsize=(8.7, 2.7))
+    fig, axes = plt.subplots(1, len(runs), figsize=(8.7, 2.4))
     for ax, (title, (note, errors, stable)) in zip(axes, runs.items(), strict=True):
         errors = np.asarray(errors)
         plotting.diagram(ax, title, note, xlim=(-1.75, 1.75), ylim=(-0.7, 1.85))
@@ -30,7 +30,7 @@ def valleys(runs):
 
 def one_kink(pairs, prices):
     """A neuron's kink, and its size as an area w1 × w2: `pairs` (w1, w2) of one product, `prices` theirs."""
-    fig, axes = plt.subplots(1, 2, figsize=(8.7, 2.6), width_ratios=(1, 1.5))
+    fig, axes = plt.subplots(1, 2, figsize=(8.7, 2.4), width_ratios=(1, 1.5))
     ax = plotting.diagram(axes[0], "One neuron, one kink", xlim=(-1.4, 1.6), ylim=(-0.75, 1.5))
     ax.plot([-1.2, 0, 0.95], [0, 0, 1.35], color=plotting.INK, ls="-", lw=1.6)
     ax.plot([0, 0.95], [0, 0], color=plotting.RULE, ls="-", lw=1)
@@ -55,7 +55,7 @@ def one_kink(pairs, prices):
 
 def weight(t, curves):
     """Weights against the place of a knot: `curves` name -> (m,); the first is theory."""
-    fig, ax = plt.subplots(figsize=(6.0, 3.0))
+    fig, ax = plt.subplots(figsize=(6.0, 2.6))
     for i, (name, values) in enumerate(curves.items()):
         ax.plot(t, values, **(plotting.theory() if i == 0 else plotting.line(i)), label=name)
     ax.legend(loc="upper left")
@@ -70,7 +70,7 @@ def sweep(etas, panels, *, edge):
         etas: (E,). edge: eta -> (times (T,), sharpness times eta (S, T)).
         panels: label of the y axis -> (E, R) values, one column a seed.
     """
-    fig, axes = plt.subplots(1, 1 + len(panels), figsize=(8.7, 3.5))
+    fig, axes = plt.subplots(1, 1 + len(panels), figsize=(8.7, 2.8))
     ax = axes[0]
     ax.axhline(2, **plotting.theory())
     for i, (eta, (times, curves)) in enumerate(edge.items()):
@@ -93,7 +93,7 @@ def sweep(etas, panels, *, edge):
 
 def leaving(steps, train, edge):
     """Runs from an interpolating minimum: `train`, `edge` label -> (S, T): training error; sharpness × eta / 2."""
-    fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.4))
+    fig, axes = plt.subplots(1, 2, figsize=(8.7, 2.9))
     for ax, curves in zip(axes, (train, edge), strict=True):
         for i, (label, rows) in enumerate(curves.items()):
             for j, row in enumerate(rows):
@@ -109,7 +109,7 @@ def leaving(steps, train, edge):
 
 def rates(sizes, curves, *, exponent=-0.8):
     """Mean error against the number of points, two standard errors: `curves` name -> (m, R); a line of the rate."""
-    fig, ax = plt.subplots(figsize=(6.0, 3.8))
+    fig, ax = plt.subplots(figsize=(6.0, 2.9))
     sizes = np.asarray(sizes, float)
     for i, (name, values) in enumerate(curves.items()):
         values = np.asarray(values)
