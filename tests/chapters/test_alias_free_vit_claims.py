@@ -134,6 +134,7 @@ def no_usual_start(name, *, steps=400, nets=equivariance.stored_digit_nets):
 
 STRIDED = tuple(name for name in equivariance.DESIGNS if name.startswith("strided"))
 FREE = ("alias-free, quadratic", "alias-free, GELU")
+STRIDE = "only: plain stride"
 FAULTS = [
     Fault("C1", "low-pass", LIBRARY + "downsample", stride_leaks(1e-11)),
     Fault("C1", "low-pass", LIBRARY + "downsample", stride_leaks(1.0), far=True),
@@ -158,12 +159,12 @@ FAULTS = [
     Fault("C6", "whole tokens", LIBRARY + "attend", attends_by_place(1e-10)),
     Fault("C7", "learned", LIBRARY + "stored_digit_nets", one_answer, FEWER),
     Fault("C7", "still exact", LIBRARY + "activate", curved(1e-10)),
-    Fault("C7", "nothing lost", LIBRARY + "stored_digit_nets", other_nets(FREE, "only: plain stride"), FEWER),
-    Fault("C7", "agreement", LIBRARY + "stored_digit_nets", other_nets(FREE, "only: plain stride"), FEWER),
+    Fault("C7", "nothing lost", LIBRARY + "stored_digit_nets", other_nets(FREE, STRIDE), FEWER),
+    Fault("C7", "agreement", LIBRARY + "stored_digit_nets", other_nets(FREE, STRIDE), FEWER),
     Fault("C7", "strided", LIBRARY + "stored_digit_nets", other_nets(STRIDED, "only: softmax"), FEWER),
     Fault("C7", "gap", LIBRARY + "stored_digit_nets", not_trained),
     Fault("C7", "ahead", LIBRARY + "stored_digit_nets", no_usual_start),
-    Fault("C7", "stride alone", LIBRARY + "stored_digit_nets", other_nets(["only: plain stride"], "only: softmax"), FEWER),
+    Fault("C7", "stride alone", LIBRARY + "stored_digit_nets", other_nets((STRIDE,), "only: softmax"), FEWER),
 ]
 
 

@@ -105,13 +105,13 @@ def _padded(n, fine, size, device):
         return a, a.T.contiguous(), b, b.T.contiguous()
 
 
-def _launch(x, fine, size, maps):
+def _launch(x, fine, size, maps, backward=False):
     if x.dtype != torch.float32:
         raise Unsupported(f"x: the triton backend computes in float32, got {x.dtype}")
     if x.shape[1] > MOST or fine > FINE:
         raise Unsupported(f"x, factor: the triton backend takes at most {MOST} points a side and {FINE} on the fine "
                           f"grid, got {x.shape[1]} and {fine}")
-    G, N, M, S, warps = tile(x.shape[1], fine, size)
+    G, N, M, S, warps = tile(x.shape[1], fine, size, backward)
     return (triton.cdiv(len(x), maps or G),), {"G": maps or G, "N": N, "M": M, "S": S, "num_warps": warps,
                                                "enable_fp_fusion": True}  # fmt: skip
 
@@ -129,7 +129,7 @@ def run(x, coefficients, activation, fine, size, maps=None):
 
 def backward(grad, x, coefficients, activation, fine, size, maps=None):
     """Same contract as reference.backward; float32."""
-    grid, how = _launch(x, fine, size, maps)
+    grid, how = _launch(x, fine, size, maps, backward=True)
     up, up_t, _, down_t = _padded(x.shape[1], fine, size, x.device)
     out, C = x.new_empty(x.shape), len(coefficients)
     sums = x.new_empty((len(x) if C else 0, 3))

@@ -66,7 +66,7 @@ def cost(case: dict) -> dict:
 
 
 def _kernel(name, n, fine, size, kind, backward=False):
-    G, N, M, S, warps = tile(n, fine, size)
+    G, N, M, S, warps = tile(n, fine, size, backward)
     f = Pointer("fp32")
     pointers, function = (8, "_up_act_down_backward_kernel") if backward else (5, "_up_act_down_kernel")
     return KernelSpec(

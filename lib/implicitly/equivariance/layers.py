@@ -124,8 +124,8 @@ def attend(qkv: Tensor, temperature: Tensor, kind: str) -> Tensor:
         temperature: one positive number a head, (H,), of the dtype of qkv; H divides C, and d = C / H.
         kind: "cross-covariance": ``A = softmax(temperature Qn^T Kn)`` (d, d), queries and keys normalized over tokens,
             output ``V A^T``; "over channels": the same, normalized over the channels of each token;
-            "linear": ``temperature Q (K^T V) / N``; "feature map": ``f(temperature Q) (f(K)^T V)``, f = elu + 1, each token
-            divided by its sum of weights; "softmax": ``softmax(temperature Q K^T / sqrt(d)) V``, (N, N).
+            "linear": ``temperature Q (K^T V) / N``; "feature map": ``f(temperature Q) (f(K)^T V)``, f = elu + 1, each
+            token divided by its sum of weights; "softmax": ``softmax(temperature Q K^T / sqrt(d)) V``, (N, N).
 
     Returns:
         (B, C, n, n).
