@@ -21,6 +21,12 @@ def forgets_columns(self, orders, permuted=merging.Net.permuted):
     return merging.Net((net.weights[0], *self.weights[1:]), net.biases)
 
 
+def bends_weights(self, orders, permuted=merging.Net.permuted):
+    """Weights are off by 1e-11."""
+    net = permuted(self, orders)
+    return merging.Net(tuple(w * (1 + 1e-11) for w in net.weights), net.biases)
+
+
 def slightly_off(nets, average=merging.average):
     """A mean that is not quite in the middle."""
     net = average(nets)
@@ -146,6 +152,7 @@ def folds_better(trained=merging.trained_transformers):
 
 FAULTS = [
     Fault("C1", "same function", LIBRARY + "Net.permuted", forgets_columns, far=True),
+    Fault("C1", "same function", LIBRARY + "Net.permuted", bends_weights),
     Fault("C1", "repaired", LIBRARY + "match_activations", matches_nothing, far=True),
     Fault("C1", "repaired", LIBRARY + "average", slightly_off),
     Fault("C1", "unrepaired", LIBRARY + "average", first_alone, far=True),
