@@ -160,6 +160,7 @@ FAULTS = [
     Fault("C1", "by weights", LIBRARY + "match_weights", matches_nothing, far=True),
     Fault("C1", "by weights", LIBRARY + "average", slightly_off),
     Fault("C2", "average fails", LIBRARY + "interpolate", nearly_follows, smaller=QUICK),
+    Fault("C2", "near guessing", LIBRARY + "interpolate", nearly_follows, smaller=QUICK),
     Fault("C2", "in part", LIBRARY + "match_activations", matches_nothing, smaller=QUICK),
     Fault("C3", "fold", LIBRARY + "SuperNet.fold", adds_biases, far=True),
     Fault("C3", "fold", LIBRARY + "SuperNet.fold", bent_fold),

@@ -145,14 +145,20 @@ def _on_diagonals(diagonals: Tensor, wide: bool) -> Tensor:
 def trainable(supernet: SuperNet, *, rank: int | None = None) -> int:
     """How many numbers `fit_maps` trains in one network: all entries of M and U (not U_0), or the low-rank form's.
 
-    Of rank r at width d, for m models and each layer: ``2 m d + 2 r (d + m d)``.
+    Of rank r at width d, for m models and each layer: ``2 m d + 2 r (d + m d)``; `supernet` then has maps of diagonal
+    blocks, as `averaged` and `copied` make them.
     """
     supernet = instance("supernet", supernet, SuperNet)
     shapes = [m.shape[-2:] for m in (*supernet.merge, *supernet.unmerge[1:])]
     if rank is None:
         return sum(rows * columns for rows, columns in shapes)
-    rank = whole("rank", rank, at_least=1)
-    return sum(max(shape) + rank * sum(shape) for shape in shapes)
+    parts = _low_rank(
+        (*supernet.merge, *supernet.unmerge[1:]),
+        len(supernet.models),
+        whole("rank", rank, at_least=1),
+        torch.Generator(),
+    )
+    return sum(part[0].numel() for part in parts)
 
 
 def fit_maps(
