@@ -30,7 +30,7 @@ from book_model import book_of, is_chapter
 logger = logging.getLogger(__name__)
 CLASS = "answer"
 SCRIPT, SHEET = "answers.js", "answers.css"
-UNDERSTOOD = "3/16, 1e-3, 2^-5 and sqrt(2) are understood."
+UNDERSTOOD = "3/16, 1e-3, 2^-7 and sqrt(2) are understood."
 
 
 def stored(notebook: dict) -> list[dict]:

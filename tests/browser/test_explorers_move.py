@@ -1,5 +1,6 @@
 """Every explorer on the static page: it answers to hand, keys and touch, and keeps its state."""
 
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -221,7 +222,8 @@ def each_wrong(page) -> list[str]:
 
 def is_no_blank(page, state: str) -> None:
     for root in page.locator(EXPLORER).all():
-        shown = picture(root)
+        # a heatmap is a picture in letters, among which "NaN" may stand by chance
+        shown = re.sub(r"data:image/png;base64,[\w+/=]*", "", picture(root))
         assert "<svg" in shown and "NaN" not in shown and "Infinity" not in shown, state
 
 

@@ -129,7 +129,7 @@ def few(samples, rows, gains):
 def widths(sizes, rows, level):
     """Accuracy against the merged width: name -> (W, pairs); a level for the originals."""
     fig, ax = plt.subplots(figsize=(6.0, 3.2))
-    for i, (name, values) in enumerate(rows.items()):
+    for i, (name, values) in zip((1, 0), rows.items(), strict=True):  # zipped and folded as in `few`
         values = np.asarray(values)
         ax.plot(sizes, values.mean(1), **plotting.points(i), label=name)
         ax.plot(sizes, values.mean(1), **{**plotting.line(i), "lw": 1.0})

@@ -17,7 +17,18 @@ def dice(seed):
 
 
 def nets(*shapes, batch=3, dtype=F64):
+    """Random networks; at bias 1 some of their neurons are silent."""
     return [merging.random_net(s, batch=batch, bias=1.0, generator=dice(k), dtype=dtype) for k, s in enumerate(shapes)]
+
+
+def lively(widths, batch, x):
+    """Random networks whose neurons switch at their mean on x: a silent neuron has no twin that could be told."""
+    weights, biases, h = merging.random_net(widths, batch=batch, generator=dice(0), dtype=F64).weights, [], x
+    for W in weights:
+        z = h @ W.mT
+        biases.append(-z.mean(1))
+        h = (z + biases[-1][:, None]).relu()
+    return merging.Net(weights, tuple(biases))
 
 
 PAIR = ((6, 5, 4, 5), (6, 5, 4, 5))
@@ -68,10 +79,9 @@ def test_correlations_against_numpy():
 
 @pytest.mark.parametrize("match", ["activations", "weights"])
 def test_a_permuted_twin_is_recovered(match):
-    (net,) = nets((8, 7, 6, 7))
-    x = 3 * torch.randn(2000, 8, generator=dice(1), dtype=F64)  # no neuron is silent on all of them
-    assert all((h.std(1) > 0).all() for h in net.layers(x))
-    orders = [torch.stack([torch.randperm(d, generator=dice(d + k)) for k in range(3)]) for d in (7, 6, 7)]
+    x = torch.randn(400, 16, generator=dice(1), dtype=F64)
+    net = lively((16, 12, 12, 12), 3, x)
+    orders = [torch.stack([torch.randperm(d, generator=dice(d + k)) for k in range(3)]) for d in (12, 12, 12)]
     twin = net.permuted(orders)
     found = merging.match_activations(net, twin, x) if match == "activations" else merging.match_weights(net, twin)
     back = twin.permuted(found)
@@ -129,8 +139,8 @@ def test_regmean_against_normal_equations():
 
 
 def test_zipping():
-    (net,) = nets((8, 6, 6), batch=2)
     x = torch.randn(60, 8, generator=dice(1), dtype=F64)
+    net = lively((8, 6, 6), 2, x)
     twin = net.permuted([torch.randperm(6, generator=dice(k)) for k in (1, 2)])
     both = merging.zipped([net, twin], x)  # each neuron meets its copy
     assert torch.allclose(both(x)[0], net(x), rtol=1e-12) and torch.allclose(both(x)[1], twin(x), rtol=1e-12)
