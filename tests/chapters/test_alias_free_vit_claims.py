@@ -127,14 +127,18 @@ def not_trained(name, *, steps=400, nets=equivariance.stored_digit_nets):
     return nets(name, steps=100 if name == "alias-free, quadratic" else steps)
 
 
-def mostly(names, other, steps_of):
-    """Of three networks under these names, after so many steps, two are others."""
+def partly(name_of, other, steps_of, seeds):
+    """Under a name, after so many steps, these of the three networks are others."""
 
     def fault(name, *, steps=400, nets=equivariance.stored_digit_nets):
         found = nets(name, steps=steps)
-        return [found[0], *nets(other, steps=steps)[1:]] if name in names and steps == steps_of else found
+        if (name, steps) != (name_of, steps_of):
+            return found
+        return [
+            b if seed in seeds else a for seed, (a, b) in enumerate(zip(found, nets(other, steps=steps), strict=True))
+        ]
 
-    return named(fault, f"holds mostly {other}")
+    return named(fault, f"holds partly {other}")
 
 
 STRIDED = tuple(name for name in equivariance.DESIGNS if name.startswith("strided"))
@@ -168,8 +172,8 @@ FAULTS = [
     Fault("C7", "agreement", LIBRARY + "stored_digit_nets", other_nets(FREE, STRIDE), FEWER),
     Fault("C7", "strided", LIBRARY + "stored_digit_nets", other_nets(STRIDED, "only: softmax"), FEWER),
     Fault("C7", "gap", LIBRARY + "stored_digit_nets", not_trained),
-    Fault("C7", "ahead", LIBRARY + "stored_digit_nets", mostly([USUAL], "alias-free, quadratic", 100)),
-    Fault("C7", "stride alone", LIBRARY + "stored_digit_nets", mostly([STRIDE], "only: softmax", 400)),
+    Fault("C7", "ahead", LIBRARY + "stored_digit_nets", partly(USUAL, "alias-free, quadratic", 100, [0])),
+    Fault("C7", "stride alone", LIBRARY + "stored_digit_nets", partly(STRIDE, "only: softmax", 400, [1, 2])),
 ]
 
 
