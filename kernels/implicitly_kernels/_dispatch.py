@@ -6,6 +6,7 @@ where the tensor lives, and the reference, with a warning, for arguments which t
 a named backend that cannot run raises and lists those that can.
 """
 
+import functools
 import logging
 import os
 from dataclasses import dataclass, field
@@ -25,9 +26,15 @@ def interpreting() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
+@functools.cache
+def _found(find, name: str) -> bool:
+    """A search costs half a millisecond, more than many calls of an op."""
+    return find(name) is not None
+
+
 def _installed(name: str) -> bool:
     try:
-        return find_spec(name) is not None
+        return _found(find_spec, name)
     except ValueError:  # a module that was blocked by sys.modules[name] = None
         return False
 

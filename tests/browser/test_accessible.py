@@ -12,7 +12,7 @@ OF_FORMULAS = ["scrollable-region-focusable"]
 
 # Nine in ten elements of a chapter are formulas and words of code, and axe takes minutes for all of them.  A formula
 # has the colour of its sentence, which is checked here; then a word in its place stands for it.  Of code that looks
-# alike three words stand for all.
+# alike three words stand for all, and of the library's entries, which one template writes, the first two of a module.
 STAND_INS = """() => {
     const look = e => {
         const s = getComputedStyle(e);
@@ -32,6 +32,7 @@ STAND_INS = """() => {
         if (before >= 3 && !word.children.length) given.push([word, word.textContent]);
     }
     given.forEach(([element, text]) => element.replaceWith(text));
+    document.querySelectorAll("dl.im-api > :nth-child(n+5)").forEach(e => e.remove());
     document.body.normalize();
     return coloured;
 }"""

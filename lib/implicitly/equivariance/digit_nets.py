@@ -84,7 +84,7 @@ def train_digit_net(
         steps: number of steps, at least 1.
         width: channels, a multiple of 4.
         batch: pictures a step, drawn with replacement.
-        rate: the highest learning rate, above 0.
+        rate: the learning rate before the factors of the schedule, above 0.
         until: steps that are taken of these; left out, all.
 
     Returns:

@@ -17,7 +17,7 @@ def output(explorer, spec) -> tuple[dict, dict]:
     # it is what they take, the picture stands in it. The PNG is for what takes no HTML (PDF) or drops data addresses
     # from it, and for the book's page; the plain text for terminals. It costs some 20 kB: the picture is there twice.
     html = (
-        f"<p><b>Explorer: {label_html(explorer.title)}.</b> "
+        f"<p><b>Explorer: {label_html(explorer.title)}{'' if explorer.title.endswith('?') else '.'}</b> "
         "Run this cell to move its controls, or read it in the book.</p>"
         f'<img src="data:image/png;base64,{picture["data"]}" alt="{escape(spec["alt"])}" '
         f'width="{picture["width"]}" height="{picture["height"]}" style="max-width:100%;height:auto">'
