@@ -83,6 +83,15 @@ def test_no_sideways_scroll_on_a_phone(visit, size):
     assert not seen["wide"], "\n".join(seen["wide"])
 
 
+def test_a_fold_that_waits_beside_an_output_says_its_words_in_one_line(visit):
+    """In the margin it has less room than its words: they must not break where they could."""
+    tall = visit.page.evaluate("""() => [...document.querySelectorAll("details.hide:not([open]) > summary p")]
+        .filter(p => p.getClientRects().length)
+        .filter(p => p.getBoundingClientRect().height > 1.7 * parseFloat(getComputedStyle(p).lineHeight))
+        .map(p => `${p.getBoundingClientRect().height}: ${p.innerText}`)""")
+    assert not tall, tall
+
+
 def test_print_shows_the_text_and_no_navigation(visit):
     page = visit.page
     page.emulate_media(media="print")
