@@ -51,7 +51,7 @@ def lines(shares, curves, spreads, layers):
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     ax.legend(loc="upper left")
     ax = axes[1]
-    for i, (name, values) in enumerate(spreads.items()):
+    for i, (name, values) in zip((3, 0, 1), spreads.items(), strict=True):  # average and matched as on the left
         ax.plot(layers, values, **plotting.points(i), label=name)
         ax.plot(layers, values, **{**plotting.line(i), "lw": 1.0})
     ax.set(xlabel="layer", ylabel="variance of a neuron", yscale="log", xticks=list(layers))
@@ -114,8 +114,8 @@ def few(samples, rows, gains):
     ax.legend(loc="lower right", fontsize=9, ncols=2, columnspacing=1.0)
     ax = axes[1]
     ax.axhline(0, color=plotting.MUTED, ls="-", lw=0.8)
-    for i, (name, values) in enumerate(gains.items()):
-        values, places = np.asarray(values), np.asarray(samples) * 1.17 ** (i - 1)
+    for k, (i, (name, values)) in enumerate(zip((3, 2, 0), gains.items(), strict=True)):  # starts as on the left
+        values, places = np.asarray(values), np.asarray(samples) * 1.17 ** (k - 1)
         for x, column in zip(places, values, strict=True):
             ax.plot([x] * len(column), column, **{**plotting.points(i), "ms": 4},
                     label=name if x == places[0] else None)  # fmt: skip
