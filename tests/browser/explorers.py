@@ -59,6 +59,13 @@ def picture(root: Locator) -> str:
     return re.sub(r"\bplot-[\w-]*", "plot", root.evaluate(PICTURE))
 
 
+def past_the_question(root: Locator) -> None:
+    """Skip the question before the controls, if it asks one."""
+    skip = root.locator("[data-im-skip]")
+    if skip.is_visible():
+        skip.click()
+
+
 def sliders(root: Locator) -> list[Locator]:
     return root.locator("[data-im-control] input[type=range]").all()
 

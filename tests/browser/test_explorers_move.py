@@ -5,7 +5,18 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import CHAPTERS, EXPLORER, PAGES, PHONE, explorers_drawn, visiting
-from explorers import SET, choices, control, picture, set_to, settled, sliders, time_of, values
+from explorers import (
+    SET,
+    choices,
+    control,
+    past_the_question,
+    picture,
+    set_to,
+    settled,
+    sliders,
+    time_of,
+    values,
+)
 from playwright.sync_api import expect
 
 each_chapter = pytest.mark.parametrize("visit", CHAPTERS, indirect=True)
@@ -24,11 +35,9 @@ def roots(visit):
 
 
 def reset(root) -> None:
-    """Its first picture, with the question before it skipped, if it asks one."""
+    """Its first picture."""
     root.locator("[data-im-reset]").click()
-    skip = root.locator("[data-im-skip]")
-    if skip.is_visible():
-        skip.click()
+    past_the_question(root)
     settled(root.page)
 
 
@@ -291,7 +300,7 @@ def test_a_finger_moves_the_slider_on_a_phone(browser, sites, light_chapter):
         page.goto(sites["http"] + light_chapter, wait_until="networkidle")
         explorers_drawn(page)
         for root in page.locator(EXPLORER).all():
-            reset(root)
+            past_the_question(root)
             touched(page, root, page.touchscreen.tap)
 
 
