@@ -77,7 +77,7 @@ CALLS = {
         lambda: dict(networks=nets(), data=few(), accumulator=narrow(), epochs=1, rate=0.01, batch=30,
                      gradient="immediate-change"),
         accepts={"accumulator": "none", "epochs": "zero", "rate": "size"},
-        skip={"data": "a named tuple, which cannot be made empty: tests/lib/low_precision/test_digit_accumulators.py has bad ones"}),
+        skip={"data": "a named tuple, which cannot be made empty: test_digit_accumulators.py has bad ones"}),
     f"{LP}.nets.Networks": Call(lambda: dict(weights=nets().weights, biases=nets().biases, seeds=(0, 1))),
     f"{LP}.nets.Networks.rows": Call(lambda: dict(self=nets(), rows=[1, 0]), accepts={"rows": "zero rows"}),
     f"{LP}.nets.Networks.logits": Call(lambda: dict(self=nets(), x=few(3).x, accumulator=narrow()),

@@ -30,9 +30,9 @@ def bits(panels, width):
 
     rows: three of (what, power of the first digit, digits), of which the last, the sum, loses what lies to the right.
     """
-    fig, axes = plt.subplots(1, len(panels), figsize=(8.7, 2.5))
+    fig, axes = plt.subplots(1, len(panels), figsize=(8.7, 2.1))
     for ax, (title, (note, rows)) in zip(axes, panels.items(), strict=True):
-        plotting.diagram(ax, title, note, xlim=(-6.6, 2.9), ylim=(-1.1, 3.7))
+        plotting.diagram(ax, title, note, xlim=(-6.5, 3.3), ylim=(-1.1, 3.4))
         for y, (name, first, digits) in zip((2.4, 1.3, -0.1), rows, strict=True):
             last = y < 0
             _cells(ax, y, digits, first, width if last else 99, plotting.PREFER if last else plotting.INK, last)
@@ -46,7 +46,7 @@ def bits(panels, width):
 
 def additions(terms, chunk):
     """`terms` numbers added up one after the other, and in chunks: the longest way of a term in colour."""
-    fig, axes = plt.subplots(1, 2, figsize=(8.7, 2.9))
+    fig, axes = plt.subplots(1, 2, figsize=(8.7, 1.9))
     groups = terms // chunk
     titles = (("One after the other", f"the first term goes through {terms} additions"),
               (f"In chunks of {chunk}", f"the first term goes through {chunk} and {groups}"))  # fmt: skip
@@ -79,7 +79,7 @@ def additions(terms, chunk):
 
 def growth(counts, measured, laws):
     """Mean sums against the number of terms: name -> (N,) measured, and the law's (N,) of the same names."""
-    fig, ax = plt.subplots(figsize=plotting.COLUMN)
+    fig, ax = plt.subplots(figsize=(6.0, 2.9))
     ax.plot(counts, counts / 2, color=plotting.MUTED, lw=1.0, ls="-", label="exact")
     for i, (name, values) in enumerate(measured.items()):
         ax.plot(counts, laws[name], **plotting.theory(), label="law" if i == 0 else None)
@@ -91,7 +91,7 @@ def growth(counts, measured, laws):
 
 def chunks(sizes, lost, best):
     """Share lost against the length of a chunk: name -> (S,); `best` name -> the square root of n."""
-    fig, ax = plt.subplots(figsize=plotting.COLUMN)
+    fig, ax = plt.subplots(figsize=(6.0, 2.9))
     for i, (name, values) in enumerate(lost.items()):
         ax.plot(sizes, values, **{**plotting.line(i), "lw": 1.0})
         ax.plot(sizes, values, **plotting.points(i), label=name)
@@ -104,7 +104,7 @@ def chunks(sizes, lost, best):
 
 def leak(counts, rows):
     """Spread of sums of both signs over that of exact sums, against their length: name -> (N,)."""
-    fig, ax = plt.subplots(figsize=(6.0, 2.9))
+    fig, ax = plt.subplots(figsize=(6.0, 2.4))
     for i, (name, values) in enumerate(rows.items()):
         ax.plot(counts, values, **{**plotting.line(i), "lw": 1.0})
         ax.plot(counts, values, **plotting.points(i), label=name)
@@ -122,7 +122,7 @@ def windows(frames, edges, shares):
         frames: name -> (exponent of the smallest, of the largest), the windows. edges: (B + 1,) exponents.
         shares: name -> (B,) shares of magnitudes between two edges.
     """
-    fig, (top, low) = plt.subplots(2, 1, figsize=(8.7, 4.2), sharex=True, height_ratios=(1.15, 1))
+    fig, (top, low) = plt.subplots(2, 1, figsize=(8.7, 3.7), sharex=True, height_ratios=(1.15, 1))
     middle = (np.asarray(edges)[1:] + np.asarray(edges)[:-1]) / 2
     for i, (name, values) in enumerate(shares.items()):
         top.plot(middle, values, **plotting.line(i), label=name)
@@ -140,7 +140,7 @@ def windows(frames, edges, shares):
 
 def fine_tuned(names, rows):
     """Right answers of each accumulator: name of a way -> (formats, seeds); means as marks, seeds as small dots."""
-    fig, ax = plt.subplots(figsize=plotting.WIDE)
+    fig, ax = plt.subplots(figsize=(8.7, 3.1))
     places = np.arange(len(names))
     for i, (name, values) in enumerate(rows.items()):
         values = np.asarray(values)
@@ -166,7 +166,7 @@ def gradients(tops, rows):
     ax.set_xscale("log", base=2)
     ax.set_xticks(tops, [f"{v:g}" for v in tops])
     ax.set(xlabel="largest sum of the window", ylabel="right answers", ylim=(0, 1.03))
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, columnspacing=1.2)
     return fig
 
 
