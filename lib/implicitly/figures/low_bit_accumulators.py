@@ -79,7 +79,7 @@ def additions(terms, chunk):
 
 def growth(counts, measured, laws):
     """Mean sums against the number of terms: name -> (N,) measured, and the law's (N,) of the same names."""
-    fig, ax = plt.subplots(figsize=(6.0, 2.9))
+    fig, ax = plt.subplots(figsize=(6.0, 2.6))
     ax.plot(counts, counts / 2, color=plotting.MUTED, lw=1.0, ls="-", label="exact")
     for i, (name, values) in enumerate(measured.items()):
         ax.plot(counts, laws[name], **plotting.theory(), label="law" if i == 0 else None)
@@ -91,7 +91,7 @@ def growth(counts, measured, laws):
 
 def chunks(sizes, lost, best):
     """Share lost against the length of a chunk: name -> (S,); `best` name -> the square root of n."""
-    fig, ax = plt.subplots(figsize=(6.0, 2.9))
+    fig, ax = plt.subplots(figsize=(6.0, 2.6))
     for i, (name, values) in enumerate(lost.items()):
         ax.plot(sizes, values, **{**plotting.line(i), "lw": 1.0})
         ax.plot(sizes, values, **plotting.points(i), label=name)
@@ -122,7 +122,7 @@ def windows(frames, edges, shares):
         frames: name -> (exponent of the smallest, of the largest), the windows. edges: (B + 1,) exponents.
         shares: name -> (B,) shares of magnitudes between two edges.
     """
-    fig, (top, low) = plt.subplots(2, 1, figsize=(8.7, 3.7), sharex=True, height_ratios=(1.15, 1))
+    fig, (top, low) = plt.subplots(2, 1, figsize=(8.7, 3.1), sharex=True, height_ratios=(1.15, 1))
     middle = (np.asarray(edges)[1:] + np.asarray(edges)[:-1]) / 2
     for i, (name, values) in enumerate(shares.items()):
         top.plot(middle, values, **plotting.line(i), label=name)
@@ -140,7 +140,7 @@ def windows(frames, edges, shares):
 
 def fine_tuned(names, rows):
     """Right answers of each accumulator: name of a way -> (formats, seeds); means as marks, seeds as small dots."""
-    fig, ax = plt.subplots(figsize=(8.7, 3.1))
+    fig, ax = plt.subplots(figsize=(8.7, 2.8))
     places = np.arange(len(names))
     for i, (name, values) in enumerate(rows.items()):
         values = np.asarray(values)
@@ -156,7 +156,7 @@ def fine_tuned(names, rows):
 
 def gradients(tops, rows):
     """Right answers after training against the largest sum: gradient -> (windows, seeds)."""
-    fig, ax = plt.subplots(figsize=plotting.COLUMN)
+    fig, ax = plt.subplots(figsize=(6.0, 2.8))
     for i, (name, values) in enumerate(rows.items()):
         values = np.asarray(values)
         ax.plot(np.repeat(tops, values.shape[1]), values.ravel(), ls="none", marker=".", ms=3.5,
