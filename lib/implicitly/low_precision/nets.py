@@ -86,8 +86,8 @@ class Networks:
     def rows(self, rows) -> "Networks":
         """The networks at these places, whole numbers from 0 to S - 1, at least one."""
         rows = list(wholes("rows", rows, at_least=0, at_most=len(self.seeds) - 1))
-        parts = (tuple(v[rows] for v in values) for values in (self.weights, self.biases))
-        return Networks(*parts, tuple(self.seeds[k] for k in rows))
+        weights, biases = (tuple(v[rows] for v in values) for values in (self.weights, self.biases))
+        return Networks(weights, biases, tuple(self.seeds[k] for k in rows))
 
     def logits(self, x: Tensor, accumulator: Accumulator | None = None) -> Tensor:
         """Outputs (S, N, 10) for x (N, in), float32; the layers add up in the accumulator, or, left out, in float32."""

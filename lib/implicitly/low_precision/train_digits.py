@@ -38,7 +38,8 @@ def main() -> None:
 
     nets = train(first_networks(SEEDS), data, epochs=12, rate=3e-3)
     weights = _packed(nets)
-    nets = Networks(*(tuple(v.half().float() for v in part) for part in (nets.weights, nets.biases)), SEEDS)
+    w, b = (tuple(v.half().float() for v in part) for part in (nets.weights, nets.biases))
+    nets = Networks(w, b, SEEDS)
     right(nets, None, "float32")
     fine_tuned = []
     for name, a in FINE_TUNED.items():
