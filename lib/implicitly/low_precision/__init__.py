@@ -7,9 +7,11 @@ from .formats import (
     sum_bias,
 )
 from .laws import (
+    adder_cells,
     best_chunk,
     fraction_limit,
     growth,
+    least_kept,
     mean_loss,
     mean_loss_limit,
     sequential_additions,
@@ -22,6 +24,7 @@ from .nets import (
     first_networks,
     train,
 )
+from .stored import FINE_TUNED, STAGED, WINDOWS, StoredDigits, stored_digits
 from .sums import (
     GRADIENTS,
     Events,
@@ -36,14 +39,19 @@ from .sums import (
 
 __all__ = [
     "ACCUMULATORS",
+    "FINE_TUNED",
     "GRADIENTS",
+    "STAGED",
+    "WINDOWS",
     "Accumulator",
     "Events",
     "FloatFormat",
     "Networks",
     "Split",
+    "StoredDigits",
     "Trace",
     "add_up",
+    "adder_cells",
     "best_chunk",
     "conv2d",
     "count_events",
@@ -51,12 +59,14 @@ __all__ = [
     "first_networks",
     "fraction_limit",
     "growth",
+    "least_kept",
     "linear",
     "matmul",
     "mean_loss",
     "mean_loss_limit",
     "sequential_additions",
     "stagnation",
+    "stored_digits",
     "sum_bias",
     "trace",
     "train",

@@ -9,9 +9,11 @@ import math
 from .._validate import number, whole
 
 __all__ = [
+    "adder_cells",
     "best_chunk",
     "fraction_limit",
     "growth",
+    "least_kept",
     "mean_loss",
     "mean_loss_limit",
     "sequential_additions",
@@ -100,6 +102,39 @@ def sequential_additions(terms: int, chunk: int) -> int:
     """
     terms, chunk = whole("terms", terms, at_least=1), whole("chunk", chunk, at_least=1)
     return min(chunk, terms) - (-terms // chunk)
+
+
+def least_kept(mantissa: int, terms: int, chunk: int) -> float:
+    """The share of a sum of positive terms that is kept at least, C3: ``(1 - 2^-M)^(min(C, n) + ceil(n / C) - 2)``.
+
+    The first addition of a chunk and that of the first chunk lose nothing, and each other one at most the share 2^-M.
+    Terms are numbers of the format, and nothing overflows or underflows.
+
+    >>> least_kept(1, 4, 2)
+    0.25
+    """
+    mantissa = whole("mantissa", mantissa, at_least=1, at_most=50)
+    return (1 - 2.0**-mantissa) ** (sequential_additions(terms, chunk) - 2)
+
+
+def adder_cells(mantissa: int, exponent: int) -> dict[str, int]:
+    """Cells of a plain floating-point adder, counted on paper: what grows with the bits, and how fast.
+
+    Two significands of M + 1 bits are aligned and the sum is normalized, each by a shifter of one row of M + 1
+    multiplexers for every bit of the distance; M + 2 full adders add; E each compare and correct the exponents. A
+    multiplexer and a full adder count as one cell. Rounding to nearest, signs, limits and wires are left out: this is
+    no area.
+
+    Args:
+        mantissa: M, from 1 to 52. exponent: E, from 1 to 11.
+
+    >>> adder_cells(7, 4)
+    {'align': 24, 'add': 9, 'normalize': 24, 'exponent': 8}
+    """
+    mantissa = whole("mantissa", mantissa, at_least=1, at_most=52)
+    exponent = whole("exponent", exponent, at_least=1, at_most=11)
+    shifter = (mantissa + 1) * mantissa.bit_length()  # bits of a distance from 0 to M
+    return {"align": shifter, "add": mantissa + 2, "normalize": shifter, "exponent": 2 * exponent}
 
 
 def best_chunk(terms: int) -> int:

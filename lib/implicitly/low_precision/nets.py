@@ -83,6 +83,12 @@ class Networks:
         for name, value in (("weights", weights), ("biases", biases), ("seeds", seeds)):
             object.__setattr__(self, name, value)
 
+    def rows(self, rows) -> "Networks":
+        """The networks at these places, whole numbers from 0 to S - 1, at least one."""
+        rows = list(wholes("rows", rows, at_least=0, at_most=len(self.seeds) - 1))
+        weights, biases = (tuple(v[rows] for v in values) for values in (self.weights, self.biases))
+        return Networks(weights, biases, tuple(self.seeds[k] for k in rows))
+
     def logits(self, x: Tensor, accumulator: Accumulator | None = None) -> Tensor:
         """Outputs (S, N, 10) for x (N, in), float32; the layers add up in the accumulator, or, left out, in float32."""
         tensor("x", x, shape=("N", self.weights[0].shape[2]), dtype=F32)

@@ -11,11 +11,13 @@ from implicitly.low_precision import (
     Accumulator,
     FloatFormat,
     add_up,
+    adder_cells,
     best_chunk,
     conv2d,
     count_events,
     fraction_limit,
     growth,
+    least_kept,
     linear,
     matmul,
     mean_loss,
@@ -161,6 +163,26 @@ def test_chunks_lose_less():
     assert best_chunk(4096) == 64 and best_chunk(1) == 1
     for n in (1, 2, 5, 64, 100, 1000, 4096):
         assert sequential_additions(n, best_chunk(n)) <= min(sequential_additions(n, c) for c in range(1, n + 1)) + 1
+
+
+def test_at_least_so_much_is_kept():
+    """C3: never less, and a one with terms just below a unit comes near; (1 - 2^-M)^(h - 3) would be too much."""
+    for M, C, n in ((2, 3, 9), (3, 4, 16), (3, 5, 23), (7, 16, 256)):
+        a = wide(M, C)
+        terms = a.product.quantize(torch.randn(300, n, generator=rng(n), dtype=F64).mul(3).exp())
+        kept = add_up(terms, a) / terms.sum(1)
+        assert kept.min() >= least_kept(M, n, C) > 0 and kept.max() <= 1
+    unit = 2.0**-7
+    terms = torch.tensor([[1.0, unit * (1 - unit)]], dtype=F64)
+    assert least_kept(7, 2, 2) == 1 - unit  # one addition that can lose, and it loses nearly a unit
+    assert 1 - unit < (add_up(terms, wide(7, 2)) / terms.sum()).item() < 1 - unit + 3 * unit**2
+    assert least_kept(7, 1, 1) == 1
+
+
+def test_cells_of_an_adder():
+    assert adder_cells(7, 4) == {"align": 24, "add": 9, "normalize": 24, "exponent": 8}
+    assert adder_cells(8, 4)["align"] == 36  # nine rows and a distance of up to eight: four bits
+    assert sum(adder_cells(23, 8).values()) > 4 * sum(adder_cells(7, 4).values())
 
 
 def test_small_products_are_lost_at_the_start():
