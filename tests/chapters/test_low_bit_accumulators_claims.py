@@ -49,11 +49,11 @@ def one_up(bias_product, chunk, sum_bias=low_precision.sum_bias):
     return sum_bias(bias_product, chunk) + 1
 
 
-def blunt(self, x, y, accumulator=None, accuracy=low_precision.Networks.accuracy):
-    """Accumulators have two bits less of exponent."""
+def blunt(self, x, accumulator=None, logits=low_precision.Networks.logits):
+    """Accumulators have a bit less of exponent."""
     if accumulator is not None:
         accumulator = replace(accumulator, exponent=accumulator.exponent - 1)
-    return accuracy(self, x, y, accumulator)
+    return logits(self, x, accumulator)
 
 
 def always_immediate(x, w, accumulator, *, gradient="identity", matmul=low_precision.matmul):
@@ -95,6 +95,7 @@ def plus(place, by):
 FAULTS = [
     Fault("C1", "ones stop", *times("stagnation", 2)),
     Fault("C1", "ones stop", *in_another("add_up", chunk=lambda a: 1)),
+    Fault("C1", "exact until", *in_another("trace", where=2, mantissa=lambda a: a.mantissa - 1)),
     Fault("C1", "at the largest", LIBRARY + "stagnation", no_limit),
     Fault("C1", "fractions", *in_another("add_up", mantissa=lambda a: a.mantissa + 1)),
     Fault("C1", "fractions in chunks", *in_another("add_up", chunk=lambda a: 2048)),
@@ -114,10 +115,12 @@ FAULTS = [
     Fault("C5", "the total", *in_another("count_events", where=2, bias_sum=lambda a: a.bias_sum - 2)),
     Fault("C6", "lost at zero", *in_another("add_up", bias_sum=lambda a: a.bias_product)),
     Fault("C6", "one window", *in_another("add_up", bias_sum=lambda a: a.bias_sum - 2)),
-    Fault("C7", "twelve bits", LIBRARY + "Networks.accuracy", blunt),
+    Fault("C7", "twelve bits", LIBRARY + "Networks.logits", blunt),
+    Fault("C7", "nearly gone", LIBRARY + "Networks.logits", blunt),
     Fault("C7", "not nothing", *times("Networks.logit_error", 0.1)),
     Fault("C7", "underflow", *times("Networks.accuracy", 0.3)),
     Fault("C8", "helps", *other_results(fine_tuned=lambda v: 0.7 * v)),
+    Fault("C8", "regains most", *other_results(fine_tuned=plus((slice(1, None), 0), -0.1))),
     Fault("C8", "two stages", *other_results(fine_tuned=plus((slice(None), 1), 0.05))),
     Fault("C9", "recursive", LIBRARY + "matmul", always_immediate),
     Fault("C9", "immediate", LIBRARY + "matmul", mostly_recursive),
@@ -126,6 +129,8 @@ FAULTS = [
     Fault("C10", "immediate", *other_results(gradients=lambda v: 0.1 * v)),
     Fault("C10", "rare overflow", *other_results(gradients=plus((0, 2), 0.05))),
     Fault("C10", "never starts", *other_results(staged=plus((0, 1, 0), 0.2))),
+    Fault("C10", "who starts", *other_results(staged=plus((1, 1, 0), 0.6))),
+    Fault("C10", "straight-through starts", *other_results(staged=plus((0, 0, 0), -0.2))),
     Fault("C10", "two stages", *other_results(staged=plus((0, 1, 1), -0.2))),
 ]
 

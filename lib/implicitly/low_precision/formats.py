@@ -99,7 +99,7 @@ class FloatFormat:
 
 
 def sum_bias(bias_product: int, chunk: int) -> int:
-    """The rule ``b_sum = b_product - log2(chunk) / 2``, C7; ValueError where that is no whole number.
+    """The rule ``b_sum = b_product - log2(chunk) / 2``, C5; ValueError where that is no whole number.
 
     A chunk of C independent products of mean 0 has sqrt(C) times a product's standard deviation: the window of the sums
     moves up by as much. That is a typical size, no bound, and it leaves the total of the chunks out.
@@ -165,7 +165,7 @@ class Accumulator:
 
     @property
     def lost_first(self) -> tuple[float, float]:
-        """Magnitudes [from, to) of products that the product's format holds and a sum of 0 does not keep, C8.
+        """Magnitudes [from, to) of products that the product's format holds and a sum of 0 does not keep, C6.
 
         Empty (from = to) unless bias_sum < bias_product.
         """

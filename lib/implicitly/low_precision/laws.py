@@ -1,6 +1,6 @@
 """What is known of truncated sums: where they stop, how they grow, what an addition loses, how long chunks should be.
 
-Chapter `low-bit-accumulators`, C4 to C6. Sums of terms of one sign; M bits of mantissa, truncation, no overflow unless
+Chapter `low-bit-accumulators`, C1 to C3. Sums of terms of one sign; M bits of mantissa, truncation, no overflow unless
 said. Bad arguments raise TypeError or ValueError.
 """
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 def stagnation(mantissa: int, chunk: int = 1, largest: float = math.inf) -> float:
-    """Where a sum of ones stops, C4: ``min(2^(M + 1 + floor(log2 C)), largest)``.
+    """Where a sum of ones stops, C1: ``min(2^(M + 1 + floor(log2 C)), largest)``.
 
     Exact for 1 <= C <= 2^(M + 1), formats in which 1 is a number, and whole chunks with twice as many ones: where C is
     no power of two, late chunks lose up to half of theirs.
@@ -38,16 +38,17 @@ def stagnation(mantissa: int, chunk: int = 1, largest: float = math.inf) -> floa
 
 
 def fraction_limit(mantissa: int) -> float:
-    """What no sum of terms in [0, 1) exceeds that is added up without chunks, C4: ``2^M``, where a unit is 1."""
+    """What no sum of terms in [0, 1) exceeds that is added up without chunks, C1: ``2^M``, where a unit is 1."""
     return 2.0 ** whole("mantissa", mantissa, at_least=1, at_most=50)
 
 
 def growth(mantissa: int, mean: float, terms: int, support: float = 1.0) -> float:
-    """The expected sum of `terms` independent positive terms, without chunks, C5.
+    """The expected sum of `terms` independent positive terms, without chunks, C2.
 
     In ``[2^e, 2^(e+1))`` an addition loses half a unit, ``2^(e-M-1)``, on average: ``ds/dn = mean - 2^(e-M-1)``. The
     sum stops where that is 0, and where a unit reaches `support`, which no term does. A continuous n, and a loss that
-    is uniform within a unit, are approximations: within 2 per cent for uniform terms, M from 5 to 10 and n from 64.
+    is uniform within a unit, are approximations: within 2 per cent for uniform terms, M from 5 to 10
+    and n from 64. Terms that spread over few units, such as exponential ones at M = 5, go on where it stops.
 
     Args:
         mantissa: M, from 1 to 50.
@@ -90,12 +91,12 @@ def mean_loss(mantissa: int) -> float:
 
 
 def mean_loss_limit(mantissa: int) -> float:
-    """``2^-M / (4 ln 2)``, C6: what `mean_loss` comes near to, above it."""
+    """``2^-M / (4 ln 2)``, C3: what `mean_loss` comes near to, above it."""
     return 2.0 ** -whole("mantissa", mantissa, at_least=1, at_most=50) / (4 * math.log(2))
 
 
 def sequential_additions(terms: int, chunk: int) -> int:
-    """Additions that a term of the first chunk goes through at most: those of its chunk, and the chunks, C6.
+    """Additions that a term of the first chunk goes through at most: those of its chunk, and the chunks, C3.
 
     >>> sequential_additions(4096, 16), sequential_additions(4096, 64), sequential_additions(4096, 4096)
     (272, 128, 4097)
@@ -105,16 +106,18 @@ def sequential_additions(terms: int, chunk: int) -> int:
 
 
 def least_kept(mantissa: int, terms: int, chunk: int) -> float:
-    """The share of a sum of positive terms that is kept at least, C3: ``(1 - 2^-M)^(min(C, n) + ceil(n / C) - 2)``.
+    """The share of a sum of positive terms that is kept at least, C3.
 
-    The first addition of a chunk and that of the first chunk lose nothing, and each other one at most the share 2^-M.
-    Terms are numbers of the format, and nothing overflows or underflows.
+    ``1 / ((1 + 2^-M (min(C, n) - 1)) (1 + 2^-M (ceil(n / C) - 1)))``: the first addition of a chunk and that of the first
+    chunk lose nothing, and each other one less than 2^-M of what the chunk, or the total, ends with. Terms are numbers
+    of the format, and nothing overflows or underflows.
 
     >>> least_kept(1, 4, 2)
-    0.25
+    0.4444444444444444
     """
     mantissa = whole("mantissa", mantissa, at_least=1, at_most=50)
-    return (1 - 2.0**-mantissa) ** (sequential_additions(terms, chunk) - 2)
+    chunks = sequential_additions(terms, chunk) - (inside := min(chunk, terms))
+    return 1 / ((1 + (inside - 1) * 2.0**-mantissa) * (1 + (chunks - 1) * 2.0**-mantissa))
 
 
 def adder_cells(mantissa: int, exponent: int) -> dict[str, int]:
@@ -138,7 +141,7 @@ def adder_cells(mantissa: int, exponent: int) -> dict[str, int]:
 
 
 def best_chunk(terms: int) -> int:
-    """The whole number nearest the square root of `terms` >= 1, where ``C + n/C`` is least, C6.
+    """The whole number nearest the square root of `terms` >= 1, where ``C + n/C`` is least, C3.
 
     >>> best_chunk(4096)
     64

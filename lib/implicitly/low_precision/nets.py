@@ -2,7 +2,7 @@
 
 Several seeds train at once, each with its own first weights and order of the pictures; what one does depends on its
 seed alone. Forward products run in the accumulator; what comes after them (bias, ReLU, loss) and the sums of the
-backward pass are float32. Chapter `low-bit-accumulators`, C1 to C3. Bad arguments raise TypeError or ValueError.
+backward pass are float32. Chapter `low-bit-accumulators`, C7, C8 and C10. Bad arguments raise TypeError or ValueError.
 """
 
 import functools

@@ -75,7 +75,7 @@ def test_float32_training_is_torchs(data):
 
 
 def test_twelve_bits_are_enough_here_and_not_without_effect(data, trained):
-    """C1 at this size."""
+    """C7 at this size."""
     a = ACCUMULATORS["M7E4"]
     wide, narrow = trained.accuracy(data.x_test, data.y_test), trained.accuracy(data.x_test, data.y_test, a)
     assert (wide > 0.9).all() and ((wide - narrow).abs() <= 0.006).all()  # two pictures
@@ -95,7 +95,7 @@ def test_most_of_what_eight_bits_lose_is_underflow(data, trained):
 
 
 def test_gradients_that_know_of_overflow_train_where_identity_does_not(data):
-    """C3, at (9, 7), whose largest sum is 1.875: a short run."""
+    """C10, at (9, 7), whose largest sum is 1.875: a short run."""
     a, start = Accumulator(3, 3, 9, 7), first_networks([0], (64, 32, 32, 10))
     found = {g: train(start, data, a, epochs=2, rate=3e-3, gradient=g).accuracy(data.x_test, data.y_test, a).item()
              for g in ("identity", "immediate-overflow", "recursive-overflow")}  # fmt: skip
