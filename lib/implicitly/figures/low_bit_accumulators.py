@@ -40,7 +40,8 @@ def bits(panels, width):
         ax.plot([-4.3, 2.7], [1.02, 1.02], color=plotting.INK, lw=1.0, ls="-")
         edge = -rows[2][1] + width
         ax.plot([edge - 0.04] * 2, [-0.6, 3.4], color=plotting.PREFER, lw=1.2, ls=plotting.DASHES[1])
-        ax.text(edge + 0.1, -0.75, "falls off", ha="left", va="center", fontsize=9, color=plotting.MUTED)
+        if len(rows[2][2]) > width:
+            ax.text(edge + 0.1, -0.75, "falls off", ha="left", va="center", fontsize=9, color=plotting.MUTED)
     return fig
 
 
