@@ -50,9 +50,9 @@ def one_up(bias_product, chunk, sum_bias=low_precision.sum_bias):
 
 
 def blunt(self, x, accumulator=None, logits=low_precision.Networks.logits):
-    """Accumulators have a bit less of exponent."""
+    """Accumulators have less than half of their mantissa."""
     if accumulator is not None:
-        accumulator = replace(accumulator, exponent=accumulator.exponent - 1)
+        accumulator = replace(accumulator, mantissa=max(1, accumulator.mantissa - 4))
     return logits(self, x, accumulator)
 
 
