@@ -6,7 +6,7 @@ import numpy as np
 from .. import low_precision, plotting
 from . import _svg
 
-__all__ = ["averages", "by_hand", "formats", "miniature", "noise", "policies", "shares"]
+__all__ = ["averages", "by_hand", "formats", "miniature", "noise", "places", "policies", "shares"]
 
 
 def by_hand(blocks):
@@ -88,6 +88,24 @@ def policies(rows):
     ax.axvline(0, color=plotting.MUTED, ls="-", lw=0.8)
     ax.set_yticks(range(len(rows)), list(rows))
     ax.set(xlabel="test loss minus that of float32, nats a character", ylim=(len(rows) - 0.5, -0.5))
+    return fig
+
+
+def places(rows):
+    """Excess loss with one place quantized: "nearest" or "coin", a blank, the place -> (seeds,)."""
+    order = list(dict.fromkeys(name.split()[1] for name in rows))
+    words = {"forward": "forward", "backward": "backward", "update": "update", "x": "$X$", "w": "$W$", "dy": "$D$"}
+    fig, ax = plt.subplots(figsize=(7.2, 3.3))
+    for i, (kind, shift, label) in enumerate((("coin", 0.17, "with a coin"), ("nearest", -0.17, "to nearest"))):
+        for at, place in enumerate(order):
+            values = np.asarray(rows[f"{kind} {place}"])
+            ax.plot(values, [at + shift] * len(values), **{**plotting.points(i), "ms": 4},
+                    label=label if at == 0 else None)  # fmt: skip
+            ax.plot([values.mean()] * 2, [at + shift - 0.13, at + shift + 0.13], color=plotting.INK, ls="-", lw=1.4)
+    ax.axvline(0, color=plotting.MUTED, ls="-", lw=0.8)
+    ax.set_yticks(range(len(order)), [" ".join(words[w] for w in name.split("_")) for name in order])
+    ax.set(xlabel="test loss minus that of float32, nats a character", ylim=(len(order) - 0.5, -0.5))
+    ax.legend(loc="center right")
     return fig
 
 

@@ -1,4 +1,4 @@
-"""Train the language models whose results the chapter `fp4-training` loads; half an hour on one free core.
+"""Train the language models whose results the chapter `fp4-training` loads; an hour on one free core.
 
     python -m implicitly.low_precision._train_language FOLDER
 
@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 
 from .language import _STORED, held_out_loss, train_language_model
-from .policies import POLICIES, Policy
+from .policies import PLACES, POLICIES, Policy
 
-SEEDS, STEPS, BATCH, SWITCH = 3, 500, 128, 400
-WIDE_STEPS, WIDE_BATCH = 250, 2048
+SEEDS, STEPS, BATCH, SWITCH = 5, 500, 128, 400
+WIDE_STEPS, WIDE_BATCH, PLACE_SEEDS = 250, 2048, 3
 PROBES = (0, 25, 50, 100, 200, 300, 400, 475)
 
 
@@ -37,6 +37,11 @@ def runs():
     for seed in range(SEEDS):
         for name in ("float32", "forward only", "nearest", "paper"):
             found[f"wide/{name}/{seed}"] = POLICIES[name], seed, dict(steps=WIDE_STEPS, batch=WIDE_BATCH)
+    for seed in range(PLACE_SEEDS):
+        for source in ("nearest", "coin"):
+            for place in PLACES:
+                policy = Policy(**{place: getattr(POLICIES[source], place)})
+                found[f"place/{source} {place}/{seed}"] = policy, seed, dict(steps=STEPS, batch=BATCH)
     return found
 
 

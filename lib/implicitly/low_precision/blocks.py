@@ -129,7 +129,7 @@ class BlockFormat:
     def _blocks(self, x):
         _check(x)
         k = x.shape[-1]
-        return F.pad(x, (0, -k % self.block)).reshape(*x.shape[:-1], -1, self.block)
+        return F.pad(x, (0, -k % self.block)).reshape(*x.shape[:-1], -(-k // self.block), self.block)
 
     def scales(self, x: Tensor) -> Tensor:
         """Scales (..., blocks), float32, of x (..., K); 0 for a block that is kept as zeros."""

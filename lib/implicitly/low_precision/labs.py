@@ -63,22 +63,20 @@ def spiked_descent(clip: bool, form: BlockFormat | None, *, seed: int, steps: in
     steps, every = whole("steps", steps, at_least=1, at_most=10**5), whole("every", every, at_least=1, at_most=10**6)
     size = number("size", size, above=0, at_most=1e9)
     dice = torch.Generator().manual_seed(seed)
-    place = torch.randn(64, generator=dice).requires_grad_()
-    adam = torch.optim.Adam([place], lr=0.02)
-    schedule = torch.optim.lr_scheduler.LinearLR(adam, 1.0, 0.0, steps)
-    typical, losses = 0.0, []
+    place = torch.randn(64, generator=dice, dtype=F32)
+    mean, square, typical, losses = torch.zeros_like(place), torch.zeros_like(place), 0.0, []
     for step in range(1, steps + 1):
-        losses.append(0.5 * float(place.detach().square().sum()))
-        gradient = place.detach().clone()
-        hit, where = torch.rand(1, generator=dice), torch.randint(64, (1,), generator=dice)
+        losses.append(0.5 * float(place.square().sum()))
+        gradient = place.clone()
+        hit, where = torch.rand(1, generator=dice, dtype=F32), torch.randint(64, (1,), generator=dice)
         gradient[where] += size * float(hit < 1 / every)
         if clip:
             gradient, typical = clip_spikes(gradient, typical, step)
         if form is not None:
             gradient = form.quantize(gradient, rounding="coin", seed=seed * 2**20 + step)
-        place.grad = gradient
-        adam.step()
-        schedule.step()
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient.square()
+        size_now = (square / (1 - 0.999**step)).sqrt() + 1e-8
+        place = place - 0.02 * (1 - (step - 1) / steps) * mean / (1 - 0.9**step) / size_now
     return torch.tensor(losses, dtype=torch.float64)
 
 
