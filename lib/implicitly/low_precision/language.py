@@ -44,7 +44,7 @@ ALPHABET = "\n -0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # a line feed ends a name
 WINDOW, EMBEDDING, WIDTH, LAYERS = 8, 12, 96, 3
 _NAMES_SHA256 = "7cc55aa670bdb8ceec1e0fdf5b0a64dec6cb084d2592b1b21364899ea87e916a"
 _STORED = Path(__file__).parent / "language_runs.json"
-_STORED_SHA256 = "e7b8217f4efd41247cc2c43a246549684d523ad47954dd345c76fbb03e4affd7"
+_STORED_SHA256 = "f8020bd1d9b12cd637a1d2d5e00750828a8d2dd8e99e8b2d0a44a8ae3bab7e9f"
 
 
 @functools.cache
