@@ -59,7 +59,8 @@ CALLS = {
         lambda: dict(self=nv(), x=normal(3, 20), rounding="coin"), accepts={"x": "rows columns dims"}),
     f"{LP}.blocks.BlockFormat.flushed": Call(lambda: dict(self=nv(), x=normal(3, 20)), accepts={"x": SHAPES}),
     f"{LP}.blocks.clip_bias": Call(lambda: dict(form=nv(), x=normal(3, 20)), accepts={"x": "rows columns dims"}),
-    f"{LP}.blocks.normal_error": Call(lambda: dict(levels=E2M1, scale=0.5), accepts={"levels": "rows columns ints"}),
+    f"{LP}.blocks.normal_error": Call(lambda: dict(levels=E2M1, scale=0.5),
+                                      accepts={"levels": "rows columns ints", "scale": "size"}),
     f"{LP}.blocks.best_normal_scale": Call(lambda: dict(levels=[0.0, 1.0, 2.5]),
                                            accepts={"levels": "rows columns ints"}),
     f"{LP}.policies.Quantizer": Call(lambda: dict(form=nv(), rounding="coin")),
@@ -108,7 +109,7 @@ CALLS = {
     f"{LP}.language.train_language_model": Call(
         lambda: dict(policy=POLICIES["forward only"], seed=1, steps=3, batch=16, rate=0.01, until=2,
                      then={1: Policy()}, probe=(1,)),
-        accepts={"seed": "zero", "until": "none", "then": "none", "probe": "empty rows columns"}),
+        accepts={"seed": "zero", "rate": "size", "until": "none", "then": "none", "probe": "empty rows columns"}),
     f"{LP}.labs.clip_spikes": Call(lambda: dict(gradient=normal(5), typical=0.3, step=4, decay=0.9),
                                    accepts={"gradient": "rows columns dims", "typical": "zero size",
                                             "decay": "zero size"}),

@@ -1,5 +1,7 @@
 """Drawings of the chapter fp4-training: arrays in, figure out; nothing is computed but averages and axes' limits."""
 
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -96,7 +98,7 @@ def places(rows):
     order = list(dict.fromkeys(name.split()[1] for name in rows))
     words = {"forward": "forward", "backward": "backward", "update": "update", "x": "$X$", "w": "$W$", "dy": "$D$"}
     fig, ax = plt.subplots(figsize=(7.2, 3.3))
-    for i, (kind, shift, label) in enumerate((("coin", 0.17, "with a coin"), ("nearest", -0.17, "to nearest"))):
+    for i, (kind, shift, label) in enumerate((("nearest", -0.17, "to nearest"), ("coin", 0.17, "with a coin"))):
         for at, place in enumerate(order):
             values = np.asarray(rows[f"{kind} {place}"])
             ax.plot(values, [at + shift] * len(values), **{**plotting.points(i), "ms": 4},
@@ -132,7 +134,7 @@ def miniature() -> str:
     """The staircase of rounding to nearest (without) and the mean of the coin (prefer) on the eight magnitudes."""
     levels = low_precision.E2M1
     x, y = [0.0], [0.0]
-    for low, high in zip(levels, levels[1:], strict=False):
+    for low, high in pairwise(levels):
         x += [(low + high) / 2] * 2
         y += [low, high]
     x, y = [*x, 6.6], [*y, 6.0]

@@ -113,7 +113,7 @@ def keep_largest(w: Tensor, keep: int, of: int) -> Tensor:
     keep = whole("keep", keep, at_least=1, at_most=of)
     if not w.ndim or w.shape[-1] % of:
         raise ValueError(f"w must have a last axis that is a multiple of {of}, found shape {tuple(w.shape)}")
-    groups = w.detach().abs().reshape(*w.shape[:-1], -1, of)
+    groups = w.detach().abs().reshape(*w.shape[:-1], w.shape[-1] // of, of)
     chosen = groups.topk(keep, -1).indices
     return torch.zeros_like(groups).scatter(-1, chosen, 1.0).reshape(w.shape)
 

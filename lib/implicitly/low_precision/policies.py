@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .._validate import choice, instance, tensor
+from .._validate import choice, flag, instance, tensor
 from .._validate import seed as checked_seed
 from .blocks import BLOCK_FORMATS, ROUNDINGS, BlockFormat
 
@@ -82,6 +82,9 @@ class Policy:
     def of(cls, forward: Quantizer | None = None, backward: Quantizer | None = None,
            update: Quantizer | None = None) -> "Policy":  # fmt: skip
         """Both factors of each product alike."""
+        for name, value in (("forward", forward), ("backward", backward), ("update", update)):
+            if value is not None:
+                instance(name, value, Quantizer)
         return cls(forward, forward, backward, backward, update, update)
 
     def without(self, *passes: str) -> "Policy":
@@ -161,7 +164,7 @@ def products(x: Tensor, w: Tensor, dy: Tensor, policy: Policy, *, seed: int = 0,
     tensor("w", w, shape=("N", x.shape[1]), dtype=F32)
     tensor("dy", dy, shape=(x.shape[0], w.shape[0]), dtype=F32)
     instance("policy", policy, Policy)
-    seed, share = _check_seed(seed), bool(choice("one_coin", one_coin, (False, True)))
+    seed, share = _check_seed(seed), flag("one_coin", one_coin)
     return Products(_forward(x, w, policy, seed, share), _input_gradient(w, dy, policy, seed, share),
                     _weight_gradient(x, dy, policy, seed, share))  # fmt: skip
 
