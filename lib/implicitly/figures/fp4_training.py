@@ -40,7 +40,7 @@ def formats(blocks, tables):
         ax.minorticks_off()
     axes[0].set_ylabel("squared error over square")
     axes[0].set_yticks([0.008, 0.01, 0.02, 0.04], ["0.008", "0.01", "0.02", "0.04"])
-    axes[1].legend(loc="upper left", fontsize=9)
+    axes[0].legend(loc="upper left", fontsize=9)
     return fig
 
 

@@ -104,6 +104,7 @@ def _named() -> dict[str, Policy]:
         "bfloat16": Policy.of(bf16, bf16, bf16),
         "forward only": Policy.of(nearest["NVFP4"]),
         "nearest": Policy.of(nearest["NVFP4"], nearest["NVFP4"], nearest["NVFP4"]),
+        "nearest up": Policy.of(nearest["NVFP4"], nearest["NVFP4 up"], nearest["NVFP4 up"]),
         "paper": Policy.of(nearest["NVFP4"], coin["NVFP4 up"], coin["NVFP4 up"]),
         "coin": Policy.of(coin["NVFP4 up"], coin["NVFP4 up"], coin["NVFP4 up"]),
         "mx": Policy.of(nearest["MXFP4"], coin["MXFP4"], coin["MXFP4"]),
@@ -112,7 +113,8 @@ def _named() -> dict[str, Policy]:
 
 
 #: Policies by name. "paper": to nearest in the forward pass, a coin in backward and update, with scales rounded up for
-#: the coin (the scale rule is ours); "nearest" and "coin" everywhere; "mx" and "mx up" with the other format.
+#: the coin (the scale rule is ours); "nearest up": the same without the coin; "nearest" and "coin" everywhere; "mx" and
+#: "mx up" with the other format.
 POLICIES = _named()
 
 
