@@ -13,7 +13,7 @@ __all__ = ["averages", "by_hand", "formats", "miniature", "noise", "places", "po
 
 def by_hand(blocks):
     """Blocks on their grids: title -> (note, numbers, grid points, where each number goes)."""
-    fig, axes = plt.subplots(len(blocks), 1, figsize=(8.7, 1.75 * len(blocks)))
+    fig, axes = plt.subplots(len(blocks), 1, figsize=(8.7, 1.45 * len(blocks)))
     for ax, (title, (note, numbers, grid, goes)) in zip(np.atleast_1d(axes), blocks.items(), strict=True):
         end = max(*numbers, *grid)
         plotting.diagram(ax, title, note, xlim=(-0.04 * end, 1.06 * end), ylim=(-0.9, 1.25))
@@ -97,7 +97,7 @@ def places(rows):
     """Excess loss with one place quantized: "nearest" or "coin", a blank, the place -> (seeds,)."""
     order = list(dict.fromkeys(name.split()[1] for name in rows))
     words = {"forward": "forward", "backward": "backward", "update": "update", "x": "$X$", "w": "$W$", "dy": "$D$"}
-    fig, ax = plt.subplots(figsize=(7.2, 3.3))
+    fig, ax = plt.subplots(figsize=(7.2, 2.8))
     for i, (kind, shift, label) in enumerate((("nearest", -0.17, "to nearest"), ("coin", 0.17, "with a coin"))):
         for at, place in enumerate(order):
             values = np.asarray(rows[f"{kind} {place}"])
