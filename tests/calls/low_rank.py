@@ -78,8 +78,8 @@ CALLS = {
                                names={"m": "n noisy"}),
     REG + "train": Call(
         lambda: dict(task=low_rank.NoisyOutputs(3, 4, 1, 2.0, 0.5, 2), settings={"a": {"lr": 0.1, "rank": 2}}, steps=3,
-                     seeds=[0, 1], looks=2, cosine=True, limit=100.0),
-        accepts={"limit": "size"},
+                     seeds=[0, 1], levels=[0.5, 2.0], looks=2, cosine=True, limit=100.0),
+        accepts={"limit": "size", "levels": "none"},
         skip={"settings": "options of LowRank, checked there"},
     ),
 }  # fmt: skip

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .._validate import F64, choice, flag, instance, number, tensor, whole
 from .._validate import generator as checked_generator
-from .probabilities import FLOATS, inclusion_probabilities, systematic_sample
+from .probabilities import FLOATS, _inclusion, _wheel
 
 __all__ = [
     "KINDS",
@@ -97,6 +97,11 @@ def left_basis(G: Tensor) -> tuple[Tensor, Tensor]:
     m, n = G.shape[-2:]
     if m > n:
         raise ValueError(f"G must have at most as many rows as columns, found {tuple(G.shape)}")
+    return _basis(G)
+
+
+def _basis(G: Tensor) -> tuple[Tensor, Tensor]:
+    m, n = G.shape[-2:]
     size = G.detach().abs().amax((-2, -1), keepdim=True).double()
     size = torch.where(size > 0, size, torch.ones_like(size))
     scaled = G.detach().double() / size
@@ -133,13 +138,15 @@ def draw_projection(
     4.0
     """
     _matrices("G", G)
-    m = min(G.shape[-2:])
-    rank = whole("rank", rank, at_least=1, at_most=m)
+    rank = whole("rank", rank, at_least=1, at_most=min(G.shape[-2:]))
     choice("kind", kind, KINDS)
     dice = checked_generator("generator", generator, device="cpu")
     floor = number("floor", floor, at_least=0.0, at_most=1.0)
-    flag("keep_head", keep_head)
-    transposed = G.shape[-2] > G.shape[-1]
+    return _draw(G, rank, kind, dice, floor, flag("keep_head", keep_head))
+
+
+def _draw(G: Tensor, rank: int, kind: str, dice: torch.Generator, floor: float, keep_head: bool) -> Projection:
+    m, transposed = min(G.shape[-2:]), G.shape[-2] > G.shape[-1]
     batch, wide = G.shape[:-2], G.mT if transposed else G
     if kind in ("haar", "gaussian"):
         normal = torch.randn(*batch, m, rank, generator=dice, dtype=F64)
@@ -147,10 +154,14 @@ def draw_projection(
         weight = torch.full((*batch, rank), m / rank if kind == "haar" else 1.0, dtype=F64)
         basis, weight = basis.to(G.device), weight.to(G.device)
     else:
-        U, sigma = left_basis(wide)
+        U, sigma = _basis(wide)
         chosen, weight = _chosen(sigma, rank, kind, dice, floor, keep_head)
         basis = torch.take_along_dim(U, chosen[..., None, :], -1)
-    return Projection(basis.to(G.dtype), weight.to(G.dtype), transposed)
+    found = object.__new__(Projection)  # as it is drawn there is nothing to check
+    parts = (("basis", basis.to(G.dtype)), ("weight", weight.to(G.dtype)), ("transposed", transposed))
+    for name, value in parts:
+        object.__setattr__(found, name, value)
+    return found
 
 
 def _chosen(sigma, rank, kind, dice, floor, keep_head):
@@ -167,11 +178,8 @@ def _chosen(sigma, rank, kind, dice, floor, keep_head):
         inside = (spin * ends[..., -1:]).clamp(max=torch.nextafter(ends[..., -1:], torch.zeros_like(ends[..., -1:])))
         chosen = torch.searchsorted(ends.contiguous(), inside.contiguous(), right=True)
         return chosen, 1 / (rank * torch.take_along_dim(q, chosen, -1))
-    if kind == "uniform":
-        p = torch.full_like(sigma, rank / m)
-    else:
-        p = inclusion_probabilities(sigma, rank, floor=floor, keep_head=keep_head).p
-    chosen = systematic_sample(p, generator=dice)
+    p = torch.full_like(sigma, rank / m) if kind == "uniform" else _inclusion(sigma, rank, floor, keep_head).p
+    chosen = _wheel(p, rank, torch.rand(p.shape[:-1], generator=dice, dtype=F64).to(p.device))
     return chosen, 1 / torch.take_along_dim(p, chosen, -1)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .._validate import F64, choice, flag, number, numbers, whole
 from .._validate import seed as checked_seed
-from .estimators import _turn, draw_projection
+from .estimators import _draw
 
 __all__ = [
     "PROJECTIONS",
@@ -179,12 +179,12 @@ class LowRank(torch.optim.Optimizer):
     def _refresh(self, state: dict, grad: Tensor, group: dict, place: int) -> None:
         if not grad.isfinite().all():
             raise ValueError(f"params must have finite gradients, found NaN or infinity at parameter {place}")
-        dice = torch.Generator().manual_seed(hash((self._seed, place, int(state["step"]))) % 2**63)
-        new = draw_projection(grad, group["rank"], group["kind"], generator=dice, floor=group["floor"],
-                              keep_head=group["keep_head"])  # fmt: skip
+        mixed = (self._seed * 1_000_003 + place) * 1_000_003 + int(state["step"])
+        dice = torch.Generator().manual_seed(mixed % 2**63)
+        new = _draw(grad, group["rank"], group["kind"], dice, group["floor"], group["keep_head"])
         # The moments are aligned before this step's gradient comes to them.
         if group["realign"] and "exp_avg" in state:
-            R = _turn(new.basis, state["basis"])
+            R = new.basis.mT @ state["basis"]  # both are orthonormal
             state["exp_avg"] = R @ state["exp_avg"]
             state["exp_avg_sq"] = (R * R) @ state["exp_avg_sq"]
         how = group["weight"] or ("inverse" if group["rule"] == "sgd" else "none")

@@ -115,6 +115,10 @@ def inclusion_probabilities(
     floor = number("floor", floor, at_least=0.0, at_most=1.0)
     keep_head = flag("keep_head", keep_head)
     cutoff = number("cutoff", cutoff, at_least=0.0, below=1.0)
+    return _inclusion(sigma, rank, floor, keep_head, cutoff)
+
+
+def _inclusion(sigma: Tensor, rank: int, floor: float, keep_head: bool, cutoff: float = 0.0) -> Inclusion:
     m = sigma.shape[-1]
     sigma, _ = _scaled(sigma)
     sigma = torch.where(sigma > cutoff * sigma[..., :1], sigma, torch.zeros_like(sigma))

@@ -4,13 +4,13 @@ Chapter `low-rank-gradients`. Bad arguments raise TypeError or ValueError.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from .._validate import F64, flag, instance, mapping, number, seed, whole, wholes
+from .._validate import F64, flag, instance, mapping, number, numbers, seed, whole, wholes
 from .optimizer import LowRank
 
 __all__ = [
@@ -59,8 +59,9 @@ class NoisyOutputs:
 
 
 class Course(NamedTuple):
-    """at: steps after which the error was looked at, (K,) int64.   error: for each setting (settings, seeds, K),
-    float64, the squared error of the clean outputs' weights over that of the start; infinite once a run has diverged.
+    """at: steps after which the error was looked at, (K,) int64.   error: (settings, seeds, K), or, with levels,
+    (settings, levels, seeds, K), float64: the squared error of the clean outputs' weights over that of the start;
+    infinite once a run has diverged.
     """
 
     at: Tensor
@@ -68,7 +69,15 @@ class Course(NamedTuple):
 
 
 def train(
-    task: NoisyOutputs, settings: dict, steps: int, *, seeds, looks: int = 20, cosine: bool = True, limit: float = 1e3
+    task: NoisyOutputs,
+    settings: dict,
+    steps: int,
+    *,
+    seeds,
+    levels=None,
+    looks: int = 20,
+    cosine: bool = True,
+    limit: float = 1e3,
 ) -> Course:
     """Train from zero weights, with `LowRank` or in full, several settings and seeds side by side.
 
@@ -80,6 +89,7 @@ def train(
         settings: name -> options of `LowRank`, at least ``lr``; with ``rank`` left out nothing is projected.
         steps: at least 1.
         seeds: of teacher and data.
+        levels: noise of the noisy outputs, each for runs of its own, in place of `task.strong`; at least 0.
         looks: how often the error is recorded, evenly, besides the start; from 1 to `steps`.
         cosine: whether step sizes fall to 0 as half a cosine.
         limit: a run whose error is above this has diverged, and stops; above 1.
@@ -89,10 +99,12 @@ def train(
     seeds = tuple(seed("seeds", one) for one in wholes("seeds", seeds))
     looks = whole("looks", looks, at_least=1, at_most=steps)
     limit = number("limit", limit, above=1.0)
+    strong = None if levels is None else numbers("levels", levels, at_least=0.0, at_most=1e6)
+    noise = torch.stack([replace(task, strong=one).noise() for one in strong or (task.strong,)])[:, None]
     dice = [torch.Generator().manual_seed(one) for one in seeds]
     m, n = task.m, task.n
     teacher = torch.stack([torch.randn(m, n, generator=g, dtype=F64) for g in dice]) / math.sqrt(n)
-    W = torch.zeros(len(settings), len(seeds), m, n, dtype=F64)
+    W = torch.zeros(len(settings), len(noise), len(seeds), m, n, dtype=F64)
     grads, params = torch.zeros_like(W), []
     for k in range(len(settings)):
         params.append(torch.nn.Parameter(W[k]))
@@ -101,8 +113,7 @@ def train(
     optimizer = LowRank(groups)
     rates = [group["lr"] for group in optimizer.param_groups]
     at = torch.linspace(0, steps, looks + 1).round().long()
-    alive = torch.ones(len(settings), len(seeds), dtype=torch.bool)
-    noise, errors = task.noise(), [_error(W, teacher, task)]
+    alive, errors = torch.ones(W.shape[:3], dtype=torch.bool), [_error(W, teacher, task)]
     for t in range(steps):
         x = torch.stack([torch.randn(n, task.batch, generator=g, dtype=F64) for g in dice])
         e = torch.stack([torch.randn(m, task.batch, generator=g, dtype=F64) for g in dice]) * noise
@@ -118,7 +129,8 @@ def train(
             W[~alive] = 0.0
         if t + 1 in at:
             errors.append(torch.where(alive, _error(W, teacher, task), math.inf))
-    return Course(at, torch.stack(errors, -1))
+    found = torch.stack(errors, -1)
+    return Course(at, found[:, 0] if levels is None else found)
 
 
 def _error(W: Tensor, teacher: Tensor, task: NoisyOutputs) -> Tensor:

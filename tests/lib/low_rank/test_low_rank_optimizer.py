@@ -241,6 +241,15 @@ def test_settings_do_not_touch_each_other():
     assert more.error[1, 0, -1] > more.error[0, 0, -1]
 
 
+def test_levels_are_runs_of_their_own():
+    task = low_rank.NoisyOutputs(m=6, n=8, noisy=2, batch=4)
+    settings = {"cut": {"lr": 0.05, "rule": "sgd", "kind": "galore", "rank": 2}, "full": {"lr": 0.05, "rule": "sgd"}}
+    both = low_rank.train(task, settings, 20, seeds=[0, 1], levels=[0.5, 6.0], looks=2)
+    assert both.error.shape == (2, 2, 2, 3)
+    loud = low_rank.train(task, settings, 20, seeds=[0, 1], looks=2)  # strong is 6
+    assert torch.allclose(both.error[:, 1], loud.error, rtol=1e-10)
+
+
 def test_the_regression_by_hand():
     """Full gradient descent on it, written out."""
     task = low_rank.NoisyOutputs(m=3, n=4, noisy=1, strong=2.0, weak=0.1, batch=5)
