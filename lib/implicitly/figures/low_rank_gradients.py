@@ -25,7 +25,7 @@ def by_hand(gradient, plans):
         plotting.diagram(ax, title, note, xlim=(-1.0, 7.0), ylim=(-0.9, 4.9))
         for x, y in ((6.6, 0), (0, 4.6)):
             ax.plot([0, x], [0, y], color=plotting.RULE, ls="-", lw=1, zorder=0)
-        ax.text(6.7, -0.15, "$u_1$", ha="right", va="top", color=plotting.MUTED)
+        ax.text(6.8, 0.15, "$u_1$", ha="right", va="bottom", color=plotting.MUTED)
         ax.text(-0.15, 4.6, "$u_2$", ha="right", va="top", color=plotting.MUTED)
         points = np.asarray(points)
         biased = len(points) == 1
@@ -39,10 +39,7 @@ def by_hand(gradient, plans):
             ax.text(end[0] + shift[0], end[1] + shift[1], f"({end[0]:g}, {end[1]:g})", fontsize=9.5, **place)
         plotting.disc(ax, *gradient, size=7, color=plotting.INK)
         ax.text(gradient[0] + 0.15, gradient[1] + 0.15, "$G$", ha="left", va="bottom")
-        if biased:
-            plotting.ring(ax, *mean, size=8)
-        else:
-            plotting.ring(ax, *mean, size=12, color=plotting.PREFER, mew=1.4)
+        plotting.ring(ax, *mean, size=12, color=color, mew=1.4, mfc="none")
     return fig
 
 
@@ -75,7 +72,7 @@ def reuse(p, multipliers, at, curves):
     """What a window makes of an error, and learning curves.
 
     Args:
-        p: (P,), probabilities. multipliers: name -> (P,). at: (K,) steps. curves: name -> (seeds, K), NaN where gone.
+        p: (P,), probabilities. multipliers: name -> (P,). at: (K,) steps. curves: name -> (seeds, K).
     """
     fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.6))
     ax = axes[0]

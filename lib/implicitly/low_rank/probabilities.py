@@ -121,7 +121,8 @@ def inclusion_probabilities(
 def _inclusion(sigma: Tensor, rank: int, floor: float, keep_head: bool, cutoff: float = 0.0) -> Inclusion:
     m = sigma.shape[-1]
     sigma, _ = _scaled(sigma)
-    sigma = torch.where(sigma > cutoff * sigma[..., :1], sigma, torch.zeros_like(sigma))
+    if cutoff:
+        sigma = torch.where(sigma > cutoff * sigma[..., :1], sigma, torch.zeros_like(sigma))
     head, full = _head(sigma, rank)
     place = torch.arange(m, device=sigma.device)
     tail = torch.where(place >= head, sigma, torch.zeros_like(sigma))
