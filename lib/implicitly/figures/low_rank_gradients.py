@@ -118,6 +118,6 @@ def miniature() -> str:
     for k in range(4):
         t = 2 * math.pi * (0.07 + k / 4)
         hands.append((np.array([0.12, 0.85]) * math.sin(t), np.array([0.12, 0.85]) * math.cos(t)))
-    frame = _svg.Frame(-1.1, 1.1, -1.1, 1.1)
+    frame = _svg.Frame(-1.3, 1.3, -1.3, 1.3)
     tips = [(x[1], y[1]) for x, y in hands]
     return _svg.svg(frame.lines("without", wheel), frame.lines("prefer", hands), frame.dots("disc", tips, 6))
