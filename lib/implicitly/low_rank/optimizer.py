@@ -206,12 +206,17 @@ def _apply(group: dict, work: list[tuple]) -> None:
         times = [float(s["step"]) for s in states]
         updates = (_adam_foreach if foreach else _adam_each)(updates, *moments, times, group["betas"], group["eps"])
     for p, state, update, low in zip(params, states, updates, projected, strict=True):
-        if low:
-            update = (state["basis"] * state["weight"][..., None, :]) @ update
-            update = update.mT if _tall(p) else update
         if group["weight_decay"]:
             p.mul_(1 - group["lr"] * group["weight_decay"])
-        p.add_(update.to(p.dtype), alpha=-group["lr"])
+        if not low:
+            p.add_(update.to(p.dtype), alpha=-group["lr"])
+            continue
+        factors = state["basis"] * state["weight"][..., None, :], update
+        left, right = (factors[1].mT, factors[0].mT) if _tall(p) else factors
+        if p.dtype == update.dtype and p.ndim <= 3:  # the product is never a matrix of its own
+            (p.addmm_ if p.ndim == 2 else p.baddbmm_)(left, right, alpha=-group["lr"])
+        else:
+            p.add_((left @ right).to(p.dtype), alpha=-group["lr"])
 
 
 def _adam_each(grads, first, second, times, betas, eps):
