@@ -291,6 +291,7 @@ def test_a_finger_moves_the_slider_on_a_phone(browser, sites, light_chapter):
         page.goto(sites["http"] + light_chapter, wait_until="networkidle")
         explorers_drawn(page)
         for root in page.locator(EXPLORER).all():
+            reset(root)
             touched(page, root, page.touchscreen.tap)
 
 
