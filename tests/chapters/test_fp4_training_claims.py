@@ -162,7 +162,7 @@ FAULTS = [
     Fault("C6", "steepest", LIBRARY + "steepest_ratio", steeper),
     Fault("C6", "fixed step", LIBRARY + "descend", higher_floor),
     Fault("C7", "forward coin", STORED, stored_with("policies", "coin", less_by(0.12))),
-    Fault("C7", "forward coin in training", STORED, stored_with("plain_test", "coin", less_by(0.04))),
+    Fault("C7", "forward coin in training", STORED, stored_with("plain_test", "coin", less_by(0.02))),
     Fault("C7", "forward share", STORED, stored_with("policies", "forward only", lambda v, base: (v + base) / 2)),
     Fault("C7", "no gain", STORED, stored_with("policies", "paper", less_by(0.03))),
     Fault("C7", "format", STORED, stored_with("policies", "mx up", less_by(0.022))),

@@ -210,7 +210,7 @@ def realign(R: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """The moments of Adam after a change of directions: ``R M`` and ``(R * R) V``, products of entries in the second.
 
     The first is what is left of the old moment in the span of the new directions. The second is right for coordinates
-    that are uncorrelated; energy outside that span is lost, so it comes out small.
+    whose mixed products average to 0; energy outside that span is lost, so it comes out small.
 
     Args:
         R: (..., s, r), of `realignment`, float32 or float64.
