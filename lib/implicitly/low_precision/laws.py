@@ -108,9 +108,9 @@ def sequential_additions(terms: int, chunk: int) -> int:
 def least_kept(mantissa: int, terms: int, chunk: int) -> float:
     """The share of a sum of positive terms that is kept at least, C3.
 
-    ``1 / ((1 + 2^-M (min(C, n) - 1)) (1 + 2^-M (ceil(n / C) - 1)))``: the first addition of a chunk and that of the first
-    chunk lose nothing, and each other one less than 2^-M of what the chunk, or the total, ends with. Terms are numbers
-    of the format, and nothing overflows or underflows.
+    ``1 / ((1 + 2^-M (min(C, n) - 1)) (1 + 2^-M (ceil(n / C) - 1)))``: the first addition of a chunk and that of the
+    first chunk lose nothing, and each other one less than 2^-M of what the chunk, or the total, ends with. Terms are
+    numbers of the format, and nothing overflows or underflows.
 
     >>> least_kept(1, 4, 2)
     0.4444444444444444
