@@ -86,4 +86,5 @@ CALLS = {
                                          accepts={"accumulator": "none"}, names={"x": "y", "y": "x"}),
     f"{LP}.nets.Networks.logit_error": Call(lambda: dict(self=nets(), x=few(3).x, accumulator=narrow()),
                                             accepts={"x": "rows"}),
+    f"{LP}.stored.stored_digits": Call(dict),
 }  # fmt: skip

@@ -122,4 +122,7 @@ CALLS = {
                                     accepts={"w": "rows dims empty dtype"}, names={"of": "w"}),
     f"{LP}.labs.pruned_training": Call(
         lambda: dict(gradient="masked", seeds=2, generator=dice(), keep=1, of=8, steps=3), accepts={"steps": "zero"}),
+    f"{LP}.language.character_names": Call(dict),
+    f"{LP}.language.name_contexts": Call(dict),
+    f"{LP}.language.stored_language_runs": Call(dict),
 }  # fmt: skip
