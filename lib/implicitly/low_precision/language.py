@@ -47,12 +47,16 @@ _STORED = Path(__file__).parent / "language_runs.json"
 _STORED_SHA256 = "fc9b126f7590d6694bec3aafabd4a3c5310216d38f9c1d31820c4fb657e3b9d5"
 
 
-@functools.cache
 def character_names() -> tuple[str, ...]:
     """The 12771 names of Unicode 3.2, as Python's `unicodedata.ucd_3_2_0` has them, in the order of their characters.
 
     Ideographs and Hangul syllables, named by their numbers and parts, are left out. A digest of all is checked.
     """
+    return _names()
+
+
+@functools.cache
+def _names() -> tuple[str, ...]:
     table = unicodedata.ucd_3_2_0
     names = [table.name(chr(i), "") for i in range(0x110000)]
     names = tuple(n for n in names if n and not n.startswith(("CJK", "HANGUL SYLLABLE")))
@@ -70,9 +74,13 @@ class Contexts(NamedTuple):
     y_test: Tensor
 
 
-@functools.cache
 def name_contexts() -> Contexts:
     """All contexts of nine names in ten; of every tenth name, each fourth context, to test. Indices into `ALPHABET`."""
+    return Contexts(*(part.clone() for part in _contexts()))
+
+
+@functools.cache
+def _contexts() -> Contexts:
     table = np.zeros(128, dtype=np.int64)
     table[np.frombuffer(ALPHABET.encode(), dtype=np.uint8)] = np.arange(len(ALPHABET))
 
@@ -82,7 +90,7 @@ def name_contexts() -> Contexts:
         wanted = (codes[WINDOW:] != 0) | (codes[WINDOW - 1:-1] != 0)
         return codes[:-1].unfold(0, WINDOW, 1)[wanted], codes[WINDOW:][wanted]
 
-    names = character_names()
+    names = _names()
     x, y = cut([n for i, n in enumerate(names) if i % 10])
     x_test, y_test = cut(names[::10])
     return Contexts(x, y, x_test[::4].contiguous(), y_test[::4].contiguous())
@@ -182,7 +190,7 @@ def batch_noise(model: LanguageModel, policy: Policy, *, batch: int = 256, draws
                            for n, v in (("batch", batch), ("draws", draws), ("large", large)))  # fmt: skip
     seed = whole("seed", seed, at_least=0, at_most=2**40 - 1)
     model = LanguageModel([p.detach().clone().requires_grad_() for p in model.parameters])
-    data, dice = name_contexts(), torch.Generator().manual_seed(seed)
+    data, dice = _contexts(), torch.Generator().manual_seed(seed)
     some, many = (torch.randint(len(data.x), (n,), generator=dice) for n in (batch, large))
     plain = policy.without("backward", "update")
     exact = _hidden_gradient(model, data.x[some], data.y[some], plain)
@@ -228,7 +236,7 @@ def train_language_model(policy: Policy, seed: int, *, steps: int = 800, batch: 
     if not isinstance(probe, tuple | list):
         raise TypeError(f"probe must be a tuple of steps, found {type(probe).__name__}")
     probe = {whole(f"probe[{i}]", at, at_least=0) for i, at in enumerate(probe)}
-    data, dice = name_contexts(), torch.Generator().manual_seed(seed)
+    data, dice = _contexts(), torch.Generator().manual_seed(seed)
     model = LanguageModel([p.requires_grad_() for p in LanguageModel.first(seed).parameters])
     optimizer = torch.optim.Adam(model.parameters, lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -252,7 +260,7 @@ def held_out_loss(model: LanguageModel, policy: Policy) -> float:
     """Mean loss on all test contexts, in nats a character, with the forward pass of this policy."""
     instance("model", model, LanguageModel)
     instance("policy", policy, Policy)
-    data = name_contexts()
+    data = _contexts()
     with torch.no_grad():
         return float(model.loss(data.x_test, data.y_test, policy, seed=2**49))
 
