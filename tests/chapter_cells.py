@@ -344,6 +344,16 @@ class Chapter:
         return names
 
 
+def each_solution(cells):
+    """A test for a module to hold: every solution with code runs, one case each."""
+
+    @pytest.mark.parametrize("label", sorted(cells.solutions()))
+    def test_solution(label):
+        cells.solve(label)
+
+    return test_solution
+
+
 @functools.cache
 def chapter(slug, smaller=()):
     return Chapter(slug, dict(smaller))

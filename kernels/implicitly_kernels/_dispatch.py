@@ -28,7 +28,7 @@ def interpreting() -> bool:
 
 @functools.cache
 def _found(find, name: str) -> bool:
-    """A search costs half a millisecond, more than many calls of an op."""
+    """A search costs half a millisecond, more than many calls of an op. `find` is a key, since tests replace it."""
     return find(name) is not None
 
 

@@ -3,22 +3,13 @@
 
 import pytest
 import torch
-from chapter_cells import Chapter
+from chapter_cells import Chapter, each_solution
 
 from implicitly import continual
 
 # fewer draws
 CELLS = Chapter("greedy-orderings", {"range(5)": "range(2)", "range(3)": "range(1)"})
-LABELS = [f"ex-greedy-orderings-{name}" for name in ("orthogonal", "suffix")]
-
-
-def test_every_code_solution_is_here():
-    assert sorted(CELLS.solutions()) == sorted(LABELS)
-
-
-@pytest.mark.parametrize("label", LABELS)
-def test_solution(label):
-    CELLS.solve(label)
+test_solution = each_solution(CELLS)
 
 
 def test_wrong_answers_do_not_pass():

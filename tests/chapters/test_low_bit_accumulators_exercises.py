@@ -5,11 +5,10 @@ import torch
 from chapter_cells import Chapter
 
 CELLS = Chapter("low-bit-accumulators")
-LABELS = ["ex-low-bit-accumulators-coin"]
 
 
 def test_every_code_solution_is_here():
-    assert sorted(CELLS.solutions()) == sorted(LABELS)
+    assert list(CELLS.solutions()) == ["ex-low-bit-accumulators-coin"]
 
 
 def test_a_coin_is_right_on_average():

@@ -2,22 +2,13 @@
 
 import pytest
 import torch
-from chapter_cells import Chapter
+from chapter_cells import Chapter, each_solution
 
 from implicitly import low_rank
 
 CELLS = Chapter("low-rank-gradients")
-LABELS = ["ex-low-rank-gradients-memory", "ex-low-rank-gradients-code"]
 F64 = torch.float64
-
-
-def test_every_code_solution_is_here():
-    assert sorted(CELLS.solutions()) == sorted(LABELS)
-
-
-@pytest.mark.parametrize("label", LABELS)
-def test_solution(label):
-    CELLS.solve(label)
+test_solution = each_solution(CELLS)
 
 
 def test_numbers():
@@ -33,7 +24,7 @@ def test_flat_spectrum():
     """Exercise `flat`: equal arcs tie, with replacement and Gaussian are above, by what the solution says."""
     m, r = 12, 4
     flat = torch.ones(m, dtype=F64)
-    errors = {kind: float(low_rank.expected_error(flat, r, kind)) for kind in low_rank.ERRORS}
+    errors = {kind: float(low_rank.expected_error(flat, r, kind)) for kind in low_rank.KINDS}
     assert errors["plumage"] == errors["uniform"] == errors["haar"] == pytest.approx(m * (m / r - 1))
     assert errors["replacement"] - errors["plumage"] == pytest.approx(m * (r - 1) / r)
     assert errors["gaussian"] == pytest.approx(m * (m + 1) / r)

@@ -1,19 +1,10 @@
 """The solutions of the exercises in the chapter merging-networks are right; wrong answers do not pass."""
 
 import pytest
-from chapter_cells import Chapter
+from chapter_cells import Chapter, each_solution
 
 CELLS = Chapter("merging-networks")
-LABELS = ["ex-merging-networks-rescaled"]
-
-
-def test_every_code_solution_is_here():
-    assert sorted(CELLS.solutions()) == sorted(LABELS)
-
-
-@pytest.mark.parametrize("label", LABELS)
-def test_solution(label):
-    CELLS.solve(label)
+test_solution = each_solution(CELLS)
 
 
 def test_numbers():

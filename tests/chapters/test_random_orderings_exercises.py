@@ -4,22 +4,13 @@ import math
 
 import pytest
 import torch
-from chapter_cells import Chapter
+from chapter_cells import Chapter, each_solution
 
 from implicitly import continual
 
 F64 = torch.float64
 CELLS = Chapter("random-orderings")
-LABELS = ["ex-random-orderings-mc", "ex-random-orderings-compromise"]
-
-
-def test_every_code_solution_is_here():
-    assert sorted(CELLS.solutions()) == sorted(LABELS)
-
-
-@pytest.mark.parametrize("label", LABELS)
-def test_solution(label):
-    CELLS.solve(label)
+test_solution = each_solution(CELLS)
 
 
 def test_numbers():

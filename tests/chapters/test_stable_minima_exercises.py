@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from chapter_cells import Chapter
+from chapter_cells import Chapter, each_solution
 
 from implicitly import stability
 
@@ -14,16 +14,7 @@ CELLS = Chapter("stable-minima", {
     "range(12)": "range(5)", "(0.03, 0.1, 0.2, 0.3, 0.5)": "(0.1, 0.2)",
     "[1, 3, 10, 30, 100, 300, 1000, 2000, 3000, 5000, 10_000]": "[2000]",
 })  # fmt: skip
-LABELS = [f"ex-stable-minima-{name}" for name in ("rescale", "coin", "spike", "edge", "prefix")]
-
-
-def test_every_code_solution_is_here():
-    assert sorted(CELLS.solutions()) == sorted(LABELS)
-
-
-@pytest.mark.parametrize("label", LABELS)
-def test_solution(label):
-    CELLS.solve(label)
+test_solution = each_solution(CELLS)
 
 
 def test_wrong_answers_do_not_pass():

@@ -4,16 +4,15 @@ Chapter `alias-free-vit`. The stored weights come from ``python -m implicitly.eq
 """
 
 import functools
-import hashlib
 import io
 import math
-from importlib import resources
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .._stored import stored_bytes
 from .._validate import choice, instance, number, whole
 from .._validate import seed as checked_seed
 from .nets import Design, ShiftNet
@@ -125,10 +124,7 @@ def _names() -> list[tuple[str, int, int]]:
 
 @functools.cache
 def _weights() -> np.ndarray:
-    data = resources.files(__package__).joinpath("digit_nets.npz").read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if found != _SHA256:
-        raise ValueError(f"digit_nets.npz must have the SHA-256 {_SHA256}, found {found}: train and store it again")
+    data = stored_bytes(__package__, "digit_nets.npz", _SHA256)
     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
         return stored["weights"]
 

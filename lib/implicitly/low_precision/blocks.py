@@ -25,7 +25,7 @@ from implicitly_kernels import (
     nvfp4_quantize,
 )
 
-from .._validate import choice, number, numbers, tensor, whole
+from .._validate import choice, instance, number, numbers, tensor, whole
 from .._validate import seed as checked_seed
 
 __all__ = [
@@ -229,8 +229,7 @@ BLOCK_FORMATS = {
 
 def clip_bias(form: BlockFormat, x: Tensor) -> float:
     """How far the mean of x rounded with a coin lies from x (..., K), not all 0: relative norm, exact, no draws."""
-    if not isinstance(form, BlockFormat):
-        raise TypeError(f"form must be a BlockFormat, found {type(form).__name__}")
+    instance("form", form, BlockFormat)
     _check(x)
     if not bool((x != 0).any()):
         raise ValueError("x must have an entry other than 0, found none")

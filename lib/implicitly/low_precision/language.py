@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .._stored import stored_bytes
 from .._validate import instance, instances, mapping, number, tensor, whole
 from .._validate import seed as checked_seed
 from .policies import Policy, fp4_linear
@@ -266,7 +267,7 @@ def held_out_loss(model: LanguageModel, policy: Policy) -> float:
 
 
 class StoredRuns(NamedTuple):
-    """Test losses of runs that were trained once, by `python -m implicitly.low_precision._train_language`.
+    """Test losses of runs that were trained once, by `python -m implicitly.low_precision.train_language`.
 
     policies: name of a policy -> (seeds,) float64. plain_test: the same networks with float32 products in the test.
     switches: pass that goes to float32 at step 400 of 500 ("forward", "backward" with update, "all") -> (seeds,).
@@ -286,11 +287,8 @@ class StoredRuns(NamedTuple):
 
 
 def stored_language_runs() -> StoredRuns:
-    """The results that this package ships; RuntimeError if the file is not the one whose digest stands here."""
-    data = _STORED.read_bytes()
-    if hashlib.sha256(data).hexdigest() != _STORED_SHA256:
-        raise RuntimeError(f"{_STORED.name} is not the file that this package was made with")
-    runs = json.loads(data)
+    """The results that this package ships; ValueError if the file is not the one whose digest stands here."""
+    runs = json.loads(stored_bytes(__package__, _STORED.name, _STORED_SHA256))
 
     def table(group, field):
         found = {}

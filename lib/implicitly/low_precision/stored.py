@@ -4,15 +4,14 @@ Chapter `low-bit-accumulators`, C7, C8 and C10. ``python -m implicitly.low_preci
 """
 
 import functools
-import hashlib
 import io
-from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .._stored import stored_bytes
 from .formats import Accumulator
 from .nets import Networks, digit_split, first_networks
 
@@ -52,11 +51,7 @@ class StoredDigits(NamedTuple):
 
 @functools.cache
 def _file() -> dict[str, np.ndarray]:
-    data = resources.files(__package__).joinpath(_FILE).read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if found != _SHA256:
-        raise ValueError(f"{_FILE} must have the SHA-256 {_SHA256}, found {found}: train and store it again")
-    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+    with np.load(io.BytesIO(stored_bytes(__package__, _FILE, _SHA256)), allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
 
 

@@ -1,7 +1,6 @@
 """Gradients of low rank: unbiased estimates from a few directions, their errors, and an optimizer that uses them."""
 
 from .estimators import (
-    KINDS,
     Projection,
     draw_projection,
     left_basis,
@@ -16,7 +15,7 @@ from .optimizer import (
     optimizer_numbers,
 )
 from .probabilities import (
-    ERRORS,
+    KINDS,
     Inclusion,
     certificate,
     crossing,
@@ -35,7 +34,6 @@ from .regression import (
 )
 
 __all__ = [
-    "ERRORS",
     "KINDS",
     "PROJECTIONS",
     "RULES",

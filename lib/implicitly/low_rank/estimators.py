@@ -11,19 +11,15 @@ from torch import Tensor
 
 from .._validate import F64, choice, flag, instance, number, tensor, whole
 from .._validate import generator as checked_generator
-from .probabilities import FLOATS, _inclusion, _wheel
+from .probabilities import FLOATS, KINDS, _inclusion, _wheel
 
 __all__ = [
-    "KINDS",
     "Projection",
     "draw_projection",
     "left_basis",
     "realign",
     "realignment",
 ]
-
-#: The estimators. All but ``galore`` are unbiased.
-KINDS = ("plumage", "galore", "uniform", "haar", "replacement", "gaussian")
 
 
 @dataclass(frozen=True)
@@ -225,4 +221,8 @@ def realign(R: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError(f"first must have shape (..., r, n) with r = {R.shape[-1]}, the columns of R, found "
                          f"{tuple(first.shape)}")  # fmt: skip
     tensor("second", second, dtype=R.dtype, shape=tuple(first.shape), at_least=0.0)
+    return _moved(R, first, second)
+
+
+def _moved(R: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return R @ first, (R * R) @ second

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .._validate import F64, choice, flag, number, numbers, whole
 from .._validate import seed as checked_seed
-from .estimators import _draw
+from .estimators import _draw, _moved
 
 __all__ = [
     "PROJECTIONS",
@@ -185,8 +185,7 @@ class LowRank(torch.optim.Optimizer):
         # The moments are aligned before this step's gradient comes to them.
         if group["realign"] and "exp_avg" in state:
             R = new.basis.mT @ state["basis"]  # both are orthonormal
-            state["exp_avg"] = R @ state["exp_avg"]
-            state["exp_avg_sq"] = (R * R) @ state["exp_avg_sq"]
+            state["exp_avg"], state["exp_avg_sq"] = _moved(R, state["exp_avg"], state["exp_avg_sq"])
         how = group["weight"] or ("inverse" if group["rule"] == "sgd" else "none")
         state["basis"], state["weight"] = new.basis.contiguous(), new.weight ** _POWER[how]
 

@@ -16,7 +16,7 @@ from .._validate import F64, choice, flag, number, tensor, whole
 from .._validate import generator as checked_generator
 
 __all__ = [
-    "ERRORS",
+    "KINDS",
     "Inclusion",
     "certificate",
     "crossing",
@@ -30,8 +30,8 @@ __all__ = [
 ]
 
 FLOATS = (torch.float32, torch.float64)
-#: The estimators whose expected squared error is known in closed form.
-ERRORS = ("plumage", "galore", "uniform", "haar", "replacement", "gaussian")
+#: The estimators. All but ``galore`` are unbiased, and the expected squared error of each is known in closed form.
+KINDS = ("plumage", "galore", "uniform", "haar", "replacement", "gaussian")
 
 
 class Inclusion(NamedTuple):
@@ -235,7 +235,7 @@ def expected_error(sigma: Tensor, rank: int, kind: str = "plumage") -> Tensor:
     Args:
         sigma: singular values (..., m), descending, at least 0, float32 or float64.
         rank: r, from 1 to m.
-        kind: one of `ERRORS`.
+        kind: one of `KINDS`.
 
     Returns:
         (...,), float64.
@@ -245,7 +245,7 @@ def expected_error(sigma: Tensor, rank: int, kind: str = "plumage") -> Tensor:
     [6.0, 10.0, 1.0]
     """
     sigma, rank = _spectra("sigma", sigma), _rank(rank, _last(sigma))
-    choice("kind", kind, ERRORS)
+    choice("kind", kind, KINDS)
     sigma, top = _scaled(sigma)
     m, square = sigma.shape[-1], sigma.square()
     total = square.sum(-1)

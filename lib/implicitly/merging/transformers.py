@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, gelu, layer_norm
 
+from .._stored import stored_bytes
 from .._validate import choice, each, instances, tensor, whole, wholes
 from .._validate import generator as checked_generator
 from .fitting import _adam, _Row, _side_by_side, _times
@@ -206,14 +207,9 @@ def trained_transformers() -> TrainedTransformers:
     Raises:
         ValueError: if the file is not the one that belongs to this version.
     """
-    import hashlib
     import io
 
-    stored = _STORED.read_bytes()
-    found = hashlib.sha256(stored).hexdigest()
-    if found != _SHA256:
-        raise ValueError(f"{_STORED.name} must have the sha256 {_SHA256[:12]}…, found {found[:12]}…")
-    with np.load(io.BytesIO(stored)) as data:
+    with np.load(io.BytesIO(stored_bytes(__package__, _STORED.name, _SHA256))) as data:
         net, head = _unpacked(torch.tensor(data["weights"]).float(), data["classes"].item())
         right = torch.tensor(data["right"])
         samples = tuple(data["samples"].tolist())

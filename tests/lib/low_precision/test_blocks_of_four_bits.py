@@ -180,7 +180,7 @@ def test_the_stored_results_are_those_of_the_digest(monkeypatch, tmp_path):
     other = tmp_path / "language_runs.json"
     other.write_text("{}")
     monkeypatch.setattr(language, "_STORED", other)
-    with pytest.raises(RuntimeError, match="is not the file"):
+    with pytest.raises(ValueError, match=r"language_runs\\.json must have the SHA-256"):
         lp.stored_language_runs()
 
 

@@ -282,5 +282,5 @@ def test_stored_transformers():
 
 def test_a_changed_file_is_refused(monkeypatch):
     monkeypatch.setattr("implicitly.merging.transformers._SHA256", "0" * 64)
-    with pytest.raises(ValueError, match="sha256"):
+    with pytest.raises(ValueError, match="SHA-256"):
         merging.trained_transformers()

@@ -1,6 +1,6 @@
 """Train the language models whose results the chapter `fp4-training` loads; an hour on one free core.
 
-    python -m implicitly.low_precision._train_language FOLDER
+    python -m implicitly.low_precision.train_language FOLDER
 
 One file a run in FOLDER: what is there is not run again, and several processes may share one FOLDER. When all are
 there, packs them beside this file and prints the sha256 that `language._STORED_SHA256` must name.
@@ -15,6 +15,8 @@ import torch
 
 from .language import _STORED, held_out_loss, train_language_model
 from .policies import PLACES, POLICIES, Policy
+
+__all__: list[str] = []
 
 SEEDS, STEPS, BATCH, SWITCH = 5, 500, 128, 400
 WIDE_STEPS, WIDE_BATCH, PLACE_SEEDS = 250, 2048, 3
