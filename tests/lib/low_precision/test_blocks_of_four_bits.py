@@ -173,14 +173,12 @@ def test_noise_of_an_exact_backward_pass_is_none():
     assert found.quantization == 0 and found.ratio == math.inf and found.sampling > 0
 
 
-def test_the_stored_results_are_those_of_the_digest(monkeypatch, tmp_path):
+def test_the_stored_results_are_those_of_the_digest(monkeypatch):
     stored = lp.stored_language_runs()
     assert set(stored.policies) == set(POLICIES) and all(len(v) == 5 for v in stored.policies.values())
     assert set(stored.switches) == {"forward", "backward", "all"} and len(stored.places) == 12
-    other = tmp_path / "language_runs.json"
-    other.write_text("{}")
-    monkeypatch.setattr(language, "_STORED", other)
-    with pytest.raises(ValueError, match=r"language_runs\\.json must have the SHA-256"):
+    monkeypatch.setattr(language, "_STORED_SHA256", "0" * 64)
+    with pytest.raises(ValueError, match=r"language_runs\.json must have the SHA-256 0000"):
         lp.stored_language_runs()
 
 
