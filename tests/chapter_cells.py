@@ -14,6 +14,7 @@ import functools
 import re
 import sys
 import textwrap
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -266,13 +267,13 @@ class Chapter:
         kept = {name: print_of(names[name]) for name in self.inputs(index) if name not in s.changes}
         program = compile(s.source, f"cell {s.cell}", "exec")
         forget()
-        if called is not None:
-            sys.setprofile(lambda frame, event, _: called.add(frame.f_code) if event == "call" else None)
+        for threads in (sys, threading) if called is not None else ():  # this thread, and those that a cell starts
+            threads.setprofile(lambda frame, event, _: called.add(frame.f_code) if event == "call" else None)
         try:
             exec(program, names)
         finally:
-            if called is not None:
-                sys.setprofile(None)
+            for threads in (sys, threading) if called is not None else ():
+                threads.setprofile(None)
         for name in kept.keys() - (s.hands_on - s.changes):
             assert print_of(names[name]) == kept[name], f"cell {s.cell} changes {name!r} unseen: {s.source[:80]}"
         return {name: names[name] for name in s.hands_on if name in names}

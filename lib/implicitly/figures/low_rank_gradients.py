@@ -86,8 +86,8 @@ def reuse(p, multipliers, at, curves):
     for i, (name, rows) in enumerate(curves.items()):
         for k, row in enumerate(np.asarray(rows)):
             ax.plot(at, row, **{**plotting.line(i), "lw": 1.0}, label=name if k == 0 else None)
-    ax.set(xlabel="steps", ylabel="squared error, clean outputs", yscale="log", ylim=(1e-4, 1e5))
-    ax.legend(loc="upper right", ncols=2, fontsize=9, columnspacing=1.0)
+    ax.set(xlabel="steps", ylabel="squared error, clean outputs", yscale="log", ylim=(5e-5, 1e5))
+    ax.legend(loc="upper right", fontsize=9)
     return fig
 
 
