@@ -6,7 +6,7 @@ $\{-1, 0, 1\}$. Every weight comes from Philox(seed, index), so an interpolator 
 index. This is Guess and Check: the interpolators found are an exact uniform sample.
 
 Source: Buzaglo et al., arXiv 2402.06323 (chapter typical-nets, claims C1, C2); Harel et al.,
-arXiv 2410.19092 (chapter tempered-overfitting, claims C1, C2, C6).
+arXiv 2410.19092 (chapter tempered-overfitting, claims C1 to C4).
 """
 
 import torch

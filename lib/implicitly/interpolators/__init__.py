@@ -34,6 +34,7 @@ from .guesses import (
 from .hashes import (
     HashRule,
     hash_price,
+    hash_table,
     shortest_hash,
 )
 from .laws import (
@@ -109,6 +110,7 @@ __all__ = [
     "guess_and_check",
     "guess_until_fit",
     "hash_price",
+    "hash_table",
     "independent_noise_error",
     "information_use",
     "learning_curve",

@@ -7,7 +7,7 @@ circuit is a list of fully connected layers of such neurons; its size is the num
   point, anything elsewhere. :mod:`.crossbars` has a smaller one.
 * :func:`xor`: joins a teacher and a memorizer of its mistakes by two layers.
 
-Source: Harel et al. 2024. Chapter tempered-overfitting, claims C3 and C4.
+Source: Harel et al. 2024. Chapter tempered-overfitting, claims C7 and C8.
 
 >>> X = torch.tensor([[0, 0], [0, 1], [1, 1]], dtype=torch.bool)
 >>> and_memorizer(X, torch.tensor([False, True, False]))(X).tolist()

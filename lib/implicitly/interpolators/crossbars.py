@@ -4,7 +4,7 @@ The table is stored as the weights between two layers and filled by solving line
 log2 binom(N, N1) bits (see :func:`table_bits`).
 
 Source: Harel et al. 2024 prove that partial functions have circuits this small; the construction here is our own
-(retrieval by linear equations, as in Bloomier filters), not theirs. Chapter tempered-overfitting, claims C3 and C4.
+(retrieval by linear equations, as in Bloomier filters), not theirs. Chapter tempered-overfitting, claims C7 and C8.
 """
 
 import math
@@ -29,7 +29,7 @@ def table_bits(zeros: int, ones: int) -> tuple[float, int]:
     """(T, r): equations the crossbar must satisfy, on average, and the number of filter planes that is best.
 
     T = min over r >= 0 of (r + 1) ones + 2**-r zeros, for zeros >= ones >= 1; (0, 0) without ones. Always
-    T <= n H(ones / n) + 0.558 ones with n = zeros + ones (tempered-overfitting/C3).
+    T <= n H(ones / n) + 0.558 ones with n = zeros + ones (tempered-overfitting/C7).
 
     zeros, ones: 0 to 2**53, zeros at least ones.
     """

@@ -6,7 +6,7 @@ P(h(X) != Y), *clean error* Delta(h) = P(h(X) != h*(X)), noise level eps = P(Y !
 All logarithms have base 2; all functions are float64 and exact unless they say otherwise. Where a function takes
 `Numbers` these are a number, nested lists or a tensor of real numbers; two such arguments have shapes that broadcast.
 
-Sources: Harel et al. 2024 for the curves; the statements for finite N (tempered-overfitting/C6) are derived
+Sources: Harel et al. 2024 for the curves; the statements for finite N (tempered-overfitting/C1) are derived
 in the chapter.
 
 >>> round(float(arbitrary_noise_bound(0.1)), 4), round(float(independent_noise_error(0.1)), 4)
@@ -63,7 +63,7 @@ def _gap(eps: Tensor, delta: Tensor) -> Tensor:
 
 
 def gap(eps: Numbers, delta: Numbers) -> Tensor:
-    """-eps log2 delta - (1 - eps) log2 (1 - delta) = H(eps) + KL(eps || delta), in bits: see C6 (b) and (c).
+    """-eps log2 delta - (1 - eps) log2 (1 - delta) = H(eps) + KL(eps || delta), in bits: see C1 and C2.
 
     Both in [0, 1]. Infinite where delta is 0 and eps is not, or delta is 1 and eps is not.
     """
@@ -77,13 +77,13 @@ def noisy_error(delta: Numbers, eps: Numbers) -> Tensor:
 
 
 def independent_noise_error(eps: Numbers) -> Tensor:
-    """2 eps (1 - eps), the limit of E[L] under independent flips (C2). eps in [0, 1], any shape."""
+    """2 eps (1 - eps), the limit of E[L] under independent flips (C4). eps in [0, 1], any shape."""
     eps = _share("eps", eps)
     return 2 * eps * (1 - eps)
 
 
 def arbitrary_noise_bound(eps: Numbers) -> Tensor:
-    """1 - 2**-H(eps) = 1 - eps**eps (1 - eps)**(1 - eps), the limit of the bound on E[L] under any noise (C1).
+    """1 - 2**-H(eps) = 1 - eps**eps (1 - eps)**(1 - eps), the limit of the bound on E[L] under any noise (C3).
 
     eps in [0, 1], any shape.
     """
@@ -91,7 +91,7 @@ def arbitrary_noise_bound(eps: Numbers) -> Tensor:
 
 
 def bits_to_error(bits: Numbers) -> Tensor:
-    """1 - 2**-bits: the largest E[L] of a rule that pays so many bits per example (C6 (a)).
+    """1 - 2**-bits: the largest E[L] of a rule that pays so many bits per example (C1).
 
     bits: 0 or more, also infinite (which gives 1); any shape.
     """
@@ -99,7 +99,7 @@ def bits_to_error(bits: Numbers) -> Tensor:
 
 
 def clean_error_range(bits: float, eps: float) -> tuple[float, float]:
-    """The clean errors that C6 (b) allows to a rule that pays `bits` per example: gap <= bits, by bisection.
+    """The clean errors that C1 allows to a rule that pays `bits` per example: gap <= bits, by bisection.
 
     Args:
         bits: at least H(eps). eps: in [0, 1].

@@ -16,6 +16,7 @@ from .._validate import seed as checked_seed
 __all__ = [
     "HashRule",
     "hash_price",
+    "hash_table",
     "shortest_hash",
 ]
 
@@ -38,14 +39,18 @@ class HashRule:
 
 def _mix(z: np.ndarray) -> np.ndarray:
     """The finalizer of splitmix64: uint64 to uint64, a fixed scrambling of all bits."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    z = z ^ (z >> np.uint64(30))
+    z *= np.uint64(0xBF58476D1CE4E5B9)
+    z ^= z >> np.uint64(27)
+    z *= np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    return z
 
 
-def _hash_bit(index: np.ndarray, point: int, seed: int) -> np.ndarray:
+def _hash_bit(index: np.ndarray, point: int | np.ndarray, seed: int) -> np.ndarray:
     """Entry `point` of random table number `index` (uint64): 1 with probability (1 + index mod 8)/16."""
-    key = np.uint64((seed * 0x9E3779B97F4A7C15 + point * 0xD1342543DE82EF95 + 1) % 2**64)
+    start = np.uint64((seed * 0x9E3779B97F4A7C15 + 1) % 2**64)
+    key = start + np.atleast_1d(point).astype(np.uint64) * np.uint64(0xD1342543DE82EF95)
     return _mix(_mix(index + key) ^ key) >> np.uint64(60) < np.uint64(1) + index % np.uint64(8)
 
 
@@ -66,7 +71,7 @@ def shortest_hash(flips: Tensor, *, seed: int, limit: int = 2**27) -> HashRule:
     tensor("flips", flips, shape=("N",), dtype=torch.bool)
     seed, limit = checked_seed("seed", seed), whole("limit", limit, at_least=1)
     order = torch.argsort(flips.to(torch.int64), descending=True, stable=True).tolist()  # flips first: fewest survive
-    wanted, block = flips.tolist(), 2**18
+    wanted, block = flips.tolist(), 2**16
     for start in range(0, limit, block):
         alive = np.arange(start, min(start + block, limit), dtype=np.uint64)
         for point in order:
@@ -76,6 +81,21 @@ def shortest_hash(flips: Tensor, *, seed: int, limit: int = 2**27) -> HashRule:
         if alive.size:
             return HashRule(int(alive[0]), (1 + int(alive[0]) % 8) / 16)
     raise RuntimeError(f"no table among the first {limit} fits {len(wanted)} labels; raise limit")
+
+
+def hash_table(index: int, points: Tensor, *, seed: int) -> Tensor:
+    """Entries of random table number `index` at `points`, bool (points,): the tables that :func:`shortest_hash` tries.
+
+    Args:
+        index: 0 to 2**63 - 1. points: int64 (points,), numbers of points, 0 or more. seed: which list.
+
+    >>> rule = shortest_hash(torch.tensor([False, True, False]), seed=0)
+    >>> hash_table(rule.index, torch.arange(3), seed=0).tolist()
+    [False, True, False]
+    """
+    index, seed = whole("index", index, at_least=0, at_most=2**63 - 1), checked_seed("seed", seed)
+    tensor("points", points, shape=("points",), dtype=torch.int64, at_least=0)
+    return torch.from_numpy(_hash_bit(np.array([index], dtype=np.uint64), points.numpy(), seed))
 
 
 def hash_price(N: int, k: int) -> tuple[float, float]:

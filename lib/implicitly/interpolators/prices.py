@@ -2,7 +2,7 @@
 
 The price of an interpolation rule is C(S) = -log2 P(a random network fits S) bits. All logarithms have
 base 2; all functions are float64 and exact unless they say otherwise.
-The statements for finite N (tempered-overfitting/C6) are derived in the chapter.
+The statements for finite N (tempered-overfitting/C1 and C2) are derived in the chapter.
 """
 
 import itertools

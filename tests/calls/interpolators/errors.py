@@ -60,6 +60,9 @@ CALLS = {
     "implicitly.interpolators.hashes.shortest_hash": Call(lambda: dict(flips=bits("0100"), seed=3, limit=4096),
         accepts=SEED | {"flips": "rows empty"},
     ),
+    "implicitly.interpolators.hashes.hash_table": Call(
+        lambda: dict(index=5, points=torch.arange(4), seed=3), accepts=SEED | {"index": "zero", "points": "rows empty"}
+    ),
     "implicitly.interpolators.hashes.hash_price": Call(lambda: dict(N=9, k=2), accepts={"k": "zero"}, names={"N": "k"}),
     "implicitly.interpolators.prices.dense_law": Call(lambda: dict(law=function_law())),
     "implicitly.interpolators.prices.xor_law": Call(lambda: dict(first=law(), second=law(1, 0, 0, 0, 0, 1, 0, 0)),

@@ -118,6 +118,21 @@ def test_shortest_hash_is_the_first_that_fits():
     assert rule.bits == math.log2(rule.index + 1)
 
 
+def test_hash_table_is_what_the_search_tries():
+    flips = torch.tensor([0, 1, 0, 0, 1, 0, 0, 0], dtype=torch.bool)
+    points = torch.arange(8)
+    tables = (interpolators.hash_table(t, points, seed=3) for t in itertools.count())
+    assert next(t for t, table in enumerate(tables) if torch.equal(table, flips)) == (
+        interpolators.shortest_hash(flips, seed=3).index
+    )
+    # one point at a time, in any order, the same bits; its density elsewhere
+    mixed = torch.tensor([7, 0, 7, 2**40])
+    one = torch.cat([interpolators.hash_table(9, p[None], seed=3) for p in mixed])
+    assert torch.equal(interpolators.hash_table(9, mixed, seed=3), one)
+    share = interpolators.hash_table(5, torch.arange(20_000), seed=1).double().mean()
+    assert abs(share - 6 / 16) < 5 * 0.5 / 20_000**0.5
+
+
 def test_hash_tables_are_fair_coins():
     t = np.arange(80_000, dtype=np.uint64)
     bits = np.stack([hashes._hash_bit(t, p, seed=11) for p in range(6)])
