@@ -102,7 +102,7 @@ def allowed_errors(bits, low, high, dots, *, eps: float):
     ax.axhline(eps, color=plotting.MUTED, lw=0.8, zorder=0)
     for i, (name, (x, y)) in enumerate(dots.items()):
         ax.plot(x, y, **plotting.points(i), label=name)
-    ax.set(xlabel="bits per example, $E[C]/N$", ylabel=r"clean error, $\Delta$")
+    ax.set(xlabel="expected price, bits per example", ylabel=r"clean error, $\Delta$")
     ax.set(xlim=(bits[0] - 0.02, bits[-1]), ylim=(0, 0.8))
     ax.text(bits[-1] * 0.86, 0.27, "allowed", fontsize=9.5, color=plotting.MUTED)
     ax.legend(loc="upper left")
