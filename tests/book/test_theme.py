@@ -322,7 +322,7 @@ def test_cover_draws_the_flow_of_the_library(cover, degrees):
     assert near.double().mean() > 0.98
     at_sum = (ends - h.points.sum(0)).norm(dim=1) < 0.05
     assert (at_sum == lines[:, 4].bool()).double().mean() > 0.995
-    if degrees > 95.74:  # -cos(angle) > rho: the sum is no resting place (score-flow/C5)
+    if degrees > 95.74:  # -cos(angle) > rho: the sum is no resting place (score-flow/C6)
         assert not lines[:, 4].any()
 
 

@@ -8,7 +8,7 @@ $$h_\rho(y) = x_1 + \sum_n u_n\, \phi_n(u_n \cdot (y - x_1)), \qquad
 and the flow is $x' = h_\rho(x) - x$: at fixed $\rho$ the score flow, with $\rho = \alpha e^{-\tau}$ in
 time $\tau = -\ln \sigma$ the probability flow. One call integrates all particles over all steps.
 
-Source: Zeno et al., arXiv 2506.19031; chapter score-flow, claims C1 to C5.
+Source: Zeno et al., arXiv 2506.19031; chapter score-flow, claims C1 to C7.
 """
 
 import torch
@@ -107,7 +107,7 @@ def relu_flow(x: Tensor, u: Tensor, length: Tensor, rho: Tensor, dt: Tensor, *,
     diverges, for steps above 2, raises nothing: it ends in inf or NaN. Gradients flow to x. Raises
     TypeError/ValueError for bad arguments, RuntimeError for a named backend that cannot run.
     Cost: 2 T B m^2 operations (fast backends), 4 T B m d (reference).
-    Source: arXiv 2506.19031, chapter score-flow, claims C1 to C5.
+    Source: arXiv 2506.19031, chapter score-flow, claims C1 to C7.
     """
     _check_shapes(x, u, length, rho, dt, origin)
     check.one_of("method", method, ("euler", "heun"))

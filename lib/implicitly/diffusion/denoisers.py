@@ -184,7 +184,7 @@ def _at_least_two(points: Tensor) -> None:
 
 @dataclass(frozen=True, eq=False)
 class LineDenoiser:
-    """The minimum-norm denoiser of points in a row: a staircase of ramps, claim score-flow/C7.
+    """The minimum-norm denoiser of points in a row: a staircase of ramps, claim score-flow/C9.
 
     Attributes:
         x1: the first point, (d,), float32 or float64.
@@ -240,7 +240,7 @@ class LineDenoiser:
 
 @dataclass(frozen=True, eq=False)
 class EmpiricalBayes:
-    """Posterior mean of a training point given a noisy one: a softmax average, claim score-flow/C6.
+    """Posterior mean of a training point given a noisy one: a softmax average, claim score-flow/C8.
 
     Attributes:
         points: the training points, (N, d), N >= 1, float32 or float64.

@@ -68,7 +68,7 @@ def score_flow_exact(c: Tensor, length: Tensor | float, rho: float, time: float)
 def probability_flow_exact(
     x: Tensor, denoise: Denoiser, sigma_T: float, sigma_0: float, *, alpha: float = 1.0
 ) -> Tensor:
-    """``h(x) + (sigma_0 / sigma_T) (x - h(x))`` with h at `sigma_T`, (B, d), claims score-flow/C3 and C7.
+    """``h(x) + (sigma_0 / sigma_T) (x - h(x))`` with h at `sigma_T`, (B, d), claims score-flow/C3 and C9.
 
     The exact end of the probability flow for orthogonal data and for points on a line; not for obtuse
     data. `sigma_0` may be 0; `sigma_T` is above it, `alpha` above 0. ValueError if h(x) is not finite.
@@ -82,7 +82,7 @@ def probability_flow_exact(
 
 
 def _clock(gamma: float, length: float, rho_T: float, rho_0: float) -> float:
-    """kappa of claim score-flow/C5: what is left of (f1 + f2) / (f1 - f2)."""
+    """kappa of claim score-flow/C7: what is left of (f1 + f2) / (f1 - f2)."""
     gamma, length = number("gamma", gamma, above=0.0, below=1.0), number("length", length, above=0.0)
     rho_T = number("rho_T", rho_T, above=0.0, below=length / 2)
     rho_0 = number("rho_0", rho_0, above=0.0, below=rho_T)
@@ -92,7 +92,7 @@ def _clock(gamma: float, length: float, rho_T: float, rho_0: float) -> float:
 def two_edges_exact(f: Tensor, gamma: float, length: float, rho_T: float, rho_0: float) -> Tensor:
     """Denoised coordinates (B, 2) at the end of the probability flow on two equal obtuse edges.
 
-    Claim score-flow/C5 (c). For starts with both coordinates in the middle band.
+    Claim score-flow/C7. For starts with both coordinates in the middle band.
 
     Args:
         f: ``ramp(c)`` at the start, (B, 2), strictly between 0 and `length`; float32 or float64.
@@ -118,7 +118,7 @@ def two_edges_exact(f: Tensor, gamma: float, length: float, rho_T: float, rho_0:
 
 
 def off_edge_share(gamma: float, length: float, rho_T: float, rho_0: float) -> float:
-    """Share of uniform middle-band starts still off both edges at the end: ``2 k / (1 + k)``, C5 (c).
+    """Share of uniform middle-band starts still off both edges at the end: ``2 k / (1 + k)``, claim score-flow/C7.
 
     Arguments as in :func:`two_edges_exact`.
     """
@@ -127,7 +127,7 @@ def off_edge_share(gamma: float, length: float, rho_T: float, rho_0: float) -> f
 
 
 def vertex_is_fixed(gram: Tensor, length: Tensor, rho: float, members: Tensor) -> Tensor:
-    """Which vertices ``x1 + sum_{n in S} L_n u_n`` are rest points of the score flow, claim C5 (a).
+    """Which vertices ``x1 + sum_{n in S} L_n u_n`` are rest points of the score flow, claim score-flow/C6.
 
     Args:
         gram: inner products of the edge directions, (m, m), m >= 1, float32 or float64.

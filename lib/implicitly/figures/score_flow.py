@@ -3,6 +3,7 @@
 Filled discs are training points, rings are sums of them, small dots are ends that are neither.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
@@ -11,7 +12,7 @@ from .._validate import flag, number
 from ..plotting import _array, _check_axes, _check_size
 from . import _svg
 
-__all__ = ["KIND_COLORS", "bands", "flow_panel", "miniature", "points_and_sums"]
+__all__ = ["KIND_COLORS", "bands", "flow_panel", "miniature", "one_ramp", "points_and_sums"]
 
 #: Colours of training, sum and neither, as in `implicitly.diffusion.KINDS`.
 KIND_COLORS = (plotting.PREFER, plotting.WITHOUT, plotting.INK)
@@ -76,6 +77,71 @@ def bands(ax, low: float, high: float, *, axes: str = "xy") -> None:
             ax.axvline(value, **style)
         if "y" in axes:
             ax.axhline(value, **style)
+
+
+def one_ramp(rho: float, starts, sigmas, paths):
+    """An edge of length 1 three times: two neurons, the flow at fixed noise, coordinates as the noise fades.
+
+    Args:
+        rho: radius of the balls in the first two drawings, in (0, 1/2).
+        starts: numbers; each is marked on the ramp.
+        sigmas: falling noise levels, (S,), from `rho` on. paths: coordinates, (S, B).
+
+    Returns:
+        The figure.
+    """
+    rho = number("rho", rho, above=0.0, below=0.5)
+    sigmas = _array("sigmas", sigmas, ("S",))
+    starts, paths = _array("starts", starts, ("B",)), _array("paths", paths, (len(sigmas), "B"))
+    fig, axes = plt.subplots(1, 3, figsize=(8.7, 3.1))
+    z = np.array([-0.25, rho, 1 - rho, 1.25])
+    up, slope = np.maximum(z - rho, 0), 1 / (1 - 2 * rho)
+    back = -np.maximum(z - (1 - rho), 0)
+    ramp = slope * (up + back)
+
+    ax = axes[0]
+    for centre in (0, 1):
+        ax.axvspan(centre - rho, centre + rho, color=plotting.RULE, alpha=0.5, lw=0)
+    ax.plot(z, slope * up, color=plotting.PREFER, lw=1, ls=(0, (5, 3)))
+    ax.plot(z, slope * back, color=plotting.WITHOUT, lw=1, ls=(0, (2, 2)))
+    ax.plot(z, ramp, color=plotting.INK, lw=1.6, ls="-")
+    ax.text(0.78, 1.1, "first", color=plotting.PREFER, ha="right")
+    ax.text(0.98, -0.42, "second", color=plotting.WITHOUT, ha="right")
+    ax.text(0.45, 0.58, r"$\varphi$", ha="right")
+    ax.set(title="Two neurons", ylim=(-0.6, 1.4), xlim=(-0.25, 1.25), xlabel="coordinate, $z$")
+
+    ax = axes[1]
+    ax.plot([-0.25, 1.25], [-0.25, 1.25], color=plotting.MUTED, lw=0.8, ls="-")
+    ax.plot(z, ramp, color=plotting.INK, lw=1.6, ls="-")
+    for start in starts:
+        denoised = float(np.interp(start, z, ramp))
+        ax.plot([start, start], [-0.25, denoised], color=plotting.RULE, lw=1, ls="-")
+        plotting.disc(ax, start, denoised, size=4.5, color=plotting.INK)
+        high = start > 0.5
+        ax.text(start + (-0.05 if high else 0.05), denoised + (0.09 if high else -0.09), f"{denoised:.2f}",
+                ha="right" if high else "left", va="center", color=plotting.MUTED, fontsize=9.5)  # fmt: skip
+    for start, end in ((0.44, 0.06), (0.56, 0.94), (-0.23, -0.05), (1.23, 1.05)):
+        plotting.arrow(ax, (start, -0.25), (end, -0.25))
+    plotting.disc(ax, [0, 1], [-0.25, -0.25], clip_on=False)
+    ax.plot(0.5, -0.25, "x", color=plotting.INK, ms=6, mew=1.4, clip_on=False, zorder=4)
+    ax.set(title="Fixed noise", ylim=(-0.4, 1.25), xlim=(-0.25, 1.25), xlabel="coordinate, $c$")
+
+    ax = axes[2]
+    outer = (paths[-1] < 0.01) | (paths[-1] > 0.99)
+    ax.plot(sigmas, paths[:, outer], color=plotting.PREFER, ls="-", lw=1)
+    ax.plot(sigmas, paths[:, ~outer], color=plotting.INK, ls="-", lw=0.8)
+    for edge in (sigmas, 1 - sigmas):
+        ax.plot(sigmas, edge, color=plotting.INK, lw=1.2, ls=(0, (4, 3)))
+    plotting.disc(ax, [0, 0], [0, 1], clip_on=False)
+    ax.plot(np.zeros((~outer).sum()), paths[-1, ~outer], "o", color=plotting.INK, ms=4.5, mew=0, ls="none",
+            clip_on=False, zorder=3)  # fmt: skip
+    ax.set(title="Fading noise", xlabel=r"noise level, $\sigma$", xlim=(0, sigmas[0]), ylim=(-0.25, 1.25),
+           xticks=[0, sigmas[0] / 2, sigmas[0]])  # fmt: skip
+    for ax in axes:
+        ax.set_yticks([0, 0.5, 1])
+    for ax in axes[:2]:
+        ax.set_xticks([0, 0.5, 1])
+    return fig
 
 
 def miniature() -> str:
