@@ -125,12 +125,11 @@ def at_temperature(beta):
 
 FEW_CIRCLES = {"range(300)": "range(30)"}
 TWO_STEPS = {"(0.1, 0.4, 0.8, 1.2)": "(0.1, 0.4)"}
-FINE_STEPS = {"(0.2, 0.06, 0.02)": "(0.02,)", '(("reflect", True), ("clip", False))': '(("reflect", True),)',
-              "for seed in range(3)": "for seed in range(1)"}  # fmt: skip
+ONE_BOX = {"            for seed in range(3)]\n": "            for seed in range(1)]\n"}
 ONE_RULE = {"(5.0, 50.0, 200.0)": "(50.0,)", "(0.2, 1.0)": "(1.0,)"}
-ONE_POINT = {"[5, 50, 200, 1000, 5000]": "[50]", "[60, 200, 500]": "[500]", "[0.0, 0.5, 1.0]": "[1.0]"}
-HOT = {"in (5, 20_000)": "in (5,)", "for seed in range(3)": "for seed in range(1)"}
-COLD = {"in (5, 20_000)": "in (20_000,)", "for seed in range(3)": "for seed in range(1)"}
+ONE_POINT = {"[5, 50, 200, 1000, 5000]": "[50]", "[60, 200, 500]": "[500]", '"flip": [0.0, 1.0]': '"flip": [1.0]'}
+HOT = {"(5, 20, 100, 1000, 20_000)": "(5,)", "flips(beta, seed) for seed in range(3)": "flips(beta, seed) for seed in (0,)"}
+COLD = {"(5, 20, 100, 1000, 20_000)": "(20_000,)"} | {k: v for k, v in HOT.items() if "seed" in k}
 
 
 def times(name, factor):
@@ -155,34 +154,34 @@ FAULTS = [
     Fault("C2", "sharp", *times("kl", 1 + 1e-9)),
     Fault("C2", "energy", LIBRARY + "gibbs", climbs, FEW_CIRCLES, far=True),
     Fault("C2", "metropolis", LIBRARY + "run_chains", never_adjusted, TWO_STEPS),
-    Fault("C2", "box", LIBRARY + "langevin_step", torus, FINE_STEPS),
-    Fault("C2", "box", LIBRARY + "langevin_step", half_the_noise, FINE_STEPS),
+    Fault("C2", "box", LIBRARY + "langevin_step", torus, ONE_BOX),
+    Fault("C2", "box", LIBRARY + "langevin_step", half_the_noise, ONE_BOX),
     Fault("C3", None, LIBRARY + "OrnsteinUhlenbeck.jeffreys", one_way, far=True),
     Fault("C3", None, *times("OrnsteinUhlenbeck.jeffreys", 1 + 1e-8)),
-    Fault("C4", "warm start", LIBRARY + "ledger", no_energy, far=True),
-    Fault("C4", "large steps", *times("gauss_kl", 2), far=True),
-    Fault("C4", "wrong potential", LIBRARY + "OrnsteinUhlenbeck.euler_law", smaller_steps),
-    Fault("C4", "euler variance", LIBRARY + "run_chains", always_adjusted, TWO_STEPS),
-    Fault("C5", "hoeffding", LIBRARY + "hoeffding_moment", sharper_hoeffding, far=True),
-    Fault("C5", "hoeffding", *times("hoeffding_moment", 1 + 1e-11)),
-    Fault("C5", "maurer", *times("maurer_constant", 2 / 1.99)),
-    Fault("C5", "constant", LIBRARY + "pac_bayes_bound", another_form("maurer"), far=True),
-    Fault("C5", "constant", LIBRARY + "pac_bayes_bound", another_form("abstract"), far=True),
-    Fault("C5", "constant", *times("pac_bayes_bound", 1 + 1e-8)),
-    Fault("C5", "every time", LIBRARY + "pac_bayes_bound", half_without_divergence, ONE_RULE),
-    Fault("C5", "every time", LIBRARY + "pac_bayes_bound", no_root, ONE_RULE),
-    Fault("C5", "every time", LIBRARY + "pac_bayes_bound", root_above_only, ONE_RULE),
-    Fault("C5", "digits", *times("pac_bayes_bound", 0.02), ONE_POINT),
-    Fault("C5", "start", LIBRARY + "TanhNet.sample_prior", wide_prior, ONE_POINT),
-    Fault("C6", "draw", LIBRARY + "pac_bayes_bound", half_without_divergence, ONE_RULE),
-    Fault("C6", "draw", LIBRARY + "pac_bayes_bound", root_above_only, ONE_RULE),
-    Fault("C6", "density", LIBRARY + "gibbs", climbs, far=True),
-    Fault("C7", "dimension", LIBRARY + "OrnsteinUhlenbeck.kl_prior", every_dimension_pays),
-    Fault("C7", "mixing", LIBRARY + "gibbs", climbs, far=True),
-    Fault("C7", "mixing", *times("kl", 30)),
-    Fault("C8", "hot", *times("pac_bayes_bound", 0.02), ONE_POINT),
-    Fault("C8", "long", LIBRARY + "langevin_run", at_temperature(20_000), HOT),
-    Fault("C8", "cold", LIBRARY + "langevin_run", at_temperature(200), COLD),
+    Fault("C8", "warm start", LIBRARY + "ledger", no_energy, far=True),
+    Fault("C8", "large steps", *times("gauss_kl", 2), far=True),
+    Fault("C8", "wrong potential", LIBRARY + "OrnsteinUhlenbeck.euler_law", smaller_steps),
+    Fault("C8", "euler variance", LIBRARY + "run_chains", always_adjusted, TWO_STEPS),
+    Fault("C4", "hoeffding", LIBRARY + "hoeffding_moment", sharper_hoeffding, far=True),
+    Fault("C4", "hoeffding", *times("hoeffding_moment", 1 + 1e-11)),
+    Fault("C6", "maurer", *times("maurer_constant", 2 / 1.99)),
+    Fault("C4", "constant", LIBRARY + "pac_bayes_bound", another_form("maurer"), far=True),
+    Fault("C4", "constant", LIBRARY + "pac_bayes_bound", another_form("abstract"), far=True),
+    Fault("C4", "constant", *times("pac_bayes_bound", 1 + 1e-8)),
+    Fault("C6", "every time", LIBRARY + "pac_bayes_bound", half_without_divergence, ONE_RULE),
+    Fault("C6", "every time", LIBRARY + "pac_bayes_bound", no_root, ONE_RULE),
+    Fault("C6", "every time", LIBRARY + "pac_bayes_bound", root_above_only, ONE_RULE),
+    Fault("C4", "digits", *times("pac_bayes_bound", 0.02), ONE_POINT),
+    Fault("C4", "start", LIBRARY + "TanhNet.sample_prior", wide_prior, ONE_POINT),
+    Fault("C7", "draw", LIBRARY + "pac_bayes_bound", half_without_divergence, ONE_RULE),
+    Fault("C7", "draw", LIBRARY + "pac_bayes_bound", root_above_only, ONE_RULE),
+    Fault("C7", "density", LIBRARY + "gibbs", climbs, far=True),
+    Fault("C2", "dimension", LIBRARY + "OrnsteinUhlenbeck.kl_prior", every_dimension_pays),
+    Fault("C2", "mixing", LIBRARY + "gibbs", climbs, far=True),
+    Fault("C2", "mixing", *times("kl", 30)),
+    Fault("C5", "hot", *times("pac_bayes_bound", 0.02), ONE_POINT),
+    Fault("C5", "long", LIBRARY + "langevin_run", at_temperature(20_000), HOT),
+    Fault("C5", "cold", LIBRARY + "langevin_run", at_temperature(200), COLD),
 ]
 
 
@@ -192,7 +191,7 @@ def test_check_fails_with_a_planted_fault(fault, monkeypatch):
 
 
 # At most zero, but for rounding, and measured well below it: no fault comes close to that bound.
-ZERO = {("C2", "energy"), ("C4", "warm start"), ("C4", "large steps"), ("C6", "density")}
+ZERO = {("C2", "energy"), ("C8", "warm start"), ("C8", "large steps"), ("C7", "density")}
 
 
 def test_every_check_has_a_fault():
