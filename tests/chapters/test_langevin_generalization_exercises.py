@@ -7,7 +7,7 @@ import torch
 from chapter_cells import Chapter, each_solution
 
 from implicitly import langevin
-from implicitly.langevin import OrnsteinUhlenbeck, pac_bayes_bound, reflect
+from implicitly.langevin import OrnsteinUhlenbeck, pac_bayes_bound
 
 F64 = torch.float64
 CELLS = Chapter("langevin-generalization")
@@ -23,7 +23,6 @@ def test_by_hand():
     assert "0.144" in names["hand"](names["prior"])
     assert names["moved_to"] == pytest.approx(0.9 * math.log(1.8) + 0.1 * math.log(0.2))
     assert round(names["moved_to"], 3) == 0.368
-    spent, left, paid = 0.25 * math.log(3) / 2, 0.0, 0.0
     spent = 5 / 8 * math.log(5 / 4) + 3 / 8 * math.log(3 / 4)
     left = 5 / 8 * math.log(5 / 6) + 3 / 8 * math.log(3 / 2)
     first = math.log(2 / 3) / 2 + math.log(2) / 2
@@ -73,21 +72,9 @@ def test_circle():
     assert run.overdraft() <= 1e-12 and run.largest_rise() <= 1e-12
 
 
-def test_mirrors():
-    assert CELLS.at_hand("bounced")["bounced"] == pytest.approx(0.5)
-    y = torch.tensor([5.5, 3.0, 3.1], dtype=F64)
-    torch.testing.assert_close(reflect(y, 1.0), torch.tensor([0.5, -1.0, -0.9], dtype=F64))
-    once = 2 - y
-    assert once[1].abs() <= 1 < once[2].abs()  # one mirror is enough up to 3 b, and no farther
-
-
 def test_euler():
     really = CELLS.at_hand("really")["really"]
     assert really == pytest.approx(4.5)
     flat = OrnsteinUhlenbeck(1e-9, 0.0, 1 / 64, 5.0)  # its curvature is next to nothing
     _, var = flat.euler_law(torch.tensor(10**5), 1 / 64)
     assert 5.0 * (1 / 64) / var.item() == pytest.approx(really, rel=1e-6)
-
-
-def test_kernel():
-    assert CELLS.at_hand("first")["first"] == 3

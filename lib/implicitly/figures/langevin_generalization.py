@@ -7,7 +7,7 @@ from .. import langevin
 from .. import plotting as look
 from . import _svg
 
-__all__ = ["accounts", "by_hand", "comparison", "digits_gaps", "euler", "miniature", "posterior", "rotation"]
+__all__ = ["accounts", "by_hand", "comparison", "digits_gaps", "miniature", "posterior", "rotation"]
 
 
 def _end_label(ax, x, y, text, *, color=look.INK, dy=0.0, **options):
@@ -49,7 +49,7 @@ def by_hand(stages):
     ax.annotate("", (places[0], -0.42), (places[1], -0.42), arrowprops={"arrowstyle": "<->", "color": look.INK,
                 "lw": 1, "shrinkA": 0, "shrinkB": 0})  # fmt: skip
     ax.text((places[0] + places[1]) / 2, -0.55, "the bound counts this distance", ha="center", va="top", fontsize=9.5)
-    ax.text(0.8, 0.12, "probability of A", ha="right", fontsize=9, color=look.MUTED)
+    ax.text(0.8, -0.15, "probability of A", ha="right", va="top", fontsize=9, color=look.MUTED)
     return fig
 
 
@@ -66,8 +66,8 @@ def posterior(panels, true_rule):
         ax.axhline(1 / len(law), **look.theory(), label="prior")
         if errors is not None:
             ax.plot(rules, errors / 2, **{**look.line(0), "lw": 1.2}, label="half the training error")
-        ax.plot([true_rule], [0.009], marker="^", color=look.INK, ms=6, ls="none", zorder=6, label="best rule")
-        ax.set(xlabel=r"rule, $\theta$", ylim=(0, 0.5), xticks=[0, 10, 20, 30])
+        ax.plot([true_rule], [0.012], marker="^", color=look.INK, ms=6, ls="none", zorder=6, label="best rule")
+        ax.set(xlabel=r"rule, $\theta$", ylim=(0, 0.8), xticks=[0, 10, 20, 30])
         ax.set_title(f"{title}\n")
         ax.text(0, 1.02, note, transform=ax.transAxes, va="bottom", color=look.MUTED, fontsize=9.5)
     axes[0].set_ylabel("probability")
@@ -97,28 +97,11 @@ def accounts(left, right):
 def rotation(steps, kl_prior, kl_stationary):
     """One chain that runs in circles: distance to where it began, and to where it ends."""
     fig, ax = plt.subplots(figsize=(6.0, 3.0))
-    ax.plot(steps, kl_prior, "-o", color=look.PREFER, ms=4, mfc=look.PAPER, lw=1.2,
+    ax.plot(steps, kl_prior, "-o", color=look.PREFER, ms=4, mfc=look.PAPER, lw=1.2, clip_on=False,
             label=r"$\mathrm{KL}(p_t\Vert p_0)$")  # fmt: skip
     ax.plot(steps, kl_stationary, **look.line(0), label=r"$\mathrm{KL}(p_t\Vert p_\infty)$")
     ax.set(xlabel="step, $t$", ylabel="nats", ylim=(0, None))
     ax.legend(loc="upper right")
-    return fig
-
-
-def euler(eta, exact, found, adjusted, curve, theory):
-    """Stationary variance against step size.
-
-    Args:
-        eta: step sizes (m,).   exact: variance of ``p_inf``.   found, adjusted: measured variances (m,), without and
-            with a Metropolis test.   curve, theory: step sizes, and the variance that Euler's steps really have.
-    """
-    fig, ax = plt.subplots(figsize=(6.0, 3.0))
-    ax.plot(curve, theory, **look.theory())
-    ax.axhline(exact, color=look.RULE, lw=1, ls="-", zorder=0)
-    ax.plot(eta, found, **look.points(0), label="Euler")
-    ax.plot(eta, adjusted, **look.points(1), label="with a Metropolis test")
-    ax.set(xlabel=r"step size, $\eta$", ylabel="variance after 150 steps")
-    ax.legend()
     return fig
 
 
