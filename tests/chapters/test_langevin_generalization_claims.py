@@ -125,12 +125,12 @@ def at_temperature(beta):
 
 FEW_CIRCLES = {"range(300)": "range(30)"}
 TWO_STEPS = {"(0.1, 0.4, 0.8, 1.2)": "(0.1, 0.4)"}
-FINE_STEPS = {"(0.2, 0.06, 0.02)": "(0.02,)", '(("reflect", True), ("clip", False))': '(("reflect", True),)',
-              "for seed in range(3)": "for seed in range(1)"}  # fmt: skip
+ONE_BOX = {"            for seed in range(3)]\n": "            for seed in range(1)]\n"}
 ONE_RULE = {"(5.0, 50.0, 200.0)": "(50.0,)", "(0.2, 1.0)": "(1.0,)"}
-ONE_POINT = {"[5, 50, 200, 1000, 5000]": "[50]", "[60, 200, 500]": "[500]", "[0.0, 0.5, 1.0]": "[1.0]"}
-HOT = {"in (5, 20_000)": "in (5,)", "for seed in range(3)": "for seed in range(1)"}
-COLD = {"in (5, 20_000)": "in (20_000,)", "for seed in range(3)": "for seed in range(1)"}
+ONE_POINT = {"[5, 50, 200, 1000, 5000]": "[50]", "[60, 200, 500]": "[500]", '"flip": [0.0, 1.0]': '"flip": [1.0]'}
+ONE_SEED = {"flips(beta, seed) for seed in range(3)": "flips(beta, seed) for seed in (0,)"}
+HOT = {"(5, 20, 100, 1000, 20_000)": "(5,)"} | ONE_SEED
+COLD = {"(5, 20, 100, 1000, 20_000)": "(20_000,)"} | ONE_SEED
 
 
 def times(name, factor):
@@ -142,47 +142,47 @@ def plus(name, by):
 
 
 FAULTS = [
-    Fault("C1", None, LIBRARY + "Ledger.largest_rise", from_the_start, FEW_CIRCLES, far=True),
-    Fault("C1", None, *plus("Ledger.largest_rise", 1e-11), FEW_CIRCLES),
-    Fault("C2", "chains", LIBRARY + "Ledger.overdraft", quarter_budget, FEW_CIRCLES, far=True),
-    Fault("C2", "chains", LIBRARY + "Ledger.overdraft", no_budget, FEW_CIRCLES, far=True),
-    Fault("C2", "chains", LIBRARY + "Ledger.overdraft", budget_of_the_wrong_sign, FEW_CIRCLES, far=True),
-    Fault("C2", "chains", LIBRARY + "gibbs", colder(8), FEW_CIRCLES, far=True),
-    Fault("C2", "chains", *plus("Ledger.overdraft", 1e-9), FEW_CIRCLES),
-    Fault("C2", "quadratic", *times("OrnsteinUhlenbeck.kl_prior", 3)),
-    Fault("C2", "sharp", *times("kl", 0.99), far=True),
-    Fault("C2", "sharp", *times("kl", 1.01), far=True),
-    Fault("C2", "sharp", *times("kl", 1 + 1e-9)),
-    Fault("C2", "energy", LIBRARY + "gibbs", climbs, FEW_CIRCLES, far=True),
+    Fault("C1", "never rises", LIBRARY + "Ledger.largest_rise", from_the_start, FEW_CIRCLES, far=True),
+    Fault("C1", "never rises", *plus("Ledger.largest_rise", 1e-11), FEW_CIRCLES),
+    Fault("C2", "no overdraft", LIBRARY + "Ledger.overdraft", quarter_budget, FEW_CIRCLES, far=True),
+    Fault("C2", "no overdraft", LIBRARY + "Ledger.overdraft", no_budget, FEW_CIRCLES, far=True),
+    Fault("C2", "no overdraft", LIBRARY + "Ledger.overdraft", budget_of_the_wrong_sign, FEW_CIRCLES, far=True),
+    Fault("C2", "no overdraft", LIBRARY + "gibbs", colder(8), FEW_CIRCLES, far=True),
+    Fault("C2", "no overdraft", *plus("Ledger.overdraft", 1e-9), FEW_CIRCLES),
+    Fault("C2", "share of the budget", *times("OrnsteinUhlenbeck.kl_prior", 3)),
+    Fault("C2", "attained on a cycle", *times("kl", 0.99), far=True),
+    Fault("C2", "attained on a cycle", *times("kl", 1.01), far=True),
+    Fault("C2", "attained on a cycle", *times("kl", 1 + 1e-9)),
+    Fault("C2", "mean loss", LIBRARY + "gibbs", climbs, FEW_CIRCLES, far=True),
     Fault("C2", "metropolis", LIBRARY + "run_chains", never_adjusted, TWO_STEPS),
-    Fault("C2", "box", LIBRARY + "langevin_step", torus, FINE_STEPS),
-    Fault("C2", "box", LIBRARY + "langevin_step", half_the_noise, FINE_STEPS),
-    Fault("C3", None, LIBRARY + "OrnsteinUhlenbeck.jeffreys", one_way, far=True),
-    Fault("C3", None, *times("OrnsteinUhlenbeck.jeffreys", 1 + 1e-8)),
-    Fault("C4", "warm start", LIBRARY + "ledger", no_energy, far=True),
-    Fault("C4", "large steps", *times("gauss_kl", 2), far=True),
-    Fault("C4", "wrong potential", LIBRARY + "OrnsteinUhlenbeck.euler_law", smaller_steps),
-    Fault("C4", "euler variance", LIBRARY + "run_chains", always_adjusted, TWO_STEPS),
-    Fault("C5", "hoeffding", LIBRARY + "hoeffding_moment", sharper_hoeffding, far=True),
-    Fault("C5", "hoeffding", *times("hoeffding_moment", 1 + 1e-11)),
-    Fault("C5", "maurer", *times("maurer_constant", 2 / 1.99)),
-    Fault("C5", "constant", LIBRARY + "pac_bayes_bound", another_form("maurer"), far=True),
-    Fault("C5", "constant", LIBRARY + "pac_bayes_bound", another_form("abstract"), far=True),
-    Fault("C5", "constant", *times("pac_bayes_bound", 1 + 1e-8)),
-    Fault("C5", "every time", LIBRARY + "pac_bayes_bound", half_without_divergence, ONE_RULE),
-    Fault("C5", "every time", LIBRARY + "pac_bayes_bound", no_root, ONE_RULE),
-    Fault("C5", "every time", LIBRARY + "pac_bayes_bound", root_above_only, ONE_RULE),
-    Fault("C5", "digits", *times("pac_bayes_bound", 0.02), ONE_POINT),
-    Fault("C5", "start", LIBRARY + "TanhNet.sample_prior", wide_prior, ONE_POINT),
-    Fault("C6", "draw", LIBRARY + "pac_bayes_bound", half_without_divergence, ONE_RULE),
-    Fault("C6", "draw", LIBRARY + "pac_bayes_bound", root_above_only, ONE_RULE),
-    Fault("C6", "density", LIBRARY + "gibbs", climbs, far=True),
-    Fault("C7", "dimension", LIBRARY + "OrnsteinUhlenbeck.kl_prior", every_dimension_pays),
-    Fault("C7", "mixing", LIBRARY + "gibbs", climbs, far=True),
-    Fault("C7", "mixing", *times("kl", 30)),
-    Fault("C8", "hot", *times("pac_bayes_bound", 0.02), ONE_POINT),
-    Fault("C8", "long", LIBRARY + "langevin_run", at_temperature(20_000), HOT),
-    Fault("C8", "cold", LIBRARY + "langevin_run", at_temperature(200), COLD),
+    Fault("C2", "box of mirrors", LIBRARY + "langevin_step", torus, ONE_BOX),
+    Fault("C2", "box of mirrors", LIBRARY + "langevin_step", half_the_noise, ONE_BOX),
+    Fault("C3", "both ways", LIBRARY + "OrnsteinUhlenbeck.jeffreys", one_way, far=True),
+    Fault("C3", "both ways", *times("OrnsteinUhlenbeck.jeffreys", 1 + 1e-8)),
+    Fault("C8", "warm start", LIBRARY + "ledger", no_energy, far=True),
+    Fault("C8", "large steps", *times("gauss_kl", 2), far=True),
+    Fault("C8", "wrong potential", LIBRARY + "OrnsteinUhlenbeck.euler_law", smaller_steps),
+    Fault("C8", "euler variance", LIBRARY + "run_chains", always_adjusted, TWO_STEPS),
+    Fault("C4", "hoeffding", LIBRARY + "hoeffding_moment", sharper_hoeffding, far=True),
+    Fault("C4", "hoeffding", *times("hoeffding_moment", 1 + 1e-11)),
+    Fault("C6", "maurer", *times("maurer_constant", 2 / 1.99)),
+    Fault("C4", "constant under the root", LIBRARY + "pac_bayes_bound", another_form("maurer"), far=True),
+    Fault("C4", "constant under the root", LIBRARY + "pac_bayes_bound", another_form("abstract"), far=True),
+    Fault("C4", "constant under the root", *times("pac_bayes_bound", 1 + 1e-8)),
+    Fault("C6", "every time", LIBRARY + "pac_bayes_bound", half_without_divergence, ONE_RULE),
+    Fault("C6", "every time", LIBRARY + "pac_bayes_bound", no_root, ONE_RULE),
+    Fault("C6", "every time", LIBRARY + "pac_bayes_bound", root_above_only, ONE_RULE),
+    Fault("C4", "every gap on the digits", *times("pac_bayes_bound", 0.02), ONE_POINT),
+    Fault("C4", "loss at the start", LIBRARY + "TanhNet.sample_prior", wide_prior, ONE_POINT),
+    Fault("C7", "one draw", LIBRARY + "pac_bayes_bound", half_without_divergence, ONE_RULE),
+    Fault("C7", "one draw", LIBRARY + "pac_bayes_bound", root_above_only, ONE_RULE),
+    Fault("C7", "density", LIBRARY + "gibbs", climbs, far=True),
+    Fault("C2", "every dimension", LIBRARY + "OrnsteinUhlenbeck.kl_prior", every_dimension_pays),
+    Fault("C2", "slow chain", LIBRARY + "gibbs", climbs, far=True),
+    Fault("C2", "slow chain", *times("kl", 30)),
+    Fault("C5", "hot coin flips", *times("pac_bayes_bound", 0.02), ONE_POINT),
+    Fault("C5", "hot keeps it", LIBRARY + "langevin_run", at_temperature(20_000), HOT),
+    Fault("C5", "cold breaks it", LIBRARY + "langevin_run", at_temperature(200), COLD),
 ]
 
 
@@ -192,7 +192,7 @@ def test_check_fails_with_a_planted_fault(fault, monkeypatch):
 
 
 # At most zero, but for rounding, and measured well below it: no fault comes close to that bound.
-ZERO = {("C2", "energy"), ("C4", "warm start"), ("C4", "large steps"), ("C6", "density")}
+ZERO = {("C2", "mean loss"), ("C8", "warm start"), ("C8", "large steps"), ("C7", "density")}
 
 
 def test_every_check_has_a_fault():

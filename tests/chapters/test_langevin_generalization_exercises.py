@@ -1,21 +1,47 @@
-"""The solutions of the exercises in the chapter `langevin-generalization` are right."""
+"""The solutions of the exercises in the chapter `langevin-generalization` are right; wrong answers do not pass."""
 
 import math
 
 import pytest
 import torch
+from chapter_cells import Chapter, each_solution
 
 from implicitly import langevin
-from implicitly.langevin import OrnsteinUhlenbeck, pac_bayes_bound, reflect
+from implicitly.langevin import OrnsteinUhlenbeck, pac_bayes_bound
 
 F64 = torch.float64
+CELLS = Chapter("langevin-generalization")
+test_solution = each_solution(CELLS)
+
+
+def test_by_hand():
+    names = CELLS.at_hand("hand, goal, prior, moved_to")
+    assert names["goal"].tolist() == pytest.approx([3 / 4, 1 / 4])
+    half = torch.tensor([5 / 8, 3 / 8], dtype=F64)
+    for number in ("0.032", "0.038", "0.137"):  # as the text has them
+        assert number in names["hand"](half)
+    assert "0.144" in names["hand"](names["prior"])
+    assert names["moved_to"] == pytest.approx(0.9 * math.log(1.8) + 0.1 * math.log(0.2))
+    assert round(names["moved_to"], 3) == 0.368
+    spent = 5 / 8 * math.log(5 / 4) + 3 / 8 * math.log(3 / 4)
+    left = 5 / 8 * math.log(5 / 6) + 3 / 8 * math.log(3 / 2)
+    first = math.log(2 / 3) / 2 + math.log(2) / 2
+    paid = math.log(3) / 8
+    assert paid - spent == pytest.approx(first - left)
+    assert round(first - left, 3) == 0.106
 
 
 def test_numbers():
+    coldest = CELLS.at_hand("coldest")["coldest"]
+    assert round(coldest, 1) == 24.3
+    assert pac_bayes_bound(0.7 * coldest, 1000, 0.05, "fixed") == pytest.approx(0.1)
     assert round(pac_bayes_bound(70.0, 1000, 0.05, "fixed"), 3) == 0.191
-    largest = (2000 * 0.1**2 - math.log(20)) / 0.7
-    assert round(largest, 1) == 24.3
-    assert pac_bayes_bound(0.7 * largest, 1000, 0.05, "fixed") == pytest.approx(0.1)
+    assert round(pac_bayes_bound(5 * (math.log(2) + 1 / 8), 60, 0.05, "fixed"), 3) == 0.243
+
+
+def test_the_share_spent_falls():
+    before, after = CELLS.at_hand("spent_share")["spent_share"]
+    assert after < before - 0.02
 
 
 @pytest.mark.parametrize(("a", "beta"), [(1.0, 1.0), (0.3, 50.0), (4.0, 0.2)])
@@ -46,16 +72,9 @@ def test_circle():
     assert run.overdraft() <= 1e-12 and run.largest_rise() <= 1e-12
 
 
-def test_box():
-    y = torch.tensor([5.5, 3.0, 3.1], dtype=F64)
-    torch.testing.assert_close(reflect(y, 1.0), torch.tensor([0.5, -1.0, -0.9], dtype=F64))
-    once = 2 - y
-    assert once[1].abs() <= 1 < once[2].abs()  # one mirror is enough up to 3 b, and no farther
-
-
-def test_kernel():
-    assert min(T for T in range(1, 100) if 60 * T / 8 >= 20) == 3
-    law = OrnsteinUhlenbeck(1.5, 0.0, 1.0, 2.0)
-    eta = 0.02 / law.rate
-    _, var = law.euler_law(torch.tensor(10**5), eta)
-    assert var.item() == pytest.approx(law.stationary[1] / 0.99)
+def test_euler():
+    really = CELLS.at_hand("really")["really"]
+    assert really == pytest.approx(4.5)
+    flat = OrnsteinUhlenbeck(1e-9, 0.0, 1 / 64, 5.0)  # its curvature is next to nothing
+    _, var = flat.euler_law(torch.tensor(10**5), 1 / 64)
+    assert 5.0 * (1 / 64) / var.item() == pytest.approx(really, rel=1e-6)

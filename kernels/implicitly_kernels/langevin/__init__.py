@@ -7,7 +7,7 @@ with a Gaussian prior of variance $s^2$ per coordinate, or none; reflected into 
 Metropolis correction (MALA, exact stationary law), or not (ULA, a bias of order $\eta$). The
 potential is a polynomial in each coordinate or the mean logistic loss of a small tanh network.
 
-Source: Harel et al., arXiv 2505.19087; chapter langevin-generalization, claims C1 to C5.
+Source: Harel et al., arXiv 2505.19087; chapter langevin-generalization, claims C1, C2 and C8.
 """
 
 from dataclasses import dataclass
@@ -132,7 +132,7 @@ def langevin(theta: Tensor, potential: Polynomial | TanhNet, *, beta, eta: float
     agree to a relative error of 1e-5; a long chain is chaotic and only its law is claimed. A chain
     that diverges, for a step too large, raises nothing: it ends in inf or NaN. Nor does a Metropolis
     correction where beta L leaves the range of floats: it refuses every step.
-    Not differentiable. Source: arXiv 2505.19087, chapter langevin-generalization, C1 to C5.
+    Not differentiable. Source: arXiv 2505.19087, chapter langevin-generalization, C1, C2 and C8.
     """
     check.tensor("theta", theta, dtypes=FLOATS, ndim=2)
     eta = check.positive("eta", eta, theta.dtype)

@@ -7,7 +7,7 @@ from .. import langevin
 from .. import plotting as look
 from . import _svg
 
-__all__ = ["accounts", "comparison", "digits_gaps", "discretization", "memorizing", "miniature", "rotation"]
+__all__ = ["accounts", "by_hand", "comparison", "digits_gaps", "miniature", "posterior", "rotation"]
 
 
 def _end_label(ax, x, y, text, *, color=look.INK, dy=0.0, **options):
@@ -15,22 +15,63 @@ def _end_label(ax, x, y, text, *, color=look.INK, dy=0.0, **options):
                 annotation_clip=False, **options)  # fmt: skip
 
 
-def memorizing(runs, floors):
-    """Training error on coin-flip labels against time, one run per temperature.
+def by_hand(stages):
+    """A law on two states on its way from the prior to the Gibbs law, and the two distances that count.
 
     Args:
-        runs: ``[(beta, times, errors)]``.   floors: ``{beta: smallest error the theorem allows}``.
+        stages: three of ``(title, probabilities (2,), words)``: the prior, on the way, the Gibbs law.
     """
-    fig, ax = plt.subplots()
-    first = min(times[0] for _, times, _ in runs)
-    for index, (beta, times, errors) in enumerate(runs):
-        style = look.line((0, 2, 1)[index % 3])
-        ax.plot(times, errors, **style)
-        _end_label(ax, times[-1], errors[-1], rf"$\beta={beta:g}$", dy=(7, -5, 0)[index % 3])
-        if floors.get(beta, 0) > 0:
-            ax.axhline(floors[beta], color=style["color"], lw=0.8, ls=look.DASHES[5])
-            ax.text(first, floors[beta] + 0.012, rf"forbidden below, at $\beta={beta:g}$", fontsize=9.5)
-    ax.set(xscale="log", ylim=(0, 0.6), xlabel="training time, $t$", ylabel="training error")
+    fig, axes = plt.subplot_mosaic("abc;ddd", figsize=(8.7, 4.1), height_ratios=(1.5, 1))
+    prior, last = stages[0][1], stages[2][1]
+    for key, (title, law, words) in zip("abc", stages, strict=True):
+        ax = axes[key]
+        ax.bar([0, 1], law, width=0.62, color=look.PREFER, alpha=0.85)
+        for place, (before, after) in enumerate(zip(prior, last, strict=True)):
+            ends = [place - 0.4, place + 0.4]
+            ax.plot(ends, [before] * 2, **look.theory())
+            ax.plot(ends, [after] * 2, **{**look.line(0), "lw": 1.4})
+        ax.set(xlim=(-0.6, 2.75), ylim=(0, 1), title=title, xticks=[0, 1], yticks=[0, 0.5, 1])
+        ax.set_xticklabels(["A, $L=0$", "B, $L=1$"])
+        ax.text(1.52, 0.98, words, va="top", fontsize=9, linespacing=1.5)
+    ax = axes["d"]
+    ax.set(xlim=(0.46, 0.81), ylim=(-1.1, 1.15))
+    ax.set_axis_off()
+    places = [float(law[0]) for _, law, _ in stages]
+    ax.plot([0.47, 0.8], [0, 0], color=look.MUTED, lw=0.8, ls="-", zorder=1)
+    look.ring(ax, places[0], 0, color=look.INK)
+    look.disc(ax, places[1], 0)
+    look.ring(ax, places[2], 0, color=look.WITHOUT)
+    for place, name in zip(places, ("$p_0$, the prior", "$p_t$", r"$p_\infty$, the Gibbs law"), strict=True):
+        ax.text(place, 0.32, name, ha="center", fontsize=10)
+    look.arrow(ax, (places[1], 0), (places[2], 0), gap=8)
+    ax.text((places[1] + places[2]) / 2, -0.2, "noise pulls: this distance never rises", ha="center", va="top",
+            fontsize=9.5, color=look.PREFER)  # fmt: skip
+    ax.annotate("", (places[0], -0.42), (places[1], -0.42), arrowprops={"arrowstyle": "<->", "color": look.INK,
+                "lw": 1, "shrinkA": 0, "shrinkB": 0})  # fmt: skip
+    ax.text((places[0] + places[1]) / 2, -0.55, "the bound counts this distance", ha="center", va="top", fontsize=9.5)
+    ax.text(0.8, -0.15, "probability of A", ha="right", va="top", fontsize=9, color=look.MUTED)
+    return fig
+
+
+def posterior(panels, true_rule):
+    """Gibbs laws over rules as examples come in, next to the prior.
+
+    Args:
+        panels: ``[(title, note, law (n,), train_error (n,) or None)]``.   true_rule: the best of the rules.
+    """
+    fig, axes = plt.subplots(1, len(panels), figsize=(8.7, 2.9), sharey=True)
+    for ax, (title, note, law, errors) in zip(axes, panels, strict=True):
+        rules = range(len(law))
+        ax.bar(rules, law, width=0.8, color=look.PREFER, alpha=0.85, label="law")
+        ax.axhline(1 / len(law), **look.theory(), label="prior")
+        if errors is not None:
+            ax.plot(rules, errors / 2, **{**look.line(0), "lw": 1.2}, label="half the training error")
+        ax.plot([true_rule], [0.012], marker="^", color=look.INK, ms=6, ls="none", zorder=6, label="best rule")
+        ax.set(xlabel=r"rule, $\theta$", ylim=(0, 0.8), xticks=[0, 10, 20, 30])
+        ax.set_title(f"{title}\n")
+        ax.text(0, 1.02, note, transform=ax.transAxes, va="bottom", color=look.MUTED, fontsize=9.5)
+    axes[0].set_ylabel("probability")
+    axes[1].legend(loc="upper center", fontsize=8.5)
     return fig
 
 
@@ -40,7 +81,7 @@ def accounts(left, right):
     Args:
         left, right: dicts with ``title``, ``t``, ``kl_prior``, ``kl_stationary``, ``budget``, ``ceiling``.
     """
-    fig, axes = plt.subplots(1, 2, figsize=look.WIDE)
+    fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.5))
     for ax, data in zip(axes, (left, right), strict=True):
         t = data["t"]
         ax.plot(t, data["kl_stationary"], **look.line(2), label=r"$\mathrm{KL}(p_t\Vert p_\infty)$")
@@ -55,38 +96,12 @@ def accounts(left, right):
 
 def rotation(steps, kl_prior, kl_stationary):
     """One chain that runs in circles: distance to where it began, and to where it ends."""
-    fig, ax = plt.subplots()
-    ax.plot(steps, kl_prior, "-o", color=look.PREFER, ms=4, mfc=look.PAPER, lw=1.2)
-    ax.plot(steps, kl_stationary, **look.line(0))
-    _end_label(ax, steps[-1], kl_prior[-1], r"$\mathrm{KL}(p_t\Vert p_0)$")
-    _end_label(ax, steps[-1], kl_stationary[-1], r"$\mathrm{KL}(p_t\Vert p_\infty)$", dy=9)  # above the axis
+    fig, ax = plt.subplots(figsize=(6.0, 3.0))
+    ax.plot(steps, kl_prior, "-o", color=look.PREFER, ms=4, mfc=look.PAPER, lw=1.2, clip_on=False,
+            label=r"$\mathrm{KL}(p_t\Vert p_0)$")  # fmt: skip
+    ax.plot(steps, kl_stationary, **look.line(0), label=r"$\mathrm{KL}(p_t\Vert p_\infty)$")
     ax.set(xlabel="step, $t$", ylabel="nats", ylim=(0, None))
-    return fig
-
-
-def discretization(eta, exact, euler, mala, box):
-    """Stationary variance against step size; and the distance to the right law in a box.
-
-    Args:
-        eta: step sizes (m,).   exact: variance of ``p_inf``.   euler, mala: measured variances (m,).
-        box: dict with ``eta``, ``reflect``, ``clip``: Kolmogorov distances (m, seeds), and ``theory``,
-            the variance that Euler steps of each size really have, on ``curve``.
-    """
-    fig, (ax, right) = plt.subplots(1, 2, figsize=look.WIDE)
-    ax.plot(box["curve"], box["theory"], **look.theory())
-    ax.axhline(exact, color=look.RULE, lw=1, zorder=0)
-    ax.plot(eta, euler, **look.points(0), label="Euler")
-    ax.plot(eta, mala, **look.points(1), label="with Metropolis")
-    ax.set(xlabel=r"step size, $\eta$", ylabel="variance after many steps", title="A quadratic")
-    ax.legend()
-    for name, index, label in (("clip", 0, "clipped at the wall"), ("reflect", 1, "reflected")):
-        mean = box[name].mean(1)
-        low, high = mean - box[name].min(1).values, box[name].max(1).values - mean
-        right.errorbar(box["eta"], mean, [low, high], **look.points(index), label=label)
-    right.set(xscale="log", yscale="log", xlabel=r"step size, $\eta$", ylabel=r"distance to $p_\infty$", title="A box")
-    right.set_xticks(box["eta"], [f"{e:g}" for e in box["eta"]])
-    right.set_xticks([], minor=True)
-    right.legend()
+    ax.legend(loc="upper right")
     return fig
 
 
@@ -97,7 +112,7 @@ def digits_gaps(table, noises, sizes, bound):
         table: rows of the sweep.   noises: ``{flip: title}``.   sizes: the values of ``N``.
         bound: ``(beta, N) -> bound``.
     """
-    fig, axes = plt.subplots(1, len(noises), figsize=look.WIDE, sharey=True)
+    fig, axes = plt.subplots(1, len(noises), figsize=(8.7, 3.5), sharey=True)
     for ax, (flip, title) in zip(axes, noises.items(), strict=True):
         for index, N in enumerate(sizes):
             gaps = table[(table.N == N) & (table.flip == flip)].groupby("beta")["gap"]
@@ -105,7 +120,7 @@ def digits_gaps(table, noises, sizes, bound):
             ax.errorbar(betas, gaps.mean(), gaps.std(), lw=1, **look.points(index), label=f"$N={N}$")
             fine = [betas[0] * (betas[-1] / betas[0]) ** (k / 60) for k in range(61)]
             ax.plot(fine, [min(bound(beta, N), 1.0) for beta in fine], **look.line(index))
-        ax.axhline(0.5, color=look.RULE, lw=0.8, zorder=0)
+        ax.axhline(0.5, color=look.RULE, lw=0.8, ls="-", zorder=0)
         ax.set(xscale="log", xlabel=r"inverse temperature, $\beta$", title=title, ylim=(-0.08, 1.02))
     axes[0].set_ylabel("test error minus training error")
     axes[0].text(betas[0], 0.86, "lines: the bound", fontsize=9.5)
@@ -119,7 +134,7 @@ def comparison(panels, parameters):
     Args:
         panels: ``[(beta, times, path, decay, budget, ceiling)]``.   parameters: how many the network has.
     """
-    fig, axes = plt.subplots(1, len(panels), figsize=look.WIDE)
+    fig, axes = plt.subplots(1, len(panels), figsize=(8.7, 3.5))
     for ax, (beta, times, path, decay, budget, ceiling) in zip(axes, panels, strict=True):
         ax.plot(times, path, **look.line(0), label="sum of gradients")
         ax.plot(times, decay, **look.line(2), label="the same, forgetting")

@@ -2,7 +2,7 @@
 
 A state ``i`` has loss ``L_i`` and prior probability ``p_0(i)``. A transition matrix acts on row vectors,
 ``p_{t+1} = p_t P``. Chains that keep ``p_inf ~ p_0 exp(-beta L)`` are the finite picture of training with
-noise at inverse temperature ``beta``. Chapter `langevin-generalization`, claims C1 to C4 and C6.
+noise at inverse temperature ``beta``. Chapter `langevin-generalization`, claims C1 to C3, C7 and C8.
 
 All tensors are float64 and finite; laws are not negative and sum to 1. Bad arguments raise TypeError or ValueError.
 """

@@ -3,7 +3,7 @@
 A law ``p`` over parameters that may depend on the sample ``S`` of size ``N``, a prior ``p_0`` that may
 not, an error ``e`` in [0, 1]. With probability at least ``1 - delta`` over ``S``, for all ``p`` at once,
 the true error exceeds the training error by no more than these bounds. Chapter
-`langevin-generalization`, claims C5 and C6.
+`langevin-generalization`, claims C4, C6 and C7.
 """
 
 import math
@@ -34,8 +34,8 @@ def pac_bayes_bound(K: float, N: int, delta: float, form: str = "maurer") -> flo
         N: sample size, from 1 to 2**53.
         delta: probability, over samples, that the bound fails; in (0, 1).
         form: ``"maurer"``: ``sqrt((K + ln(2 sqrt(N) / delta)) / (2 N))``, where `K` may depend on the
-            sample (C5 a). ``"fixed"``: ``sqrt((K + ln(1 / delta)) / (2 N))``, where it may not (C5 b).
-            ``"abstract"``: ``sqrt((K + ln(1 / delta)) / N)``, the form in the paper's abstract (C5 c).
+            sample (C6). ``"fixed"``: ``sqrt((K + ln(1 / delta)) / (2 N))``, where it may not (C4).
+            ``"abstract"``: ``sqrt((K + ln(1 / delta)) / N)``, the form in the paper's abstract (below C4).
 
     >>> round(pac_bayes_bound(70.0, 1000, 0.05, "fixed"), 3)
     0.191

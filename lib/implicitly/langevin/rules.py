@@ -3,7 +3,7 @@
 An input is one of ``M`` points, uniformly; rule ``theta`` in ``0..M`` says 1 from point ``theta`` on. The labels
 are those of the middle rule, each replaced by a coin flip with probability `flip`. The loss is the error
 itself. Laws of the chain, training error and true error are exact, so a bound's failures can be counted.
-Chapter `langevin-generalization`, claims C5, C6 and C8.
+Chapter `langevin-generalization`, claims C6 and C7.
 """
 
 from collections.abc import Sequence
@@ -89,9 +89,9 @@ def rule_failures(
         ValueError: the arguments do not belong to one run.
 
     Returns:
-        ``averaged``: share of samples on which C5 (a) fails at *any* recorded time.
-        ``single``: probability that C6 fails for one draw, at the worst recorded time.
-        ``gap``: largest averaged gap seen.     ``bound``: smallest right side of C5 (a) seen.
+        ``averaged``: share of samples on which C6 fails at *any* recorded time.
+        ``single``: probability that C7 fails for one draw, at the worst recorded time.
+        ``gap``: largest averaged gap seen.     ``bound``: smallest right side of C6 seen.
     """
     instance("account", account, Ledger), _errors(train_error)
     samples, rules = train_error.shape
@@ -112,7 +112,7 @@ def rule_failures(
     budgets = account.budget.tolist()
     bound = [[pac_bayes_bound(max(k, 0.0), N, delta) for k in row] for row in budgets]
     bound = torch.tensor(bound, dtype=torch.float64)
-    # C6 with sup L = 1: the loss is an error, and its supremum over rules is at most 1
+    # C7 with sup L = 1: the loss is an error, and its supremum over rules is at most 1
     draw = torch.tensor([pac_bayes_bound(beta * (1 - k / N), N, delta) for k in range(N + 1)], dtype=torch.float64)
     misses = (true_error - train_error) > draw[counts.round().long()]
     return {
