@@ -61,7 +61,8 @@ CALLS = {
         accepts=SEED | {"flips": "rows empty"},
     ),
     "implicitly.interpolators.hashes.hash_table": Call(
-        lambda: dict(index=5, points=torch.arange(4), seed=3), accepts=SEED | {"index": "zero", "points": "rows empty large"}
+        lambda: dict(index=5, points=torch.arange(4), seed=3),
+        accepts=SEED | {"index": "zero", "points": "rows empty large"},
     ),
     "implicitly.interpolators.hashes.hash_price": Call(lambda: dict(N=9, k=2), accepts={"k": "zero"}, names={"N": "k"}),
     "implicitly.interpolators.prices.dense_law": Call(lambda: dict(law=function_law())),
