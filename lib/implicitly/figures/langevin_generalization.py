@@ -137,7 +137,7 @@ def comparison(panels, parameters):
     fig, axes = plt.subplots(1, len(panels), figsize=(8.7, 3.5))
     for ax, (beta, times, path, decay, budget, ceiling) in zip(axes, panels, strict=True):
         ax.plot(times, path, **look.line(0), label="sum of gradients")
-        ax.plot(times, decay, **look.line(2), label="the same, forgetting")
+        ax.plot(times, decay, **look.line(2), label="twice the sum, forgetting")
         ax.plot(times, budget, **look.line(1), label=r"$\beta(\mathbb{E}L_0-\mathbb{E}L_t)$")
         ax.axhline(ceiling, **look.theory(), label=r"$\beta\,\mathbb{E}L_0$")
         ax.axhline(parameters, **look.line(4), label="one nat a parameter")
