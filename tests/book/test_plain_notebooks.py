@@ -60,10 +60,10 @@ def test_code_and_outputs_are_the_same_and_the_notebook_is_valid(pair):
 
 
 def test_no_word_is_lost(pair):
-    """Every word of the prose is in the twin, apart from the names of directives and their options."""
+    """Every word of the prose is in the twin, apart from the names of directives and labels, and options."""
 
     def words(text: str) -> set[str]:
-        markup = r"^:{3,}\{[\w:-]+\}|^:[\w-]+:.*$|\{[\w:]+\}`[^`]*`|^\$\$[ \t]*\(.*\)$|\]\([^)]*\)"
+        markup = r"^:{3,}\{[\w:-]+\}|^:[\w-]+:.*$|\{[\w:]+\}`[^`]*`|^\$\$[ \t]*\(.*\)$|\]\([^)]*\)|^\([\w-]+\)=$"
         text = re.sub(markup, " ", text, flags=re.M)
         return set(re.findall(r"[A-Za-z]{2,}", text))
 
