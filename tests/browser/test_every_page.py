@@ -1,10 +1,24 @@
 """Every page: nothing from elsewhere, nothing broken, nothing that moves, light enough, good on paper."""
 
 import gzip
+import time
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from conftest import BY_SPHINX, CHAPTERS, HTML, NARROWEST, PAGES, PHONE, refused
+from conftest import (
+    BY_SPHINX,
+    CHAPTERS,
+    DESK,
+    HTML,
+    NARROWEST,
+    PAGES,
+    PHONE,
+    QuietHandler,
+    prepare,
+    refused,
+    serve,
+    visiting,
+)
 from explorers import settled
 
 MOST_GZIPPED = 300_000  # bytes of HTML, CSS and JS that the first view of a chapter may ask for
@@ -133,6 +147,39 @@ def test_without_fonts_nothing_moves(disk_visit, measured):
     shift = sum(entry["value"] for entry in disk_visit.shifts)
     measured(f"layout shift without fonts  {shift:.4f}  {disk_visit.name}")
     assert shift <= MOST_SHIFT_BY_SCRIPTS, disk_visit.shifts
+
+
+class LateFonts(QuietHandler):
+    seconds = 0.5  # less than a page waits for them
+
+    def do_GET(self):
+        if self.path.endswith(".woff2"):
+            time.sleep(self.seconds)
+        super().do_GET()
+
+
+class LostFonts(LateFonts):
+    seconds = 20
+
+
+# pages whose lines break elsewhere in another face
+@pytest.mark.parametrize("name", ["chapters/fp4-training.html", "chapters/low-bit-accumulators.html"])
+def test_fonts_that_come_late_move_nothing(browser, book, name):
+    with (
+        serve(book, LateFonts) as site,
+        browser.new_context(viewport=DESK) as context,
+        visiting(prepare(context), site + name) as visit,
+    ):
+        visit.page.wait_for_timeout(2 * 1000 * LateFonts.seconds)
+        shifts = visit.page.evaluate("window.imShifts")
+    assert sum(entry["value"] for entry in shifts) <= MOST_SHIFT_BY_SCRIPTS, shifts
+
+
+def test_a_page_is_shown_before_fonts_that_take_long(browser, book, light_chapter):
+    with serve(book, LostFonts) as site, browser.new_context(viewport=DESK) as context:
+        page = prepare(context).new_page()
+        page.goto(site + light_chapter, wait_until="commit")
+        page.locator("h1").wait_for(state="visible", timeout=1000 * LostFonts.seconds / 2)
 
 
 def test_every_built_page_is_visited(book):
