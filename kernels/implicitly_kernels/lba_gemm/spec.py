@@ -25,8 +25,8 @@ CASES = {
 }
 TARGET_CPU = {"m = n = K = 256": 20, "m = 64, n = 1024, K = 64": 28, "m = n = 64, K = 1024": 60}
 _SET = (
-    "The target was set on a machine where eager torch took 1.4 and 1.8 times as long. The compiled path comes as near to its "
-    "floor as at 256, but for a quarter."
+    "The target was set on a machine where eager torch took 1.4 and 1.8 times as long. The compiled "
+    "path comes as near to its floor as at 256, but for a quarter."
 )
 WHY_NOT = {"m = 64, n = 1024, K = 64": _SET, "m = n = 64, K = 1024": _SET}
 TARGET_GPU = "at most 2.5 times 14 operations a product at the rate of float32 additions, at 4096 x 4096 x 4096."
