@@ -96,7 +96,7 @@ def less_by(amount):
 
 
 def hurries(policy, seed, train=lp.train_language_model, **given):
-    return train(policy, seed, rate=6e-3, **given)
+    return train(policy, seed, rate=3.1e-3, **given)
 
 
 def near_threshold(stored=lp.stored_language_runs):
