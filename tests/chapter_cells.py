@@ -52,7 +52,7 @@ def read(node, bound):
         return set()
     if isinstance(node, ast.FunctionDef | ast.Lambda):
         bound |= {node.name} if isinstance(node, ast.FunctionDef) else set()
-        return defaults_of(node, bound) | read_all(body_of(node), bound | parameters(node))
+        return decorators_of(node, bound) | defaults_of(node, bound) | read_all(body_of(node), bound | parameters(node))
     if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
         inner = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         return read_all([part for g in node.generators for part in (g.iter, g.target, *g.ifs)] + inner, set(bound))
@@ -72,6 +72,10 @@ def read_all(nodes, bound):
 
 def body_of(function):
     return function.body if isinstance(function.body, list) else [function.body]
+
+
+def decorators_of(function, bound):
+    return read_all(getattr(function, "decorator_list", []), bound)
 
 
 def defaults_of(function, bound):
@@ -120,7 +124,7 @@ class Statement:
         known = set(dir(builtins))
         if isinstance(self.node, ast.FunctionDef):
             self.reads, self.hands_on = defaults_of(self.node, set(known)), {self.node.name}
-            self.later = read_all(self.node.body, known | parameters(self.node))
+            self.later = read_all(self.node.body, known | parameters(self.node)) | decorators_of(self.node, known)
             if self.reads:  # defaults are read where the function is defined, so it is kept as it was made there
                 self.reads, self.later = self.reads | self.later - {self.node.name}, set()
             return
