@@ -361,6 +361,11 @@ def test_a_number_that_needs_no_more_is_stored_in_equal_steps():
         small_numbers([0.48, 0.01, 0.0], summary="It ends at {end:.9f}.")
 
 
+def test_a_number_that_never_changes_is_stored_as_it_is():
+    kept = lookup(small_numbers([0.2371] * 3, summary="It ends at {end:.4f}."))["end"].ravel()
+    assert np.array_equal(kept, [0.2371] * 3)
+
+
 def test_whole_numbers_on_a_log_axis_keep_their_place():
     explorer = Explorer(
         lambda a: {"n": [5, 50, 200, 1000], "y": [a, 2, 3, 4]},

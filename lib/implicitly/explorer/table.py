@@ -111,7 +111,7 @@ def keep_digits(entry: Entry, values: np.ndarray, spec: str) -> None:
     """
     digits, kind = check_spec(spec)
     shown = np.abs(values[(values != 0) & ~np.isnan(values)])
-    if entry.whole or not len(shown):
+    if entry.whole or not len(shown) or np.nanmin(values) == np.nanmax(values):  # one value is stored as it is
         return
     fixed = {"f": 6 if digits is None else digits, "%": 2 + (digits or 0), "d": 0}.get(kind)
     significant = 1 + (6 if digits is None else digits) if kind == "e" else digits or 3
