@@ -52,7 +52,8 @@ def read(node, bound):
         return set()
     if isinstance(node, ast.FunctionDef | ast.Lambda):
         bound |= {node.name} if isinstance(node, ast.FunctionDef) else set()
-        return decorators_of(node, bound) | defaults_of(node, bound) | read_all(body_of(node), bound | parameters(node))
+        given = decorators_of(node, bound) | defaults_of(node, bound)
+        return given | read_all(body_of(node), bound | parameters(node))
     if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
         inner = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         return read_all([part for g in node.generators for part in (g.iter, g.target, *g.ifs)] + inner, set(bound))

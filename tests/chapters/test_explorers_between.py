@@ -17,7 +17,9 @@ def explorers(cells):
     for index, statement in enumerate(cells.statements):
         value = getattr(statement.node, "value", None)
         if isinstance(value, ast.Call) and getattr(value.func, "id", None) == "Explorer":
-            yield eval(compile(ast.Expression(value), f"cell {statement.cell}", "eval"), cells.names(index, cells.sound))
+            yield eval(
+                compile(ast.Expression(value), f"cell {statement.cell}", "eval"), cells.names(index, cells.sound)
+            )
 
 
 def between(slider):
