@@ -1,6 +1,8 @@
 """Block Kaczmarz by others: plain torch with all trajectories of a step at once, torch.compile of that step, and
 kaczmarz-algorithms, which runs one trajectory."""
 
+import functools
+
 import torch
 
 import implicitly_kernels as ik
@@ -22,15 +24,20 @@ def collection(case, device):
 
 def kaczmarz_algorithms(V, e, order, greedy):
     """solve(): one trajectory of rank 1, from 0 to the solution -e, whose errors are ours."""
-    from kaczmarz import Cyclic, MaxDistance
-
-    class Ordered(Cyclic):
-        def _select_row_index(self, xk):
-            return int(order[self._k - 1])
-
-    A, kind = V[:, 0].double().numpy(), MaxDistance if greedy else Ordered
+    A = V[:, 0].double().numpy()
     b = -(A @ e.double().numpy())
-    return lambda: kind.solve(A, b, maxiter=len(order), tol=None)
+
+    @functools.cache
+    def kind():
+        from kaczmarz import Cyclic, MaxDistance
+
+        class Ordered(Cyclic):
+            def _select_row_index(self, xk):
+                return int(order[self._k - 1])
+
+        return MaxDistance if greedy else Ordered
+
+    return lambda: kind().solve(A, b, maxiter=len(order), tol=None)
 
 
 def runs(case, device):

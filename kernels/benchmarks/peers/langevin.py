@@ -49,8 +49,6 @@ def runs(case, device):
     yield "eager", "torch", loop(by_hand), few, "gradient by hand, batched"
     yield "eager, vmap", "torch", loop(by_vmap), few, "vmap of grad"
     yield "compile", "torch", loop(torch.compile(by_hand)), few, "one compiled step, looped"
-    import torchsde
-
     class Chain(torch.nn.Module):
         noise_type, sde_type = "diagonal", "ito"
 
@@ -62,5 +60,10 @@ def runs(case, device):
 
     times = torch.tensor([0.0, FEW * eta], device=device)
     chain = Chain()
-    yield "torchsde", "torchsde", lambda: torchsde.sdeint(
-        chain, start, times, dt=eta, method="euler"), few, "Euler, same step size"
+
+    def by_torchsde():
+        import torchsde
+
+        return torchsde.sdeint(chain, start, times, dt=eta, method="euler")
+
+    yield "torchsde", "torchsde", by_torchsde, few, "Euler, same step size"

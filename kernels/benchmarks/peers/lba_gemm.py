@@ -45,8 +45,10 @@ def step(s, a, b, mask, high, low, top, least):
     return quantize(s + quantize(a * b, mask, high, low), mask, top, least)
 
 
-def apytypes_product(apytypes, x, w, form):
+def apytypes_product(x, w, form):
     """Rows of x by all of w, the accumulator theirs: unchunked, and with infinities and subnormal numbers."""
+    import apytypes
+
     bits = {"exp_bits": form["exponent"], "man_bits": form["mantissa"]}
     a, b = (apytypes.APyFloatArray.from_float(v.tolist(), 8, 7) for v in (x, w.T))
     with apytypes.APyFloatAccumulatorContext(**bits, quantization=apytypes.QuantizationMode.TO_ZERO):
@@ -64,8 +66,6 @@ def runs(case, device):
     yield "compile", "torch", lambda: eager(x, w, how, compiled), count, "one compiled step, looped"
     yield "float32 product", "torch", lambda: x @ w.T, count, "a wide accumulator: what exact rounding costs"
     if device == "cpu":
-        import apytypes
-
         few, part = x[:FEW], count // case["m"] * FEW
-        yield ("apytypes", "apytypes", lambda: apytypes_product(apytypes, few, w, how), part,
+        yield ("apytypes", "apytypes", lambda: apytypes_product(few, w, how), part,
                "its own float arithmetic, no chunks; a few rows")

@@ -10,11 +10,11 @@ ITEM = "sample step"
 FEW = 50  # steps of the slow ones
 
 
-def separable(problems, samples, d, classes):
+def separable(problems, samples, d, classes, device):
     """Normal data labelled by a normal teacher, kept where its best score leads by 0.3."""
-    g = torch.Generator().manual_seed(0)
-    teacher = torch.randn(problems, classes, d, generator=g, dtype=torch.float64)
-    x = torch.randn(problems, 8 * samples, d, generator=g, dtype=torch.float64)
+    drawn = {"generator": torch.Generator(device).manual_seed(0), "dtype": torch.float64, "device": device}
+    teacher = torch.randn(problems, classes, d, **drawn)
+    x = torch.randn(problems, 8 * samples, d, **drawn)
     best = (x @ teacher.mT).topk(2, dim=2).values
     kept = (best[..., 0] - best[..., 1] > 0.3).double().topk(samples, dim=1).indices
     x = x.gather(1, kept[..., None].expand(-1, -1, d))
@@ -23,7 +23,7 @@ def separable(problems, samples, d, classes):
 
 def runs(case, device):
     b, n, d, k = case["problems"], case["samples"], case["d"], case["classes"]
-    x, y = (t.to(device) for t in separable(b, n, d, k))
+    x, y = separable(b, n, d, k, device)
     start = torch.zeros(b, k, d, dtype=torch.float64, device=device)
     share = torch.ones(b, dtype=torch.float64, device=device)
     whole, few = b * n * case["steps"], b * n * FEW
