@@ -53,6 +53,28 @@ def finite(name, value):
         raise ValueError(f"{name}: expected finite values, got {value[where].item()} at {where}")
 
 
+def hold(*conditions):
+    """Raise for the first condition that does not hold; a device is waited for once, for all of them.
+
+    A condition is (a boolean tensor, a function that raises) or the name and the tensor of `finite`.
+    """
+    pairs = [(torch.isfinite(b), lambda a=a, b=b: finite(a, b)) if isinstance(a, str) else (a, b) for a, b in conditions]
+    held = torch.stack([good.all() for good, _ in pairs]).tolist()
+    for good, (_, refuse) in zip(held, pairs, strict=True):
+        if not good:
+            refuse()
+            raise RuntimeError("a check found nothing to say")  # its two halves must agree
+
+
+def refusal(text):
+    """A function for `hold` that raises ValueError with what `text()` says."""
+
+    def refuse():
+        raise ValueError(text())
+
+    return refuse
+
+
 def integer(name, value, *, at_least, at_most):
     """`value` as an int; raise unless it is a whole number (not a bool) in the closed range."""
     plain = _plain(value)

@@ -278,8 +278,11 @@ def test_empty_zero_steps_and_strides(lane):
     strided[1] = strided[1].mT
     many = torch.stack([share, share], dim=1)[:, 0]
     a = perm_gd(*strided, 3, normalized=many, backend=backend)
+    # a strided product is another one on a GPU
+    same = torch.equal if (backend, device) != ("reference", "cuda") else (
+        lambda u, v: torch.allclose(u, v, rtol=1e-13, atol=1e-13))  # fmt: skip
     for u, v in zip(a, perm_gd(w, x, y, 3, normalized=share, backend=backend), strict=True):
-        assert torch.equal(u, v)
+        assert same(u, v)
 
 
 def test_problems_do_not_see_each_other(fast_lane, small):

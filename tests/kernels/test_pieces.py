@@ -11,6 +11,7 @@ import torch
 from implicitly_kernels import (
     Polynomial,
     TanhNet,
+    _checks,
     _threads,
     langevin,
     mxfp4_qdq,
@@ -161,3 +162,15 @@ def test_an_error_in_one_thread_ends_the_others(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         _threads.share(part, 1_000_000, work=_threads.PIECE)
     assert len(done) < 100_000
+
+
+def test_checks_that_hold_together_name_the_first_that_does_not():
+    x, y = torch.tensor([1.0, -2.0]), torch.tensor([1.0, torch.nan])
+    positive = (x > 0, _checks.refusal(lambda: f"x: expected numbers > 0, got {x.min().item()}"))
+    _checks.hold(("x", x), (x < 2, _checks.refusal(lambda: "never said")), ("empty", x[:0]))
+    with pytest.raises(ValueError, match=r"x: expected numbers > 0, got -2\.0"):
+        _checks.hold(("x", x), positive, ("y", y))
+    with pytest.raises(ValueError, match=r"y: expected finite values, got nan at \(1,\)"):
+        _checks.hold(("x", x), ("y", y), positive)
+    with pytest.raises(RuntimeError, match="nothing to say"):
+        _checks.hold((x > 0, lambda: None))

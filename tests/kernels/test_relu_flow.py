@@ -136,14 +136,16 @@ def test_saved_states_and_shapes(lane):
     args = (p["x"], p["u"], p["length"], p["rho"], p["dt"])
     every = relu_flow(*args, origin=p["origin"], save_every=1, backend=backend)
     assert every.shape == (8, 9, 4) and torch.allclose(every[0], p["x"], atol=1e-6)
+    # on a GPU the products before and after the kernel may run in another order for another number of rows
+    same = torch.equal if device == "cpu" else lambda a, b: a.shape == b.shape and torch.allclose(a, b, atol=1e-6)
     last = relu_flow(*args, origin=p["origin"], backend=backend)
-    assert torch.equal(every[-1], last)
+    assert same(every[-1], last)
     third = relu_flow(*args, origin=p["origin"], save_every=3, backend=backend)
-    assert torch.equal(third, every[::3])
+    assert same(third, every[::3])
     empty = relu_flow(p["x"][:0], *args[1:], backend=backend)
     assert empty.shape == (0, 4)
     wide = torch.stack([p["x"], p["x"]], dim=2)[:, :, 1]  # a strided view
-    assert torch.equal(relu_flow(wide, *args[1:], origin=p["origin"], backend=backend), last)
+    assert same(relu_flow(wide, *args[1:], origin=p["origin"], backend=backend), last)
 
 
 def test_particles_do_not_see_each_other(fast_lane, small):

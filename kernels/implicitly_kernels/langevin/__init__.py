@@ -59,14 +59,14 @@ class TanhNet:
         check.tensor("y", self.y, device=self.x.device, shape=(self.x.shape[0],))
         if self.y.is_complex():
             raise TypeError(f"y: expected a real dtype, got {self.y.dtype}")
-        _check_labels(self.y)
+        check.hold(_labels(self.y))
         object.__setattr__(self, "hidden", check.integer("hidden", self.hidden, at_least=1, at_most=2**20))
 
 
-def _check_labels(y):
-    wrong = (y != 0) & (y != 1)
-    if wrong.any():
-        raise ValueError(f"y: expected labels 0 or 1, got {y[wrong][0].item()}")
+def _labels(y):
+    """The condition that y holds labels."""
+    good = (y == 0) | (y == 1)
+    return good, check.refusal(lambda: f"y: expected labels 0 or 1, got {y[~good][0].item()}")
 
 
 def _shapes(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step,
@@ -80,24 +80,19 @@ def _shapes(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropo
 def _run(theta: Tensor, beta: Tensor, precision: Tensor, box: Tensor, a: Tensor, b: Tensor,
          kind: str, hidden: int, eta: float, steps: int, metropolis: bool, seed: int,
          first_step: int, backend: str) -> tuple[Tensor, Tensor, Tensor]:
-    check.finite("theta", theta)
-    check.finite("beta", beta)
-    if not (beta > 0).all():
-        raise ValueError(f"beta: expected numbers > 0, got {beta.min().item()}")
-    bad = ~((precision >= 0) & torch.isfinite(precision))
-    if bad.any():
-        raise ValueError("prior_var: expected variances > 0 with finite inverses, got one with the "
-                         f"inverse {precision[bad][0].item()}")
-    if not (box > 0).all():  # catches NaN
-        raise ValueError(f"box: expected half widths > 0, got {box.min().item()}")
-    outside = theta.abs() > box
-    if outside.any():
-        raise ValueError("theta: expected starts inside the box, got "
-                         f"{theta[outside][0].item()} at {tuple(outside.nonzero()[0].tolist())}")
-    name = "coefficients" if kind == "polynomial" else "x"
-    check.finite(name, a)
-    if kind == "net":
-        _check_labels(b)
+    told, box_holds = check.refusal, theta.abs() <= box
+    valid = (precision >= 0) & torch.isfinite(precision)
+    check.hold(
+        ("theta", theta), ("beta", beta),
+        (beta > 0, told(lambda: f"beta: expected numbers > 0, got {beta.min().item()}")),
+        (valid, told(lambda: "prior_var: expected variances > 0 with finite inverses, got one with the inverse "
+                             f"{precision[~valid][0].item()}")),
+        (box > 0, told(lambda: f"box: expected half widths > 0, got {box.min().item()}")),  # catches NaN
+        (box_holds, told(lambda: f"theta: expected starts inside the box, got {theta[~box_holds][0].item()} at "
+                                 f"{tuple((~box_holds).nonzero()[0].tolist())}")),
+        ("coefficients" if kind == "polynomial" else "x", a),
+        *([_labels(b)] if kind == "net" else []),
+    )  # fmt: skip
     run = _DISPATCH(backend, theta)
     return fresh(run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step), theta)
 

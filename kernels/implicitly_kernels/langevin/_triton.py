@@ -12,7 +12,7 @@ from implicitly_kernels.langevin.reference import columns_of, rows_of
 # Parameters a program. One a thread for a network: more would spill on some chip, and small programs
 # fill a large GPU already at a few thousand chains.
 ELEMENTS = {"polynomial": 256, "net": 128}
-MOST = 4096  # parameters of one chain
+MOST = 2048  # parameters of one chain; twice as many need 32 warps, and spill
 
 
 @triton.jit
@@ -49,7 +49,7 @@ def _log_uniform(seed, chain, step, draw):
     return tl.log((w0 >> 8).to(tl.float32) * 5.9604644775390625e-08 + 2.98023223876953125e-08)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["steps", "first_step"])
 def _polynomial_kernel(
     theta_ptr, beta_ptr, precision_ptr, box_ptr, coef_ptr, loss_ptr, accepted_ptr,
     chains, d, steps, first_step, eta, seed, draws,
@@ -128,7 +128,7 @@ def _net_gradient(w1, w2, x_ptr, y_ptr, samples, d_in, K: tl.constexpr):
     return loss, g1, g2
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["steps", "first_step"])
 def _net_kernel(
     theta_ptr, beta_ptr, precision_ptr, box_ptr, x_ptr, y_ptr, loss_ptr, accepted_ptr,
     chains, samples, d_in, hidden, steps, first_step, eta, seed, draws, quads,

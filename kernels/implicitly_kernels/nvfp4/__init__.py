@@ -38,8 +38,8 @@ def _check_modes(fmt, scale, rounding, seed, backend):
 
 
 def _check_gs(gs):
-    if not (torch.isfinite(gs) and gs > 0):
-        raise ValueError(f"gs: expected a finite number > 0, got {gs.item()}")
+    good = torch.isfinite(gs) & (gs > 0)
+    check.hold((good, check.refusal(lambda: f"gs: expected a finite number > 0, got {gs.item()}")))
 
 
 def _qdq_shapes(x, gs, fmt, scale, rounding, seed, backend):
@@ -134,7 +134,8 @@ def nvfp4_global_scale(x: Tensor) -> Tensor:
     if x.numel() == 0:
         return torch.ones((), dtype=torch.float32, device=x.device)
     amax = x.detach().abs().amax().float()
-    scale = amax / 2688.0
+    # a tensor: by a number a GPU multiplies with its rounded reciprocal, an ulp off the CPU's quotient
+    scale = amax / torch.full_like(amax, 2688.0)
     return torch.where(scale == 0, torch.ones_like(scale), scale)
 
 

@@ -20,26 +20,25 @@ FLOATS = (torch.float32, torch.float64)
 
 
 def _check(w, x, y, rate, normalized, log_time):
-    check.finite("W", w)
-    check.finite("X", x)
     name = "normalized" if normalized else "step_size"
-    check.finite(name, rate)
-    if not (rate > 0).all():
-        raise ValueError(f"{name}: expected numbers > 0, got {rate.min().item()}")
-    if y.numel() and not (y.min() >= 0 and y.max() < w.shape[1]):
-        raise ValueError(f"y: expected classes 0 to {w.shape[1] - 1}, got {y.min().item()} to "
-                         f"{y.max().item()}")
-    if not (log_time < torch.inf).all():  # catches NaN
-        raise ValueError("log_time: expected numbers below infinity, got "
-                         f"{log_time[~(log_time < torch.inf)][0].item()}")
+    told = check.refusal
+    conditions = [
+        ("W", w), ("X", x), (name, rate),
+        (rate > 0, told(lambda: f"{name}: expected numbers > 0, got {rate.min().item()}")),
+        ((y >= 0) & (y < w.shape[1]), told(lambda: f"y: expected classes 0 to {w.shape[1] - 1}, got {y.min().item()} "
+                                                   f"to {y.max().item()}")),
+        (log_time < torch.inf, told(lambda: "log_time: expected numbers below infinity, got "  # catches NaN
+                                            f"{log_time[~(log_time < torch.inf)][0].item()}")),
+    ]  # fmt: skip
     if normalized:
-        if not (x != 0).flatten(1).any(1).all():
-            raise ValueError("X: expected a sample other than 0 in every problem, or no step is normalized")
+        conditions.append(((x != 0).flatten(1).any(1), told(
+            lambda: "X: expected a sample other than 0 in every problem, or no step is normalized")))
+    if normalized and x.shape[1]:
         square, limits = x.square().sum(2).amax(1), torch.finfo(x.dtype)
-        bad = (square < limits.smallest_normal) | (square > limits.max)
-        if bad.any():
-            raise ValueError(f"X: expected a largest squared norm in the range of {x.dtype}, or no step is "
-                             f"normalized, got {square[bad][0].item():.3g}")
+        good = (square >= limits.smallest_normal) & (square <= limits.max)
+        conditions.append((good, told(lambda: f"X: expected a largest squared norm in the range of {x.dtype}, or no "
+                                              f"step is normalized, got {square[~good][0].item():.3g}")))
+    check.hold(*conditions)
 
 
 def _shapes(w, x, y, steps, loss, rate, normalized, log_time, backend):

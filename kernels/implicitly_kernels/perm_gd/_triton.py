@@ -88,7 +88,7 @@ def _evaluate(s, own, live, LOSS: tl.constexpr, TERMS: tl.constexpr):
     return pull, base, tl.sum(risk, axis=0), bend
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["steps"])  # one step is the same binary as many
 def _perm_gd_kernel(
     w_ptr, x_ptr, y_ptr, rate_ptr, time_ptr, out_ptr, spent_ptr, risk_ptr,
     samples, classes, d, steps,

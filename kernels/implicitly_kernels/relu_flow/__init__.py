@@ -38,25 +38,20 @@ def _check_shapes(x, u, length, rho, dt, origin):
 
 
 def _check_values(x, u, length, rho, dt, origin):
-    for name, value in (("x", x), ("u", u), ("length", length), ("rho", rho), ("dt", dt),
-                        ("origin", origin)):
-        check.finite(name, value)
-    if (u.double().norm(dim=1) - 1).abs().max() > 1e-4:
-        raise ValueError(
-            f"u: expected rows of norm 1, got norms from {u.norm(dim=1).min():.6g} "
-            f"to {u.norm(dim=1).max():.6g}"
-        )
-    if not (length > 0).all():
-        raise ValueError(f"length: expected numbers > 0, got {length.min().item()}")
-    if not (rho >= 0).all():
-        raise ValueError(f"rho: expected numbers >= 0, got {rho.min().item()}")
-    if not rho.max() < 0.5 * length.min():
-        raise ValueError(
-            f"rho: expected less than half of the shortest length ({0.5 * length.min().item()}), "
-            f"or the balls overlap; got {rho.max().item()}"
-        )
-    if dt.numel() and not (dt > 0).all():
-        raise ValueError(f"dt: expected numbers > 0, got {dt.min().item()}")
+    def positive(name, value):
+        return value > 0, check.refusal(lambda: f"{name}: expected numbers > 0, got {value.min().item()}")
+
+    check.hold(
+        ("x", x), ("u", u), ("length", length), ("rho", rho), ("dt", dt), ("origin", origin),
+        ((u.double().norm(dim=1) - 1).abs() <= 1e-4, check.refusal(
+            lambda: f"u: expected rows of norm 1, got norms from {u.norm(dim=1).min():.6g} to {u.norm(dim=1).max():.6g}")),
+        positive("length", length),
+        (rho >= 0, check.refusal(lambda: f"rho: expected numbers >= 0, got {rho.min().item()}")),
+        (rho.max() < 0.5 * length.min(), check.refusal(
+            lambda: f"rho: expected less than half of the shortest length ({0.5 * length.min().item()}), "
+                    f"or the balls overlap; got {rho.max().item()}")),
+        positive("dt", dt),
+    )  # fmt: skip
 
 
 def _shapes(x, u, length, rho, dt, origin, method, save_every, backend):

@@ -35,11 +35,10 @@ def _check_shapes(w1, b1, w2, b2, x, y, step_size):
 
 
 def _check_values(w1, b1, w2, b2, x, y, step_size):
-    for name, value in (("w1", w1), ("b1", b1), ("w2", w2), ("b2", b2), ("x", x), ("y", y),
-                        ("step_size", step_size)):
-        check.finite(name, value)
-    if not (step_size > 0).all():
-        raise ValueError(f"step_size: expected numbers > 0, got {step_size.min().item()}")
+    check.hold(
+        ("w1", w1), ("b1", b1), ("w2", w2), ("b2", b2), ("x", x), ("y", y), ("step_size", step_size),
+        (step_size > 0, check.refusal(lambda: f"step_size: expected numbers > 0, got {step_size.min().item()}")),
+    )
 
 
 def _shapes(w1, b1, w2, b2, x, y, step_size, steps, backend):
