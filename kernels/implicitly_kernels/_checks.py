@@ -58,7 +58,9 @@ def hold(*conditions):
 
     A condition is (a boolean tensor, a function that raises) or the name and the tensor of `finite`.
     """
-    pairs = [(torch.isfinite(b), lambda a=a, b=b: finite(a, b)) if isinstance(a, str) else (a, b) for a, b in conditions]
+    pairs = [
+        (torch.isfinite(b), lambda a=a, b=b: finite(a, b)) if isinstance(a, str) else (a, b) for a, b in conditions
+    ]
     held = torch.stack([good.all() for good, _ in pairs]).tolist()
     for good, (_, refuse) in zip(held, pairs, strict=True):
         if not good:

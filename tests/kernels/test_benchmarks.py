@@ -77,7 +77,8 @@ def test_what_fails_costs_its_own_row(run, capsys):
     assert "few: eager left out: RuntimeError: out of memory\n" in said
     assert "toy: thing is not installed: this entry and any after it are left out" in said
     rows = rows_in(run.folder)
-    assert list(rows) == [(case, backend) for case in ("few", "many") for backend in ("numba", "eager, half", "compile")]
+    backends = ("numba", "eager, half", "compile")
+    assert list(rows) == [(case, backend) for case in ("few", "many") for backend in backends]
     assert rows["few", "eager, half"]["note"] == "said after the run"
     assert rows["few", "eager, half"]["floor_s"] == rows["few", "numba"]["floor_s"] / 2 == 2 * 8 / CEILINGS["copy"]
 

@@ -44,7 +44,8 @@ def _check_values(x, u, length, rho, dt, origin):
     check.hold(
         ("x", x), ("u", u), ("length", length), ("rho", rho), ("dt", dt), ("origin", origin),
         ((u.double().norm(dim=1) - 1).abs() <= 1e-4, check.refusal(
-            lambda: f"u: expected rows of norm 1, got norms from {u.norm(dim=1).min():.6g} to {u.norm(dim=1).max():.6g}")),
+            lambda: "u: expected rows of norm 1, got norms from "
+                    f"{u.norm(dim=1).min():.6g} to {u.norm(dim=1).max():.6g}")),
         positive("length", length),
         (rho >= 0, check.refusal(lambda: f"rho: expected numbers >= 0, got {rho.min().item()}")),
         (rho.max() < 0.5 * length.min(), check.refusal(
