@@ -44,7 +44,7 @@ def cost(case: dict) -> dict:
 def _kernel(name, depth, nets, **constants):
     widths = {f"D{k}": 0 for k in range(5)} | {f"F{k}": 0 for k in range(4)} | {
         f"H{k}": 0 for k in (1, 2, 3, 4)}
-    base = {"BIAS": 0, "SCALED": False, "BITS": False, "NETS": nets, "REPEAT": 16, "BINS": 128}
+    base = {"BIAS": 0, "SCALED": False, "BITS": False, "NETS": nets, "REPEAT": 16, "BINS": 128, "NATIVE": True}
     for layer, (d, out) in enumerate(pairwise(depth)):
         widths |= {f"D{layer}": d, f"D{layer + 1}": out, f"F{layer}": 1 << (d - 1).bit_length(),
                    f"H{layer + 1}": 1 << (out - 1).bit_length()}
