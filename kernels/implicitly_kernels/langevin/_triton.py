@@ -108,8 +108,8 @@ def _polynomial_kernel(
 
 
 @triton.jit
-def _net_gradient(w1, w2, x_ptr, y_ptr, samples, d_in, K: tl.constexpr):
-    """Loss [CH] and gradients [CH, H, K], [CH, H] of the mean logistic loss."""
+def _net_gradient(w1, w2, x_ptr, y_ptr, samples, d_in, K: tl.constexpr, LOSS: tl.constexpr):
+    """Loss [CH] (0 unless LOSS) and gradients [CH, H, K], [CH, H] of the mean logistic loss."""
     k = tl.arange(0, K)
     g1 = tl.zeros_like(w1)
     g2 = tl.zeros_like(w2)
@@ -120,8 +120,9 @@ def _net_gradient(w1, w2, x_ptr, y_ptr, samples, d_in, K: tl.constexpr):
         y = tl.load(y_ptr + s)
         t = _tanh(tl.sum(w1 * x, axis=2))  # [CH, H]
         z = tl.sum(t * w2, axis=1)  # [CH]
-        up = tl.maximum(z, 0.0)
-        loss += (up + tl.log(1.0 + tl.exp(z - 2.0 * up)) - y * z) * inverse
+        if LOSS:
+            up = tl.maximum(z, 0.0)
+            loss += (up + tl.log(1.0 + tl.exp(z - 2.0 * up)) - y * z) * inverse
         r = (1.0 / (1.0 + tl.exp(-z)) - y) * inverse
         g2 += r[:, None] * t
         g1 += (r[:, None] * w2 * (1.0 - t * t))[:, :, None] * x
@@ -163,7 +164,7 @@ def _net_kernel(
              + tl.zeros([CH, H // 4], tl.int32)).to(tl.uint32)
     name2 = low[:, None] + tl.zeros_like(draw2)
     accepted = tl.zeros([CH], tl.int32)
-    loss, g1, g2 = _net_gradient(w1, w2, x_ptr, y_ptr, samples, d_in, K)
+    loss, g1, g2 = _net_gradient(w1, w2, x_ptr, y_ptr, samples, d_in, K, MALA)
     g1 += p1 * w1
     g2 += p2 * w2
     energy = loss + 0.5 * (tl.sum(tl.sum(p1 * w1 * w1, axis=2), axis=1) + tl.sum(p2 * w2 * w2, axis=1))
@@ -178,7 +179,7 @@ def _net_kernel(
         if BOXED and not MALA:
             new1 = _reflect(new1, box1)
             new2 = _reflect(new2, box2)
-        new_loss, h1, h2 = _net_gradient(new1, new2, x_ptr, y_ptr, samples, d_in, K)
+        new_loss, h1, h2 = _net_gradient(new1, new2, x_ptr, y_ptr, samples, d_in, K, MALA)
         h1 += p1 * new1
         h2 += p2 * new2
         if MALA:
@@ -203,6 +204,8 @@ def _net_kernel(
         else:
             w1, w2, g1, g2, loss = new1, new2, h1, h2, new_loss
             accepted += 1
+    if not MALA:  # on the way nobody asks for it, and its logarithm and exponential a sample cost as much as a tanh
+        loss, g1, g2 = _net_gradient(w1, w2, x_ptr, y_ptr, samples, d_in, K, True)
     tl.store(theta_ptr + base[:, None, None] + at1, w1, mask=mask1)
     tl.store(theta_ptr + base[:, None] + at2, w2, mask=mask2)
     tl.store(loss_ptr + chain, loss, mask=live)
