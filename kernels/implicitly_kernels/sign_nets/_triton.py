@@ -16,7 +16,7 @@ DEPTH = 4
 
 @triton.jit
 def _popcount(v, NATIVE: tl.constexpr):
-    """Bits set in each uint32: by the machine's instruction, or by halves where there is none, as in the interpreter."""
+    """Bits set in each uint32: by an instruction, or by halves where there is none, as in the interpreter."""
     if NATIVE:
         return tl.inline_asm_elementwise("popc.b32 $0, $1;", "=r,r", [v], dtype=tl.int32, is_pure=True, pack=1)
     v = v - ((v >> 1) & 0x55555555)
