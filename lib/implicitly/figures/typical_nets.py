@@ -83,13 +83,13 @@ def by_hand(parameters, answers, examples):
 
 def copies():
     """A teacher of two neurons a layer in a student of four: what must be right, without scales and with them."""
-    fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.3))
+    fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.0))
     sizes, chosen = (3, 4, 4, 1), (range(3), range(2), range(2), range(1))
     rows = [2 - 4 * (np.arange(count) + 0.5) / count for count in sizes]
     for ax, scaled in zip(axes, (False, True), strict=True):
         title = "SFC: width plus width" if scaled else "FC: width times width"
         note = "4 scales are zero" if scaled else "6 weights are zero"
-        plotting.diagram(ax, title, note, xlim=(-0.4, 6.6), ylim=(-2.1, 2.3))
+        plotting.diagram(ax, title, note, xlim=(-0.4, 6.6), ylim=(-2.1, 1.7))
         for layer in range(3):
             for i, j in np.ndindex(sizes[layer], sizes[layer + 1]):
                 style = {"color": plotting.RULE, "ls": "-", "lw": 0.8, "zorder": 1}
@@ -188,7 +188,7 @@ def teachers(curves):
             curve.sizes, curve.error, color=plotting.PALETTE[widths.index(h)],
             ls="solid" if first else (0, (5, 2)), label=f"{name}, {h} neurons",
         )  # fmt: skip
-    ax.set(xlabel="examples, $N$", ylabel="mean error", xlim=(0, 96), ylim=(0, None))
+    ax.set(xlabel="examples, $N$", ylabel="mean error", xlim=(0, 64), ylim=(0, None))
     ax.legend(ncols=2)
     return fig
 
