@@ -104,22 +104,24 @@ def wide_are_uniform(units, width, law=interpolators.sampled_law, **options):
     return FunctionLaw(every, counts, int(counts.sum()))
 
 
-def runs(kinds, widths, *, guesses="400_000"):
-    """Fewer kinds of nets, widths and guesses; the last width is for SFC alone."""
+def runs(students, *, guesses="400_000"):
+    """Fewer students on 128 points, and fewer guesses."""
+    return {'{"SFC": (2, 4, 8, 32), "FC": (2, 4, 8)}': students, "guesses=2_000_000": f"guesses={guesses}"}
+
+
+def laws(widths, students):
+    """Fewer students on 16 points, and fewer guesses."""
     return {
-        '{"SFC": (0, 1), "FC": None}, (2, 4, 8, 16, 32)': f"{kinds}, {widths}",
-        "guesses=2_000_000": f"guesses={guesses}",
+        "(2, 4, 8, 16, 32)": widths,
+        '{"SFC": widths, "FC": (2, 32)}': students,
+        "guesses=3_000_000": "guesses=1_000_000",
     }
 
 
-SFC, FC, BOTH = '{"SFC": (0, 1)}', '{"FC": None}', '{"SFC": (0, 1), "FC": None}'
-FOUR = runs(SFC, "(4,)")
-TWO_WIDTHS = runs(BOTH, "(2, 4, 8)") | {"for h in (2, 4, 8)": "for h in (2, 4)"}
-EIGHT = runs(BOTH, "(8,)") | {"widths[:-1]": "widths"}
-STUDENTS, TEACHERS, LIMIT = (
-    {'{"SFC": (0, 1), "FC": None}, (2, 4, 8, 16, 32)': f"{kind}, {widths}", "3_000_000": "1_000_000"}
-    for kind, widths in ((SFC, "(2, 32)"), (SFC, "(2, 8, 32)"), (FC, "(2, 32)"))
-)
+FOUR, EIGHT = runs('{"SFC": (4,)}'), runs('{"SFC": (8,), "FC": (8,)}')
+TWO_WIDTHS = runs('{"SFC": (2, 4), "FC": (2, 4)}') | {"for h in (2, 4, 8)": "for h in (2, 4)"}
+STUDENTS, TEACHERS = (laws(widths, '{"SFC": widths}') for widths in ("(2, 32)", "(2, 8, 32)"))
+LIMIT = laws("(2, 32)", '{"FC": widths}')
 FEW_SIZES = {"range(49)": "range(20)", "arange(49,": "arange(20,"}
 ONE_DEEP = {"for h in (1, 2, 3):": "for h in (1,):"}
 
@@ -156,7 +158,7 @@ FAULTS = [
     Fault("C6", "cheaper", LIBRARY + "guess_and_check", half_as_wide, EIGHT),
     Fault("C7", "bound", LIBRARY + "FunctionLaw.probabilities", property(nearly_uniform), far=True),
     Fault("C7", "bound", LIBRARY + "FunctionLaw.probabilities", property(a_little_rarer)),
-    Fault("C7", "seven inputs", "implicitly.chance.share_interval", per_million, runs(SFC, "(2, 4, 8)")),
+    Fault("C7", "seven inputs", "implicitly.chance.share_interval", per_million, runs('{"SFC": (2, 4, 8)}')),
     Fault("C8", "order", LIBRARY + "FunctionLaw.probabilities", property(nearly_uniform)),
     Fault("C8", "mass", LIBRARY + "FunctionLaw.probabilities", property(nearly_uniform)),
     Fault("C9", "suffices", LIBRARY + "learning_curve", a_tenth_is_read, STUDENTS),

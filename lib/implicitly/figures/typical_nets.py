@@ -20,6 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 _FEWEST_HITS = 20
+_LOW = (plotting.WIDE[0], 3.3)
 
 
 def _band(ax, x, rows, index, label):
@@ -30,7 +31,7 @@ def _band(ax, x, rows, index, label):
 
 def error_and_bits(runs):
     """Error and bits against N, side by side. runs: {width: Guesses}."""
-    fig, axes = plt.subplots(1, 2, figsize=plotting.WIDE)
+    fig, axes = plt.subplots(1, 2, figsize=_LOW)
     for index, (h, run) in enumerate(runs.items()):
         x = np.flatnonzero((run.fits.min(0).values >= _FEWEST_HITS).numpy())
         _band(axes[0], x, run.errors[:, x], index, f"{h} neurons")
@@ -114,7 +115,7 @@ def copies():
 def bound_against_error(curves, law, fewest):
     """Exact mean error against 1 - 2**(-E[C]/N), one mark a teacher and size."""
     words = pack_tables(law.tables).tolist()
-    fig, ax = plt.subplots(figsize=plotting.SQUARE)
+    fig, ax = plt.subplots()
     for k in (1, 2, 3):
         chosen = [c for c, word in zip(curves, words, strict=True) if fewest[word] == k][::3]
         x, y = [], []
@@ -147,8 +148,9 @@ def price(runs, *, inputs):
                 foot = -math.log2(high)
                 ax.annotate("", (x, foot + 4), (x, foot), arrowprops={"arrowstyle": "->", "color": color})
         sfc = kind == "SFC"
-        bound = [copy_bits(inputs, [1], [h], scale_levels=2 if sfc else None, either=sfc) for h in widths]
-        ax.plot(widths, bound, label=f"{kind}: bound", **plotting.line(index))
+        every = range(widths[0], widths[-1] + 1)
+        bound = [copy_bits(inputs, [1], [h], scale_levels=2 if sfc else None, either=sfc) for h in every]
+        ax.plot(every, bound, label=f"{kind}: bound", **plotting.line(index))
         ax.plot([], [], label=f"{kind}: measured", **plotting.points(index))
     ax.set_xscale("log", base=2)
     ax.set(xlabel="student's width, $h$", ylabel="bits to draw the teacher", ylim=(10, 45))
@@ -178,7 +180,7 @@ def masses(exact, fewest, *, copy_bits):
 
 def teachers(curves):
     """Learning curves {(teacher, width): LearningCurve or None}: one dash per teacher, one colour per width."""
-    fig, ax = plt.subplots(figsize=plotting.WIDE)
+    fig, ax = plt.subplots(figsize=_LOW)
     widths = sorted({h for _, h in curves})
     for (name, h), curve in curves.items():
         if curve is None:
