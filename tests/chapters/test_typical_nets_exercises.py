@@ -17,7 +17,7 @@ def test_numbers():
     """The numbers in the folded solutions, against the values that the page compares with."""
     names = CELLS.at_hand("fitting, at, enough, two_left, wide_copy, dearer, more_copies, state")
     assert names["enough"] == 254
-    assert (len(names["fitting"]), int(names["fitting"][:, names["at"][1]].sum())) == (24, 2)
+    assert (len(names["fitting"]), int(names["fitting"][:, names["at"][0]].sum())) == (3, 1)
     assert names["two_left"] == pytest.approx(0.5 * 0.25 * 0.75**4)
     copy, fixed = names["wide_copy"], 9 * math.log2(3) + 1
     assert copy == pytest.approx(fixed + 31 * math.log2(1.5) - 5)
@@ -56,3 +56,24 @@ def test_without_zero():
     assert (len(names["words"][1]), len(names["words"][3])) == (17, 244)
     assert torch.isin(names["words"][1], names["words"][3]).all()
     assert round(names["share"], 2) == 0.53
+
+
+def test_what_the_text_says_of_its_figures():
+    names = CELLS.at_hand("exact, fewest, trained, runs, state, first_fit")
+    for kind, of_kind in names["exact"].items():  # the groups do not overlap
+        law = of_kind[3]
+        need = torch.tensor([names["fewest"][kind][w] for w in interpolators.pack_tables(law.tables).tolist()])
+        bits = -law.probabilities.log2()
+        assert all(bits[need == k].max() < bits[need == k + 1].min() for k in (1, 2))
+    trained = names["trained"]
+    typical = {h: names["runs"]["SFC", h].errors.mean(0) for h in (2, 8, 32)}
+    assert trained[2, 16][1] < 0.5 and all(trained[2, n][0] > typical[2][n] for n in (16, 32, 64))
+    assert all(trained[h, n][0] < typical[h][n] for h, n in ((8, 8), (8, 16), (8, 32), (8, 64), (32, 8), (32, 16)))
+    assert all(trained[32, n][0] <= trained[8, n][0] for n in (8, 16, 32, 64))
+    cost = names["state"]("AND", "SFC", 8)["cost"]
+    assert (cost.diff() < 1).all()
+    prices = [names["state"]("AND", "SFC", h)["price"] for h in (8, 16, 32)]
+    assert prices[0] < prices[1] < prices[2] < prices[0] + 1.5 < names["state"]("XNOR", "SFC", 8)["price"] - 5
+    assert math.isnan(names["state"]("XNOR", "SFC", 32)["price"])
+    needed = {(h, rule): names["first_fit"](h, rule)["needed"] for h in (2, 32) for rule in ("AND", "majority of 3")}
+    assert needed[2, "AND"] > needed[2, "majority of 3"] and needed[32, "AND"] < needed[32, "majority of 3"]
