@@ -5,7 +5,7 @@ $w \in \{0, 1\}^d$ on bits; $b$ is a uniform integer in $[-B, B]$ and $\gamma$ i
 $\{-1, 0, 1\}$. Every weight comes from Philox(seed, index), so an interpolator is stored as its
 index. This is Guess and Check: the interpolators found are an exact uniform sample.
 
-Source: Buzaglo et al., arXiv 2402.06323 (chapter typical-nets, claims C1, C2); Harel et al.,
+Source: Buzaglo et al., arXiv 2402.06323 (chapter typical-nets, claims C2, C3); Harel et al.,
 arXiv 2410.19092 (chapter tempered-overfitting, claims C1 to C4).
 """
 
@@ -67,7 +67,7 @@ def sign_nets(x: Tensor, y: Tensor, widths, n_nets: int, *, seed: int = 0, start
     that fit all (so counts[n:].sum() fit the first n); and found (keep,) int64, the smallest
     indices that fit all, -1 where there are fewer. All backends return the same integers.
     Not differentiable. Cost: about two samples a network, whatever N: it stops at the first miss.
-    Source: chapter typical-nets, claims C1, C2.
+    Source: chapter typical-nets, claims C2, C3.
     """
     start = check.integer("start", start, at_least=0, at_most=2**62)
     n_nets = check.integer("n_nets", n_nets, at_least=0, at_most=2**62)

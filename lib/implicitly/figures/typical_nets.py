@@ -10,16 +10,17 @@ from torch import Tensor
 
 from .. import interpolators, plotting
 from .._validate import choice, instance, mapping, tensor, whole, wholes
-from ..chance import allowance, share_interval
+from ..chance import share_interval
 from ..interpolators import FunctionLaw, Units, copy_bits, learning_curve, pack_tables, sampled_law
 from . import _svg
 
 __all__ = [
-    "bound_against_error", "error_and_bits", "explorer_state", "masses", "miniature", "posterior", "price",
+    "bound_against_error", "by_hand", "copies", "error_and_bits", "explorer_state", "masses", "miniature", "price",
     "price_panel", "teachers", "trained_against_typical",
 ]  # fmt: skip
 
 _FEWEST_HITS = 20
+_LOW = (plotting.WIDE[0], 3.3)
 
 
 def _band(ax, x, rows, index, label):
@@ -30,7 +31,7 @@ def _band(ax, x, rows, index, label):
 
 def error_and_bits(runs):
     """Error and bits against N, side by side. runs: {width: Guesses}."""
-    fig, axes = plt.subplots(1, 2, figsize=plotting.WIDE)
+    fig, axes = plt.subplots(1, 2, figsize=_LOW)
     for index, (h, run) in enumerate(runs.items()):
         x = np.flatnonzero((run.fits.min(0).values >= _FEWEST_HITS).numpy())
         _band(axes[0], x, run.errors[:, x], index, f"{h} neurons")
@@ -44,27 +45,77 @@ def error_and_bits(runs):
     return fig
 
 
-def posterior(tables, law, sample, sample_labels):
-    """Shares of accepted functions against the exact posterior, on logarithmic axes."""
-    fits = (law.tables[:, sample] == sample_labels).all(1)
-    p = (law.counts[fits] / law.counts[fits].sum()).tolist()
-    shares = (tables[:, None] == law.tables[fits]).all(-1).to(torch.float64).mean(0).tolist()
-    floor = 0.3 / len(tables)
-    room = [allowance(q, len(tables), false_alarm=1e-6 / len(p)) for q in p]
-    fig, ax = plt.subplots()
-    ax.loglog([floor, 1], [floor, 1], **plotting.theory())
-    low = [max(q - r, floor) for q, r in zip(p, room, strict=True)]
-    high = [q + r for q, r in zip(p, room, strict=True)]
-    ax.vlines(p, low, high, color=plotting.PALETTE[5], alpha=0.35, lw=3)
-    ax.plot(p, [max(s, floor) for s in shares], **plotting.points(1))
-    ax.set(xlabel="exact posterior probability", ylabel="share of 20 000 runs", xlim=(floor, 1), ylim=(floor, 1))
+def by_hand(parameters, answers, examples):
+    """The networks v [w x + b]_+ > 0 on x = -1, 1 that fit the first 0, 1, ... examples, as grids over w and b.
+
+    Args:
+        parameters: (networks, 3): w, b, v, each -1, 0 or 1; networks with v = 1 are drawn, the others counted.
+        answers: bool (networks, 2), at -1 and 1. examples: (place, label) pairs; all together pick the teacher's.
+    """
+    steps = len(examples) + 1
+    fig, axes = plt.subplots(1, steps, figsize=(8.7, 2.9))
+    teacher = (answers == answers.new_tensor([dict(examples)[place] for place in (0, 1)])).all(1)
+    for step, ax in enumerate(axes):
+        fits = torch.ones(len(answers), dtype=torch.bool)
+        for place, label in examples[:step]:
+            fits &= answers[:, place] == bool(label)
+        others = int((fits & (parameters[:, 2] != 1)).sum())
+        title = ["No example", *(f"{'and ' if k else ''}{label} at {'-+'[place]}1"
+                                 for k, (place, label) in enumerate(examples))][step]  # fmt: skip
+        note = f"{int(fits.sum())} fit" + (f", {others} of them not drawn" if others else "")
+        plotting.diagram(ax, title.replace("-", "\N{MINUS SIGN}"), note, xlim=(-2.4, 1.6), ylim=(-2.1, 1.5))
+        for (w, b, v), (left, right), fit, is_teacher in zip(
+            parameters.tolist(), answers.int().tolist(), fits.tolist(), teacher.tolist(), strict=True
+        ):
+            if v == 1:
+                color = plotting.RULE if not fit else plotting.PREFER if is_teacher else plotting.INK
+                box = {"fc": "none", "ec": color, "lw": 1.8 if fit else 0.6, "zorder": 2 + fit}
+                ax.add_patch(plt.Rectangle((w - 0.44, b - 0.44), 0.88, 0.88, **box))
+                ink = plotting.MUTED if not fit else color
+                ax.text(w, b, f"{left} {right}", ha="center", va="center", fontsize=11, color=ink)
+        for level in (-1, 0, 1):
+            sign = str(level).replace("-", "\N{MINUS SIGN}")
+            ax.text(level, -1.7, sign, ha="center", va="center", fontsize=9.5, color=plotting.MUTED)
+            ax.text(-1.75, level, sign, ha="center", va="center", fontsize=9.5, color=plotting.MUTED)
+        ax.text(1.55, -1.72, "$w$", va="center", ha="left")
+        ax.text(-2.2, 1.3, "$b$", va="center", ha="center")
+    return fig
+
+
+def copies():
+    """A teacher of two neurons a layer in a student of four: what must be right, without scales and with them."""
+    fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.0))
+    sizes, chosen = (3, 4, 4, 1), (range(3), range(2), range(2), range(1))
+    rows = [2 - 4 * (np.arange(count) + 0.5) / count for count in sizes]
+    for ax, scaled in zip(axes, (False, True), strict=True):
+        title = "SFC: width plus width" if scaled else "FC: width times width"
+        note = "4 scales are zero" if scaled else "6 weights are zero"
+        plotting.diagram(ax, title, note, xlim=(-0.4, 6.6), ylim=(-2.1, 1.7))
+        for layer in range(3):
+            for i, j in np.ndindex(sizes[layer], sizes[layer + 1]):
+                style = {"color": plotting.RULE, "ls": "-", "lw": 0.8, "zorder": 1}
+                if j in chosen[layer + 1] and i in chosen[layer]:
+                    style = {"color": plotting.PREFER, "ls": "-", "lw": 1.8, "zorder": 3}
+                elif j in chosen[layer + 1] and not scaled:
+                    style = {"color": plotting.WITHOUT, "ls": (0, (3, 2)), "lw": 1.4, "zorder": 2}
+                ax.plot([2 * layer, 2 * layer + 2], [rows[layer][i], rows[layer + 1][j]], **style)
+        for layer, y in enumerate(rows):
+            for i, place in enumerate(y):
+                if layer in (1, 2) and i not in chosen[layer]:
+                    color = plotting.WITHOUT if scaled else plotting.MUTED
+                    plotting.ring(ax, 2 * layer, place, size=10, color=color)
+                    if scaled:
+                        ax.text(2 * layer, place - 0.42, "$s=0$", ha="center", va="center", fontsize=9)
+                else:
+                    ink = plotting.INK if layer == 0 else plotting.PREFER
+                    plotting.disc(ax, 2 * layer, place, size=10, color=ink)
     return fig
 
 
 def bound_against_error(curves, law, fewest):
     """Exact mean error against 1 - 2**(-E[C]/N), one mark a teacher and size."""
     words = pack_tables(law.tables).tolist()
-    fig, ax = plt.subplots(figsize=plotting.SQUARE)
+    fig, ax = plt.subplots()
     for k in (1, 2, 3):
         chosen = [c for c, word in zip(curves, words, strict=True) if fewest[word] == k][::3]
         x, y = [], []
@@ -74,7 +125,8 @@ def bound_against_error(curves, law, fewest):
                 y.append(float(curve.error[n]))
         ax.loglog(x, y, label=f"{k} neuron{'s' if k > 1 else ''}", **plotting.points(k - 1) | {"ms": 4})
     ax.plot([1e-3, 1], [1e-3, 1], **plotting.theory())
-    ax.set(xlabel=r"bound, $1-2^{-E[C]/N}$", ylabel="mean error, $E[L]$", xlim=(3e-2, 1), ylim=(1e-3, 1))
+    ax.set(xlabel=r"bound, $1-2^{-\mathbb{E}[C]/N}$", xlim=(3e-2, 1))
+    ax.set(ylabel=r"mean error, $\mathbb{E}[L]$", ylim=(1e-3, 1))
     ax.legend(title="teacher of")
     return fig
 
@@ -96,8 +148,9 @@ def price(runs, *, inputs):
                 foot = -math.log2(high)
                 ax.annotate("", (x, foot + 4), (x, foot), arrowprops={"arrowstyle": "->", "color": color})
         sfc = kind == "SFC"
-        bound = [copy_bits(inputs, [1], [h], scale_levels=2 if sfc else None, either=sfc) for h in widths]
-        ax.plot(widths, bound, label=f"{kind}: bound", **plotting.line(index))
+        every = range(widths[0], widths[-1] + 1)
+        bound = [copy_bits(inputs, [1], [h], scale_levels=2 if sfc else None, either=sfc) for h in every]
+        ax.plot(every, bound, label=f"{kind}: bound", **plotting.line(index))
         ax.plot([], [], label=f"{kind}: measured", **plotting.points(index))
     ax.set_xscale("log", base=2)
     ax.set(xlabel="student's width, $h$", ylabel="bits to draw the teacher", ylim=(10, 45))
@@ -127,7 +180,7 @@ def masses(exact, fewest, *, copy_bits):
 
 def teachers(curves):
     """Learning curves {(teacher, width): LearningCurve or None}: one dash per teacher, one colour per width."""
-    fig, ax = plt.subplots(figsize=plotting.WIDE)
+    fig, ax = plt.subplots(figsize=_LOW)
     widths = sorted({h for _, h in curves})
     for (name, h), curve in curves.items():
         if curve is None:
@@ -137,7 +190,7 @@ def teachers(curves):
             curve.sizes, curve.error, color=plotting.PALETTE[widths.index(h)],
             ls="solid" if first else (0, (5, 2)), label=f"{name}, {h} neurons",
         )  # fmt: skip
-    ax.set(xlabel="examples, $N$", ylabel="mean error", xlim=(0, 96), ylim=(0, None))
+    ax.set(xlabel="examples, $N$", ylabel="mean error", xlim=(0, 64), ylim=(0, None))
     ax.legend(ncols=2)
     return fig
 
@@ -161,7 +214,7 @@ def price_panel():
     from ..explorer import Lines, Panel, Rule
 
     return Panel(
-        Lines("n", ["cost", "diagonal"], labels=["$E[C(S)]$", "one bit an example"], colors=[1, 5]),
+        Lines("n", ["cost", "diagonal"], labels=["mean of $C(S)$", "one bit an example"], colors=[1, 5]),
         Rule("price", label="the teacher's price", color=0),
         Rule("bound", label="copy bound", color=4),
         Rule("n", axis="x", over="N", color=5),
@@ -205,10 +258,13 @@ def explorer_state(
     if not teachers.keys() <= neurons.keys():
         raise ValueError(f"neurons must have an entry for each of {list(teachers)}, found {list(neurons)}")
     neurons = {name: whole(f"neurons[{name!r}]", count, at_least=1) for name, count in neurons.items()}
+    known = {}  # two explorers of the page ask for the same ones
 
     def compute(teacher: str, kind: str, h: int) -> dict:
         choice("teacher", teacher, tuple(teachers)), choice("kind", kind, tuple(units))
         h = whole("h", h, at_least=neurons[teacher])
+        if (teacher, kind, h) in known:
+            return dict(known[teacher, kind, h])
         if (kind, h) not in laws:
             laws[kind, h] = sampled_law(units[kind], h, guesses=300_000, seed=h)
         law, label = laws[kind, h], teachers[teacher]
@@ -222,11 +278,12 @@ def explorer_state(
         if int(law.counts[(law.tables == label).all(1)].sum()) < 20:
             missing = torch.full((len(sizes),), math.nan, dtype=torch.float64)
             spread = missing[:, None].expand(-1, label.numel() + 1)
-            return out | {"cost": missing, "error": missing, "spread": spread, "price": math.nan}
-        curve = learning_curve(law, label, sizes)
-        return out | {
-            "cost": curve.bits, "error": curve.error, "spread": curve.spread, "price": curve.teacher_bits,
-        }  # fmt: skip
+            out |= {"cost": missing, "error": missing, "spread": spread, "price": math.nan}
+        else:
+            curve = learning_curve(law, label, sizes)
+            out |= {"cost": curve.bits, "error": curve.error, "spread": curve.spread, "price": curve.teacher_bits}
+        known[teacher, kind, h] = out
+        return dict(out)
 
     return compute
 

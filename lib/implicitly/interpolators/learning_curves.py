@@ -76,7 +76,7 @@ def learning_curve(law: FunctionLaw, label: Tensor, sizes: Sequence[int]) -> Lea
 
     A data set matters only through the set A of distinct points in it. For each A the mass of the functions that agree
     with the teacher on A is a sum over supersets (one fast zeta transform over the 2**P sets), and given the number of
-    distinct points all A are equally likely. Used for typical-nets/C1 and C2.
+    distinct points all A are equally likely. Used for typical-nets/C2 and C3.
 
     Args:
         law: law of the random network's truth table on P points, P at most 16.
@@ -198,7 +198,7 @@ def posterior_use(
 
 
 def tail_use(curve: LearningCurve, eps: float, *, teacher_bits: float | None = None) -> float:
-    """Largest P(L >= eps) / ((1 - eps)**N / P(teacher)) over the curve's sizes: at most 1 (typical-nets/C1).
+    """Largest P(L >= eps) / ((1 - eps)**N / P(teacher)) over the curve's sizes: at most 1 (typical-nets/C2).
 
     Where both are 0 (eps = 1) the bound holds, and the ratio counts as 0.
 
@@ -216,7 +216,7 @@ def tail_use(curve: LearningCurve, eps: float, *, teacher_bits: float | None = N
 
 
 def information_use(sizes: Sequence[int], surprise: Tensor, bits: Tensor) -> float:
-    """Largest N E[-log2(1 - L)] / E[C(S)] over sizes N >= 1: at most 1 (typical-nets/C2).
+    """Largest N E[-log2(1 - L)] / E[C(S)] over sizes N >= 1: at most 1 (typical-nets/C3).
 
     Where both sides are 0 (a teacher that every net computes) the bound holds, and the ratio counts as 0.
 

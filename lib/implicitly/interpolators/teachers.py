@@ -36,8 +36,8 @@ def copy_bits(
 ) -> float:
     """Bits that suffice to copy the teacher into a random student: an upper bound on -log2 P(teacher's function).
 
-    Without scales (typical-nets/C3) every teacher neuron fixes all its incoming weights and its bias; with a scale per
-    hidden neuron (typical-nets/C4) the other neurons are switched off instead. The places of the teacher's neurons are
+    Without scales (typical-nets/C5) every teacher neuron fixes all its incoming weights and its bias; with a scale per
+    hidden neuron (typical-nets/C6) the other neurons are switched off instead. The places of the teacher's neurons are
     free, which gives the binomials back. The output neuron has weights only.
 
     Args:
@@ -111,7 +111,7 @@ def copy_use(law: FunctionLaw, bits: dict[int, float]) -> float:
 
 
 def gaussian_bits(units: Units, labels: Tensor, *, draws: int, generator: torch.Generator) -> Tensor:
-    """-log2 P(sign pattern) for Gaussian sums with the units' covariance: the limit of wide nets (typical-nets/C8).
+    """-log2 P(sign pattern) for Gaussian sums with the units' covariance: the limit of wide nets (typical-nets/C10).
 
     Args:
         units: with mean zero at every point.
