@@ -18,8 +18,8 @@ from ..margins import (
 from . import _svg
 
 __all__ = [
-    "borders", "clocks", "duals", "explorer_state", "force_panel", "growth_panel", "margin_panel", "miniature",
-    "opening", "plane_panel", "shortfall", "tail", "tails",
+    "EXPLORER_WORDS", "borders", "clocks", "duals", "explorer_state", "force_panel", "growth_panel", "margin_panel",
+    "miniature", "plane_panel", "pulls", "shortfall", "support", "tail", "tails", "turn_panel",
 ]  # fmt: skip
 
 _CLASSES = (0, 1, 2)  # palette numbers
@@ -57,33 +57,62 @@ def _draw_borders(ax, W, **style):
         ax.plot(*ray.T, **style | ({} if j == 0 else {"label": None}))
 
 
-def opening(data, plain, fast, best):
-    """Borders at three times with those of the SVM; angle against time. plain, fast: paths; best: MaxMargin."""
+def pulls(points, moments):
+    """Two pulls and where their sum has led: `points` (2, 2) with signs folded in; `moments` title -> (v (2,), shares).
+
+    The shares are those of the two points in the total force, (2,).
+    """
+    fig, axes = plt.subplots(1, len(moments), figsize=(8.7, 2.2))
+    for ax, (title, (v, shares)) in zip(axes, moments.items(), strict=True):
+        degrees = np.degrees(np.arctan2(float(v[1]), float(v[0])))
+        note = f"{shares[0]:.0%} and {shares[1]:.0%} of the force; $v$ at {degrees:.0f}°"
+        plotting.diagram(ax, title, note, xlim=(-0.25, 3.35), ylim=(-0.45, 1.75))
+        ax.plot([0, 1.6], [0, 1.6], **plotting.theory())
+        far = np.asarray(v) / np.linalg.norm(v) * 2.1
+        ax.plot([0, far[0]], [0, far[1]], color=plotting.INK, ls="-", lw=2)
+        plotting.disc(ax, *np.asarray(points)[0], size=7)
+        plotting.ring(ax, *np.asarray(points)[1], size=7)
+        for point, share, color in zip(points, shares, (plotting.PREFER, plotting.WITHOUT), strict=True):
+            end = [float(share * x) for x in point]
+            if np.hypot(*end) > 0.08:  # shorter than its own head
+                style = {"arrowstyle": "->", "color": color, "lw": 2, "mutation_scale": 12, "shrinkA": 0, "shrinkB": 0}
+                ax.annotate("", end, (0, 0), zorder=4, arrowprops=style)
+        ax.text(1.17, 0.9, "near", va="center")
+        ax.text(3.0, -0.17, "far", ha="center", va="top")
+        ax.plot(0, 0, marker="+", color=plotting.MUTED, ms=7)
+    return fig
+
+
+def support(data, svm, log_times, forces):
+    """Borders and gutters of three classes with the support; force times time of each constraint against log time.
+
+    Args:
+        data: X (N, 3), the last feature 1, and y (N,). forces: (T, N (K - 1)), times time, at `log_times` (T,).
+    """
     X, y = data
-    fig, axes = plt.subplots(1, 2, figsize=plotting.WIDE, width_ratios=(1, 1.15))
-    ax = axes[0]
+    fig, axes = plt.subplots(1, 2, figsize=plotting.WIDE, width_ratios=(1, 1.35))
+    ax, A = axes[0], np.asarray(svm.W)[:, :2]
+    for ray, (i, j) in zip(borders(svm.W), ((0, 1), (1, 2), (2, 0)), strict=True):
+        shift = (A[i] - A[j]) / ((A[i] - A[j]) @ (A[i] - A[j]))  # the score difference changes by 1
+        plotting.region(ax, *np.concatenate([ray + shift, ray[::-1] - shift]).T)
+        ax.plot(*ray.T, color=plotting.INK, lw=1.6, ls="solid")
     for k in range(3):
         here = X[y == k]
         ax.plot(here[:, 0], here[:, 1], ls="none", marker=plotting.MARKERS[k], color=plotting.PALETTE[k], ms=6)
-    for index, t in ((4, 10), (3, 1000), (1, 1_000_000)):
-        _draw_borders(
-            ax, plain.W[plain.steps.index(t), 0], color=plotting.PALETTE[index], ls=plotting.DASHES[index],
-            lw=1.4, label={10: "10 steps", 1000: "1000", 1_000_000: "a million"}[t],
-        )  # fmt: skip
-    _draw_borders(ax, best.W, color=plotting.INK, lw=1.6, ls="solid", label="largest margin")
+    held = X[svm.support.any(1)]
+    ax.plot(held[:, 0], held[:, 1], "o", ls="none", ms=13, mfc="none", mec=plotting.INK, mew=1.2)
     ax.set(xlim=_BOX, ylim=_BOX, aspect="equal", xticks=[], yticks=[])
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, handlelength=1.8)
     ax = axes[1]
-    line = angle(fast.W[:, 0], best.W)
-    keep = fast.log_time[:, 0] > plain.log_time[0, 0]
-    ax.semilogy(fast.log_time[keep, 0], line[keep], label="growing steps", color=plotting.PREFER)
-    ax.semilogy(
-        plain.log_time[:, 0], angle(plain.W[:, 0], best.W), label="plain gradient descent", **plotting.points(1)
-    )
-    ax.set(xlabel=r"logarithm of time, $\ln\tau$", ylabel="angle to the largest margin, degrees")
-    ax.set_yticks([0.3, 1, 3, 10, 30], ["0.3", "1", "3", "10", "30"])
-    ax.minorticks_off()
-    ax.legend()
+    on = svm.support.flatten()
+    ax.semilogy(log_times, forces[:, ~on], color=plotting.WITHOUT, ls=plotting.DASHES[1], lw=1)
+    ax.semilogy(log_times, forces[:, on], color=plotting.PREFER, ls="solid", lw=1.6)
+    for value in svm.alpha.flatten()[on]:
+        ax.axhline(float(value), xmin=0.9, **plotting.theory() | {"linewidth": 2})
+    ax.plot([], [], color=plotting.PREFER, ls="solid", label="support")
+    ax.plot([], [], color=plotting.WITHOUT, ls=plotting.DASHES[1], label="off the support")
+    ax.set(xlabel=r"logarithm of time, $\ln\tau$", ylabel=r"force times time, $\tau c_a$", ylim=(1e-7, 30))
+    ax.set_xlim(float(log_times[0]), float(log_times[-1]))
+    ax.legend(loc="lower left")
     return fig
 
 
@@ -177,6 +206,15 @@ def tails(data, svm, limit):
 
 _CELLS = 96
 
+#: What is said of the explorer: alt text, caption, summary.
+EXPLORER_WORDS = {
+    "alt": "Three classes in the plane: the borders of the trained classifier are far from those of the largest "
+    "margin, and the forces are near the duals already; margin and norm against the logarithm of time.",
+    "caption": "In order: what the classifier says at the time shown, in ink the borders with the largest margin; one "
+    "mark per constraint; margin and norm so far.",
+    "summary": "{geometry}, {loss}: {final:.1f} degrees from the largest margin at the end.",
+}
+
 
 def explorer_state(log_times):
     """The explorer's compute function: ``(loss, geometry) -> arrays`` over the given values of ln(time)."""
@@ -210,7 +248,7 @@ def explorer_state(log_times):
             "theory": torch.where(early, torch.nan, least / most),
             "norm": torch.where(norm > 70, torch.nan, norm), "growth": torch.where(early, torch.nan, most),
             "forces": forces, "supported": svm.support.flatten().long(), "diagonal": torch.linspace(0, 0.5, 2),
-            "final": float(angle(W[-1], svm.W)),
+            "angle": angle(W, svm.W), "final": float(angle(W[-1], svm.W)),
         }  # fmt: skip
 
     return state
@@ -228,6 +266,21 @@ def plane_panel():
         ylim=_BOX,
         equal=True,
         aspect=1.0,
+    )
+
+
+def turn_panel():
+    """The opening's second panel: the angle to the SVM against log time, as far as the reader has come."""
+    from ..explorer import Lines, Panel
+
+    return Panel(
+        Lines("clock", "angle", colors=(1,), marks=("dots",), until="log_time"),
+        x=r"logarithm of time, $\ln\tau$",
+        y="degrees from the largest margin",
+        xlim=(-1, 61),
+        ylim=(0.4, 60),
+        yscale="log",
+        aspect=1.4,
     )
 
 
