@@ -77,7 +77,7 @@ def pulls(points, moments):
             if np.hypot(*end) > 0.08:  # shorter than its own head
                 style = {"arrowstyle": "->", "color": color, "lw": 2, "mutation_scale": 12, "shrinkA": 0, "shrinkB": 0}
                 ax.annotate("", end, (0, 0), zorder=4, arrowprops=style)
-        ax.text(1.17, 0.9, "near", va="center")
+        ax.text(0.82, 1.12, "near", ha="right", va="center")
         ax.text(3.0, -0.17, "far", ha="center", va="top")
         ax.plot(0, 0, marker="+", color=plotting.MUTED, ms=7)
     return fig
@@ -91,28 +91,30 @@ def support(data, svm, log_times, forces):
     """
     X, y = data
     fig, axes = plt.subplots(1, 2, figsize=plotting.WIDE, width_ratios=(1, 1.35))
-    ax, A = axes[0], np.asarray(svm.W)[:, :2]
-    for ray, (i, j) in zip(borders(svm.W), ((0, 1), (1, 2), (2, 0)), strict=True):
-        shift = (A[i] - A[j]) / ((A[i] - A[j]) @ (A[i] - A[j]))  # the score difference changes by 1
-        plotting.region(ax, *np.concatenate([ray + shift, ray[::-1] - shift]).T)
-        ax.plot(*ray.T, color=plotting.INK, lw=1.6, ls="solid")
+    ax, place = axes[0], np.linspace(*_BOX, 400)
+    scores = np.stack([*np.meshgrid(place, place), np.ones((400, 400))], -1) @ np.asarray(svm.W).T
+    lead = np.diff(np.sort(scores, -1), axis=-1)[..., -1]  # of the best class over the second
+    ax.contourf(place, place, lead, levels=[0, 1], colors=[plotting.RULE], alpha=0.45)
+    ax.contour(place, place, lead, levels=[1], colors=[plotting.MUTED], linewidths=1)
+    _draw_borders(ax, svm.W, color=plotting.INK, lw=1.6, ls="solid")
     for k in range(3):
         here = X[y == k]
         ax.plot(here[:, 0], here[:, 1], ls="none", marker=plotting.MARKERS[k], color=plotting.PALETTE[k], ms=6)
     held = X[svm.support.any(1)]
     ax.plot(held[:, 0], held[:, 1], "o", ls="none", ms=13, mfc="none", mec=plotting.INK, mew=1.2)
-    ax.set(xlim=_BOX, ylim=_BOX, aspect="equal", xticks=[], yticks=[])
+    ax.set(xlim=_BOX, ylim=_BOX, aspect="equal")
+    ax.set_axis_off()
     ax = axes[1]
     on = svm.support.flatten()
     ax.semilogy(log_times, forces[:, ~on], color=plotting.WITHOUT, ls=plotting.DASHES[1], lw=1)
     ax.semilogy(log_times, forces[:, on], color=plotting.PREFER, ls="solid", lw=1.6)
-    for value in svm.alpha.flatten()[on]:
-        ax.axhline(float(value), xmin=0.9, **plotting.theory() | {"linewidth": 2})
+    alpha = svm.alpha.flatten()[on]
+    ax.plot([log_times[-1]] * len(alpha), alpha, "<", ls="none", color=plotting.INK, ms=7, clip_on=False, zorder=5)
     ax.plot([], [], color=plotting.PREFER, ls="solid", label="support")
     ax.plot([], [], color=plotting.WITHOUT, ls=plotting.DASHES[1], label="off the support")
     ax.set(xlabel=r"logarithm of time, $\ln\tau$", ylabel=r"force times time, $\tau c_a$", ylim=(1e-7, 30))
     ax.set_xlim(float(log_times[0]), float(log_times[-1]))
-    ax.legend(loc="lower left")
+    ax.legend(loc="center right")
     return fig
 
 
@@ -229,7 +231,8 @@ def explorer_state(log_times):
         svm = hard_margin_svm(X, y, 3)
         steps = 1200
         while True:  # until the run has passed the last time
-            path = descend(X, y, loss, at=range(1, steps + 2, steps // 200), normalized=1.0, classes=3)
+            at = [*range(1, 400), *range(400, steps + 1, steps // 200)]  # every step where time runs fast
+            path = descend(X, y, loss, at=at, normalized=1.0, classes=3)
             if path.log_time[-1, 0] >= times[-1]:
                 break
             steps *= 3
