@@ -72,7 +72,6 @@ def test_numbers_of_the_solutions():
     assert operations == 6300 and operations * 1e6 / 2e9 == pytest.approx(3, rel=0.06)
     assert math.log(1e6) < 14
     assert math.exp(0.5 / 0.01745) == pytest.approx(10**12.4, rel=0.15)
-    assert (60 - 14) * 20 * 30 == 27_600  # ex-implicit-bias-multiclass-steps
 
 
 def test_ode_of_the_simplex():

@@ -6,7 +6,6 @@ import torch
 
 from .. import margins, plotting
 from ..margins import (
-    LOSSES,
     angle,
     descend,
     hard_margin_svm,
@@ -18,8 +17,8 @@ from ..margins import (
 from . import _svg
 
 __all__ = [
-    "EXPLORER_WORDS", "borders", "clocks", "duals", "explorer_state", "force_panel", "growth_panel", "margin_panel",
-    "miniature", "plane_panel", "pulls", "shortfall", "support", "tail", "tails", "turn_panel",
+    "EXPLORER_WORDS", "borders", "clocks", "explorer_state", "force_panel", "growth_panel", "margin_panel", "miniature",
+    "opening_panels", "plane_panel", "pulls", "shortfall", "support", "tail",
 ]  # fmt: skip
 
 _CLASSES = (0, 1, 2)  # palette numbers
@@ -151,22 +150,6 @@ def clocks(plain, fast, target):
     return fig
 
 
-def duals(path, data, svm, *, log_times, problem=0, loss="cross-entropy"):
-    """Force times time against dual variable, one panel a time."""
-    fig, axes = plt.subplots(1, len(log_times), figsize=plotting.WIDE, sharey=True)
-    top = 1.1 * float(svm.alpha.max())
-    for ax, W, s in zip(axes, path.at(log_times, problem=problem), log_times, strict=True):
-        forces = (log_weights(W, *data, loss) + s).exp()
-        ax.plot([0, top], [0, top], **plotting.theory())
-        ax.plot(svm.alpha[~svm.support], forces[~svm.support], **plotting.points(0))
-        ax.plot(svm.alpha[svm.support], forces[svm.support], **plotting.points(1))
-        ax.set(title=rf"$\ln\tau={s:.0f}$", xlabel=r"dual variable, $\alpha_a$", aspect="equal")
-        ax.set(xlim=(-0.04 * top, top), ylim=(-0.04 * top, top))
-        ax.locator_params(nbins=4)
-    axes[0].set_ylabel(r"force times time, $\tau c_a$")
-    return fig
-
-
 def shortfall(paths, data, svms, kappa, gap, settled):
     """Shortfall of the margin against log time with its constant, and measured against predicted constants."""
     fig, axes = plt.subplots(1, 2, figsize=plotting.WIDE)
@@ -186,21 +169,6 @@ def shortfall(paths, data, svms, kappa, gap, settled):
     ax.set(xlabel=r"predicted from the duals, $\kappa$", ylabel="measured shortfall", xlim=(0, top), ylim=(0, top))
     ax.set_aspect("equal")
     ax.legend(loc="upper left")
-    return fig
-
-
-def tails(data, svm, limit):
-    """Angle to the SVM against log time for the four losses on one data set; limit: V of the polynomial one."""
-    fig, ax = plt.subplots()
-    for index, name in zip((0, 5, 2, 1), LOSSES, strict=True):
-        path = descend(*data, name, at=range(0, 20_001, 50), normalized=1.0)
-        clock = path.log_time[:, 0]
-        keep = (clock > 0) & (clock < 40)
-        ax.plot(clock[keep], angle(path.W[keep, 0], svm.W), label=name, **plotting.line(index))
-    ax.axhline(float(angle(limit, svm.W)), color=plotting.INK, lw=0.8)
-    ax.text(30, float(angle(limit, svm.W)) + 0.6, "$V$")
-    ax.set(xlabel=r"logarithm of time, $\ln\tau$", ylabel="angle to the SVM, degrees", xlim=(0, 40), ylim=(0, 30))
-    ax.legend()
     return fig
 
 
@@ -257,7 +225,7 @@ def explorer_state(log_times):
     return state
 
 
-def plane_panel():
+def plane_panel(aspect=1.0):
     """The explorer's first panel: what the classifier says at each point, the data, the borders of the SVM."""
     from ..explorer import Heatmap, Panel, Points, Trajectories
 
@@ -268,23 +236,24 @@ def plane_panel():
         xlim=_BOX,
         ylim=_BOX,
         equal=True,
-        aspect=1.0,
+        aspect=aspect,
     )
 
 
-def turn_panel():
-    """The opening's second panel: the angle to the SVM against log time, as far as the reader has come."""
+def opening_panels():
+    """The opening's panels: the plane, and the angle to the SVM against log time, as far as the reader has come."""
     from ..explorer import Lines, Panel
 
-    return Panel(
+    turned = Panel(
         Lines("clock", "angle", colors=(1,), marks=("dots",), until="log_time"),
         x=r"logarithm of time, $\ln\tau$",
         y="degrees from the largest margin",
         xlim=(-1, 61),
         ylim=(0.4, 60),
         yscale="log",
-        aspect=1.4,
+        aspect=1.35,
     )
+    return [plane_panel(aspect=1.35), turned]
 
 
 def force_panel():

@@ -143,7 +143,7 @@ def test_rate_of_the_simplex():
 
 
 def test_residual_of_the_simplex():
-    """All margins ln K: W~ = ln(K) What (exercise ex-implicit-bias-multiclass-ode). It is along What, so the direction is exact."""
+    """All margins ln K: W~ = ln(K) What (exercise ex-implicit-bias-multiclass-ode), along What: an exact direction."""
     X, y = simplex(4)
     svm, Z = hard_margin_svm(X, y), constraints(X, y)
     W = margins.residual_limit(svm, Z).reshape(4, 4)
