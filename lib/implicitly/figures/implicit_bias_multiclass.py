@@ -89,7 +89,7 @@ def support(data, svm, log_times, forces):
         data: X (N, 3), the last feature 1, and y (N,). forces: (T, N (K - 1)), times time, at `log_times` (T,).
     """
     X, y = data
-    fig, axes = plt.subplots(1, 2, figsize=plotting.WIDE, width_ratios=(1, 1.35))
+    fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.3), width_ratios=(1, 1.45))
     ax, place = axes[0], np.linspace(*_BOX, 400)
     scores = np.stack([*np.meshgrid(place, place), np.ones((400, 400))], -1) @ np.asarray(svm.W).T
     lead = np.diff(np.sort(scores, -1), axis=-1)[..., -1]  # of the best class over the second
@@ -120,7 +120,7 @@ def support(data, svm, log_times, forces):
 def tail(losses):
     """Force over exponential against the margin, K = 2, with the room that the exponential tail allows."""
     u = torch.linspace(-2, 6, 300, dtype=torch.float64)
-    fig, ax = plt.subplots()
+    fig, ax = plt.subplots(figsize=(6.0, 2.7))
     ax.fill_between(u, (1 - (-u).exp()).clamp(min=0), 1, color=plotting.PALETTE[5], alpha=0.1, lw=0)
     ax.text(-1.8, 0.9, "exponential tail", va="top")
     order = {"cross-entropy": 0, "exponential": 5, "pairlog": 2, "arsinh": 3, "polynomial": 1}
@@ -137,7 +137,7 @@ def tail(losses):
 
 def clocks(plain, fast, target):
     """Angle to the SVM against log time: plain steps as marks, normalized ones as lines. target (B, K, d)."""
-    fig, ax = plt.subplots()
+    fig, ax = plt.subplots(figsize=(6.0, 2.7))
     for b in range(len(target)):
         clock = fast.log_time[:, b]
         keep = clock > 0
@@ -152,7 +152,7 @@ def clocks(plain, fast, target):
 
 def shortfall(paths, data, svms, kappa, gap, settled):
     """Shortfall of the margin against log time with its constant, and measured against predicted constants."""
-    fig, axes = plt.subplots(1, 2, figsize=plotting.WIDE)
+    fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.3))
     for b, path in paths.items():
         X, y = data[b]
         constant, values = margin_constants(path, X[None], y[None], [svms[b]])
