@@ -122,7 +122,7 @@ def tail(losses):
     u = torch.linspace(-2, 6, 300, dtype=torch.float64)
     fig, ax = plt.subplots(figsize=(6.0, 2.7))
     ax.fill_between(u, (1 - (-u).exp()).clamp(min=0), 1, color=plotting.PALETTE[5], alpha=0.1, lw=0)
-    ax.text(-1.8, 0.9, "exponential tail", va="top")
+    ax.text(-1.95, 0.97, "exponential tail", va="top", fontsize=9.5)
     order = {"cross-entropy": 0, "exponential": 5, "pairlog": 2, "arsinh": 3, "polynomial": 1}
     for loss in losses:
         if loss.name == "pairlog":
