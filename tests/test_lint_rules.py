@@ -1,12 +1,10 @@
 """The chapter lints on what cells hold, print and stand under: each can fail, and passes what is right."""
 
-import json
 
 import pytest
 
 import lint
 import main_text
-import paths
 
 
 def markdown(source="Some words."):
@@ -323,16 +321,6 @@ def test_an_exemption_says_why_and_holds_for_one_paragraph():
     for start in ("<!-- typed: -->\n", "<!-- a comment -->\n", f"<!-- typed: why -->\n{sentence}\n\n"):
         assert problems(lint.lint_digits, markdown(start + sentence)), start
 
-
-def test_old_chapters_alone_are_spared_and_none_that_need_not_be():
-    for slug in lint.NOT_YET_FOR_THREE_READERS:
-        assert not set(lint.FOR_THREE_READERS) & set(lint.held(lint.LINTS, slug))
-        notebook = json.loads((paths.CHAPTERS / f"{slug}.ipynb").read_text(encoding="utf-8"))
-        assert [found for check in lint.FOR_THREE_READERS for found in check(slug, notebook)], (
-            f"{slug} keeps every rule: take it out of lint.NOT_YET_FOR_THREE_READERS"
-        )
-    assert lint.held(lint.LINTS, "a-start") == lint.LINTS
-    assert lint.lint_glue in lint.held(lint.LINTS, "score-flow")
 
 
 def test_the_lints_of_a_source_are_those_that_need_no_run():

@@ -20,11 +20,6 @@ sys.path.append(str(ROOT / "book/_ext"))
 import glued_numbers
 import main_text
 
-#: Chapters that are not yet written for readers of five minutes, of twenty and of an evening: `FOR_THREE_READERS` does
-#: not hold for them. It only ever shrinks: a chapter leaves it when it is rewritten, and a new one never comes in.
-NOT_YET_FOR_THREE_READERS = frozenset({
-    "implicit-bias-multiclass",
-})  # fmt: skip
 LINES, LINES_WITH_REASON, WIDTH, OUTPUT_BYTES = 15, 25, 73, 1_000_000
 DECISIVE = 10
 SETUP_CELL = (Path(__file__).parent / "setup_cell.py").read_text(encoding="utf-8").strip()
@@ -330,26 +325,21 @@ def lint_digits(slug, notebook):
             )
 
 
-FOR_THREE_READERS = (lint_order, lint_length, lint_opening, lint_symbols, lint_digits)
 LINTS = [lint_setup, lint_cells, lint_outputs, lint_printed, lint_text, lint_prose, lint_claims, lint_checks, lint_glue,
-         *FOR_THREE_READERS]  # fmt: skip
-ON_SOURCE = (lint_setup, lint_cells, lint_text, lint_prose, lint_checks, lint_glue, *FOR_THREE_READERS)
-
-
-def held(checks, slug: str) -> list:
-    """Those of the checks that a chapter is held to."""
-    return [check for check in checks if slug not in NOT_YET_FOR_THREE_READERS or check not in FOR_THREE_READERS]
+         lint_order, lint_length, lint_opening, lint_symbols, lint_digits]  # fmt: skip
+ON_SOURCE = (lint_setup, lint_cells, lint_text, lint_prose, lint_checks, lint_glue, lint_order, lint_length, lint_opening,
+             lint_symbols, lint_digits)  # fmt: skip
 
 
 def lint(slug: str, notebook) -> list[str]:
     """All problems of one executed notebook (a dict as nbformat stores it)."""
-    return [f"{slug}: {problem}" for check in held(LINTS, slug) for problem in check(slug, notebook)]
+    return [f"{slug}: {problem}" for check in LINTS for problem in check(slug, notebook)]
 
 
 def lint_source(slug: str, chapters: Path = CHAPTERS) -> list[str]:
     """Problems that show in the source alone, before anything has run."""
     notebook = read_source(chapters / f"{slug}.md")
-    return [f"{slug}: {problem}" for check in held(ON_SOURCE, slug) for problem in check(slug, notebook)]
+    return [f"{slug}: {problem}" for check in ON_SOURCE for problem in check(slug, notebook)]
 
 
 def main() -> int:

@@ -3,17 +3,10 @@
 import pytest
 from conftest import CHAPTERS, DESK, visiting
 
-import lint
-
-WRITTEN_FOR_ALL = [
-    name
-    for name in CHAPTERS
-    if name.removeprefix("chapters/").removesuffix(".html") not in lint.NOT_YET_FOR_THREE_READERS
-]
 FOLDS = "[...document.querySelectorAll('.bd-article details')].map(fold => fold.open)"
 
 
-@pytest.mark.parametrize("name", WRITTEN_FOR_ALL)
+@pytest.mark.parametrize("name", CHAPTERS)
 def test_the_opener_ends_in_the_first_screen_and_opens_all_folds(context, sites, name):
     with visiting(context, sites["http"] + name) as visit:
         page = visit.page
@@ -33,7 +26,7 @@ def test_the_opener_ends_in_the_first_screen_and_opens_all_folds(context, sites,
 
 
 def test_the_list_is_whole_without_a_script(browser, sites):
-    for name in WRITTEN_FOR_ALL:
+    for name in CHAPTERS:
         with browser.new_context(viewport=DESK, java_script_enabled=False) as context:
             page = context.new_page()
             page.goto(sites["http"] + name)

@@ -65,16 +65,17 @@ def test_a_tail_that_is_only_claimed_fails_too(names):
 
 
 def test_numbers_of_the_solutions():
-    assert math.exp(0.5 / 0.01745) == pytest.approx(3e12, rel=0.15)  # ibm-wait
+    assert math.exp(0.5 / 0.01745) == pytest.approx(3e12, rel=0.15)  # ex-implicit-bias-multiclass-wait
     assert math.exp(0.5 / 0.01745) / 1e6 / 86_400 == pytest.approx(30, rel=0.25)
     assert math.exp(0.5 / (2 * 0.01745)) / 1e6 < 2
-    operations = 30 * (4 * 3 * 5 + 50 * 3)  # ibm-kernel
+    operations = 30 * (4 * 3 * 5 + 50 * 3)  # ex-implicit-bias-multiclass-kernel
     assert operations == 6300 and operations * 1e6 / 2e9 == pytest.approx(3, rel=0.06)
     assert math.log(1e6) < 14
+    assert math.exp(0.5 / 0.01745) == pytest.approx(10**12.4, rel=0.15)
 
 
 def test_ode_of_the_simplex():
-    """The residual of exercise ibm-ode, by plain gradient descent."""
+    """The residual of exercise ex-implicit-bias-multiclass-ode, by plain gradient descent."""
     from implicitly.margins import descend
 
     K, eta = 4, 0.01
@@ -91,7 +92,7 @@ def test_operations_of_a_step_are_the_kernels():
     assert cost(case)["flops"] / 2 == pytest.approx(30 * (4 * 3 * 5 + 50 * 3), rel=0.1)
 
 
-def test_normalized_steps_of_ibm_kernel():
+def test_normalized_steps_of_the_kernel_exercise():
     """The formula is some 15 % too high on the first set of the chapter."""
     from implicitly import margins
     from implicitly.margins import hard_margin_svm

@@ -6,7 +6,6 @@ import torch
 
 from .. import margins, plotting
 from ..margins import (
-    LOSSES,
     angle,
     descend,
     hard_margin_svm,
@@ -18,8 +17,8 @@ from ..margins import (
 from . import _svg
 
 __all__ = [
-    "borders", "clocks", "duals", "explorer_state", "force_panel", "growth_panel", "margin_panel", "miniature",
-    "opening", "plane_panel", "shortfall", "tail", "tails",
+    "EXPLORER_WORDS", "borders", "clocks", "explorer_state", "force_panel", "growth_panel", "margin_panel", "miniature",
+    "opening_panels", "plane_panel", "pulls", "shortfall", "support", "tail",
 ]  # fmt: skip
 
 _CLASSES = (0, 1, 2)  # palette numbers
@@ -57,42 +56,73 @@ def _draw_borders(ax, W, **style):
         ax.plot(*ray.T, **style | ({} if j == 0 else {"label": None}))
 
 
-def opening(data, plain, fast, best):
-    """Borders at three times with those of the SVM; angle against time. plain, fast: paths; best: MaxMargin."""
+def pulls(points, moments):
+    """Two pulls and where their sum has led: `points` (2, 2) with signs folded in; `moments` title -> (v (2,), shares).
+
+    The shares are those of the two points in the total force, (2,).
+    """
+    fig, axes = plt.subplots(1, len(moments), figsize=(8.7, 2.2))
+    for ax, (title, (v, shares)) in zip(axes, moments.items(), strict=True):
+        degrees = np.degrees(np.arctan2(float(v[1]), float(v[0])))
+        note = f"{shares[0]:.0%} and {shares[1]:.0%} of the force; $v$ at {degrees:.0f}°"
+        plotting.diagram(ax, title, note, xlim=(-0.25, 3.35), ylim=(-0.45, 1.75))
+        ax.plot([0, 1.6], [0, 1.6], **plotting.theory())
+        far = np.asarray(v) / np.linalg.norm(v) * 2.1
+        ax.plot([0, far[0]], [0, far[1]], color=plotting.INK, ls="-", lw=2)
+        plotting.disc(ax, *np.asarray(points)[0], size=7)
+        plotting.ring(ax, *np.asarray(points)[1], size=7)
+        for point, share, color in zip(points, shares, (plotting.PREFER, plotting.WITHOUT), strict=True):
+            end = [float(share * x) for x in point]
+            if np.hypot(*end) > 0.08:  # shorter than its own head
+                style = {"arrowstyle": "->", "color": color, "lw": 2, "mutation_scale": 12, "shrinkA": 0, "shrinkB": 0}
+                ax.annotate("", end, (0, 0), zorder=4, arrowprops=style)
+        ax.text(0.82, 1.12, "near", ha="right", va="center")
+        ax.text(3.0, -0.17, "far", ha="center", va="top")
+        ax.plot(0, 0, marker="+", color=plotting.MUTED, ms=7)
+    return fig
+
+
+def support(data, svm, log_times, forces):
+    """Borders and gutters of three classes with the support; force times time of each constraint against log time.
+
+    Args:
+        data: X (N, 3), the last feature 1, and y (N,). forces: (T, N (K - 1)), times time, at `log_times` (T,).
+    """
     X, y = data
-    fig, axes = plt.subplots(1, 2, figsize=plotting.WIDE, width_ratios=(1, 1.15))
-    ax = axes[0]
+    fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.3), width_ratios=(1, 1.45))
+    ax, place = axes[0], np.linspace(*_BOX, 400)
+    scores = np.stack([*np.meshgrid(place, place), np.ones((400, 400))], -1) @ np.asarray(svm.W).T
+    lead = np.diff(np.sort(scores, -1), axis=-1)[..., -1]  # of the best class over the second
+    ax.contourf(place, place, lead, levels=[0, 1], colors=[plotting.RULE], alpha=0.45)
+    ax.contour(place, place, lead, levels=[1], colors=[plotting.MUTED], linewidths=1)
+    _draw_borders(ax, svm.W, color=plotting.INK, lw=1.6, ls="solid")
     for k in range(3):
         here = X[y == k]
         ax.plot(here[:, 0], here[:, 1], ls="none", marker=plotting.MARKERS[k], color=plotting.PALETTE[k], ms=6)
-    for index, t in ((4, 10), (3, 1000), (1, 1_000_000)):
-        _draw_borders(
-            ax, plain.W[plain.steps.index(t), 0], color=plotting.PALETTE[index], ls=plotting.DASHES[index],
-            lw=1.4, label={10: "10 steps", 1000: "1000", 1_000_000: "a million"}[t],
-        )  # fmt: skip
-    _draw_borders(ax, best.W, color=plotting.INK, lw=1.6, ls="solid", label="largest margin")
-    ax.set(xlim=_BOX, ylim=_BOX, aspect="equal", xticks=[], yticks=[])
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, handlelength=1.8)
+    held = X[svm.support.any(1)]
+    ax.plot(held[:, 0], held[:, 1], "o", ls="none", ms=13, mfc="none", mec=plotting.INK, mew=1.2)
+    ax.set(xlim=_BOX, ylim=_BOX, aspect="equal")
+    ax.set_axis_off()
     ax = axes[1]
-    line = angle(fast.W[:, 0], best.W)
-    keep = fast.log_time[:, 0] > plain.log_time[0, 0]
-    ax.semilogy(fast.log_time[keep, 0], line[keep], label="growing steps", color=plotting.PREFER)
-    ax.semilogy(
-        plain.log_time[:, 0], angle(plain.W[:, 0], best.W), label="plain gradient descent", **plotting.points(1)
-    )
-    ax.set(xlabel=r"logarithm of time, $\ln\tau$", ylabel="angle to the largest margin, degrees")
-    ax.set_yticks([0.3, 1, 3, 10, 30], ["0.3", "1", "3", "10", "30"])
-    ax.minorticks_off()
-    ax.legend()
+    on = svm.support.flatten()
+    ax.semilogy(log_times, forces[:, ~on], color=plotting.WITHOUT, ls=plotting.DASHES[1], lw=1)
+    ax.semilogy(log_times, forces[:, on], color=plotting.PREFER, ls="solid", lw=1.6)
+    alpha = svm.alpha.flatten()[on]
+    ax.plot([log_times[-1]] * len(alpha), alpha, "<", ls="none", color=plotting.INK, ms=7, clip_on=False, zorder=5)
+    ax.plot([], [], color=plotting.PREFER, ls="solid", label="support")
+    ax.plot([], [], color=plotting.WITHOUT, ls=plotting.DASHES[1], label="off the support")
+    ax.set(xlabel=r"logarithm of time, $\ln\tau$", ylabel=r"force times time, $\tau c_a$", ylim=(1e-7, 30))
+    ax.set_xlim(float(log_times[0]), float(log_times[-1]))
+    ax.legend(loc="center right")
     return fig
 
 
 def tail(losses):
     """Force over exponential against the margin, K = 2, with the room that the exponential tail allows."""
     u = torch.linspace(-2, 6, 300, dtype=torch.float64)
-    fig, ax = plt.subplots()
+    fig, ax = plt.subplots(figsize=(6.0, 2.7))
     ax.fill_between(u, (1 - (-u).exp()).clamp(min=0), 1, color=plotting.PALETTE[5], alpha=0.1, lw=0)
-    ax.text(-1.8, 0.9, "exponential tail", va="top")
+    ax.text(-1.95, 0.97, "exponential tail", va="top", fontsize=9.5)
     order = {"cross-entropy": 0, "exponential": 5, "pairlog": 2, "arsinh": 3, "polynomial": 1}
     for loss in losses:
         if loss.name == "pairlog":
@@ -107,7 +137,7 @@ def tail(losses):
 
 def clocks(plain, fast, target):
     """Angle to the SVM against log time: plain steps as marks, normalized ones as lines. target (B, K, d)."""
-    fig, ax = plt.subplots()
+    fig, ax = plt.subplots(figsize=(6.0, 2.7))
     for b in range(len(target)):
         clock = fast.log_time[:, b]
         keep = clock > 0
@@ -120,25 +150,9 @@ def clocks(plain, fast, target):
     return fig
 
 
-def duals(path, data, svm, *, log_times, problem=0, loss="cross-entropy"):
-    """Force times time against dual variable, one panel a time."""
-    fig, axes = plt.subplots(1, len(log_times), figsize=plotting.WIDE, sharey=True)
-    top = 1.1 * float(svm.alpha.max())
-    for ax, W, s in zip(axes, path.at(log_times, problem=problem), log_times, strict=True):
-        forces = (log_weights(W, *data, loss) + s).exp()
-        ax.plot([0, top], [0, top], **plotting.theory())
-        ax.plot(svm.alpha[~svm.support], forces[~svm.support], **plotting.points(0))
-        ax.plot(svm.alpha[svm.support], forces[svm.support], **plotting.points(1))
-        ax.set(title=rf"$\ln\tau={s:.0f}$", xlabel=r"dual variable, $\alpha_a$", aspect="equal")
-        ax.set(xlim=(-0.04 * top, top), ylim=(-0.04 * top, top))
-        ax.locator_params(nbins=4)
-    axes[0].set_ylabel(r"force times time, $\tau c_a$")
-    return fig
-
-
 def shortfall(paths, data, svms, kappa, gap, settled):
     """Shortfall of the margin against log time with its constant, and measured against predicted constants."""
-    fig, axes = plt.subplots(1, 2, figsize=plotting.WIDE)
+    fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.3))
     for b, path in paths.items():
         X, y = data[b]
         constant, values = margin_constants(path, X[None], y[None], [svms[b]])
@@ -158,24 +172,18 @@ def shortfall(paths, data, svms, kappa, gap, settled):
     return fig
 
 
-def tails(data, svm, limit):
-    """Angle to the SVM against log time for the four losses on one data set; limit: V of the polynomial one."""
-    fig, ax = plt.subplots()
-    for index, name in zip((0, 5, 2, 1), LOSSES, strict=True):
-        path = descend(*data, name, at=range(0, 20_001, 50), normalized=1.0)
-        clock = path.log_time[:, 0]
-        keep = (clock > 0) & (clock < 40)
-        ax.plot(clock[keep], angle(path.W[keep, 0], svm.W), label=name, **plotting.line(index))
-    ax.axhline(float(angle(limit, svm.W)), color=plotting.INK, lw=0.8)
-    ax.text(30, float(angle(limit, svm.W)) + 0.6, "$V$")
-    ax.set(xlabel=r"logarithm of time, $\ln\tau$", ylabel="angle to the SVM, degrees", xlim=(0, 40), ylim=(0, 30))
-    ax.legend()
-    return fig
-
-
 # -- the explorer -----------------------------------------------------------------------------------------------------
 
 _CELLS = 96
+
+#: What is said of the explorer: alt text, caption, summary.
+EXPLORER_WORDS = {
+    "alt": "Three classes in the plane: the borders of the trained classifier are far from those of the largest "
+    "margin, and the forces are near the duals already; margin and norm against the logarithm of time.",
+    "caption": "In order: what the classifier says at the time shown, in ink the borders with the largest margin; one "
+    "mark per constraint; margin and norm so far.",
+    "summary": "{geometry}, {loss}: {final:.1f} degrees from the largest margin at the end.",
+}
 
 
 def explorer_state(log_times):
@@ -191,7 +199,8 @@ def explorer_state(log_times):
         svm = hard_margin_svm(X, y, 3)
         steps = 1200
         while True:  # until the run has passed the last time
-            path = descend(X, y, loss, at=range(1, steps + 2, steps // 200), normalized=1.0, classes=3)
+            at = [*range(1, 400), *range(400, steps + 1, steps // 200)]  # every step where time runs fast
+            path = descend(X, y, loss, at=at, normalized=1.0, classes=3)
             if path.log_time[-1, 0] >= times[-1]:
                 break
             steps *= 3
@@ -210,13 +219,13 @@ def explorer_state(log_times):
             "theory": torch.where(early, torch.nan, least / most),
             "norm": torch.where(norm > 70, torch.nan, norm), "growth": torch.where(early, torch.nan, most),
             "forces": forces, "supported": svm.support.flatten().long(), "diagonal": torch.linspace(0, 0.5, 2),
-            "final": float(angle(W[-1], svm.W)),
+            "angle": angle(W, svm.W), "final": float(angle(W[-1], svm.W)),
         }  # fmt: skip
 
     return state
 
 
-def plane_panel():
+def plane_panel(aspect=1.0):
     """The explorer's first panel: what the classifier says at each point, the data, the borders of the SVM."""
     from ..explorer import Heatmap, Panel, Points, Trajectories
 
@@ -227,8 +236,24 @@ def plane_panel():
         xlim=_BOX,
         ylim=_BOX,
         equal=True,
-        aspect=1.0,
+        aspect=aspect,
     )
+
+
+def opening_panels():
+    """The opening's panels: the plane, and the angle to the SVM against log time, as far as the reader has come."""
+    from ..explorer import Lines, Panel
+
+    turned = Panel(
+        Lines("clock", "angle", colors=(1,), marks=("dots",), until="log_time"),
+        x=r"logarithm of time, $\ln\tau$",
+        y="degrees from the largest margin",
+        xlim=(-1, 61),
+        ylim=(0.4, 60),
+        yscale="log",
+        aspect=1.35,
+    )
+    return [plane_panel(aspect=1.35), turned]
 
 
 def force_panel():

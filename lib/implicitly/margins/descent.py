@@ -151,7 +151,7 @@ def descend(
     """Gradient descent on the risk of a linear classifier, from W = 0 or `start`, for B data sets at once.
 
     With `step_size` every step is that long. With `normalized` = f a step is f / (b R(W)) long, with R the risk and
-    b = 2 max |x_i|**2. For f <= 1 and a curvature bounded by psi the risk cannot rise (implicit-bias-multiclass/C8).
+    b = 2 max |x_i|**2. For f <= 1 and a curvature bounded by psi the risk cannot rise (implicit-bias-multiclass/C5).
     The bound of a template that has its own takes the place of psi in R. Time is the sum of the step lengths.
 
     Args:

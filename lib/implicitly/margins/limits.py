@@ -90,7 +90,7 @@ class MirrorUse(NamedTuple):
 
 
 def mirror_use(path: Path, X: Tensor, svm: MaxMargin, *, normalized: float) -> MirrorUse:
-    """Both bounds of implicit-bias-multiclass/C8 (a) along a run of normalized descent, exponential loss, from zero.
+    """Both bounds of implicit-bias-multiclass/C4 along a run of normalized descent, exponential loss, from zero.
 
     Args:
         path: a `Path` of one problem, first record after 1 step or later, last one after 2 or later.
@@ -120,7 +120,7 @@ def mirror_use(path: Path, X: Tensor, svm: MaxMargin, *, normalized: float) -> M
 def step_factor(X: Tensor, svm: MaxMargin, *, normalized: float = 1.0) -> float:
     """Delta / (exp(Delta) - 1) with Delta = f / (b |What|**2): what steps of finite length do to time times force.
 
-    Normalized descent adds Delta to ln(time) in each step in the long run (implicit-bias-multiclass/C8).
+    Normalized descent adds Delta to ln(time) in each step in the long run (implicit-bias-multiclass/C5).
     """
     _of(svm, X)
     normalized = number("normalized", normalized, above=0.0)
@@ -148,7 +148,7 @@ def residual_limit(svm: MaxMargin, Z: Tensor, *, factor: float = 1.0) -> Tensor:
 
 
 def direction_constant(svm: MaxMargin, Z: Tensor) -> float:
-    """What ln(time) times the direction's error tends to, from W = 0 (implicit-bias-multiclass/C5): |rho'| / |What|.
+    """What ln(time) times the direction's error tends to, from W = 0 (implicit-bias-multiclass/C9): |rho'| / |What|.
 
     Here rho' is the part of the limit of the residual that is orthogonal to What. The SVM knows it if its support
     spans and is generic; else ValueError. Z as from `constraints`.
@@ -170,7 +170,7 @@ class DualErrors(NamedTuple):
 def dual_errors(
     path: Path, X: Tensor, y: Tensor, loss: str | PermLoss, svm: MaxMargin, *, factor: float = 1.0
 ) -> DualErrors:
-    """How far a run (one problem) is from the limits of implicit-bias-multiclass/C4.
+    """How far a run (one problem) is from the limits of implicit-bias-multiclass/C8.
 
     The forces times time are compared with the duals times `factor` (`step_factor` for normalized steps, else 1),
     relative to their norm. The residual W - What ln(time), projected on the span of the support, is compared with
@@ -198,7 +198,7 @@ def dual_errors(
 
 
 def margin_constants(path: Path, X: Tensor, y: Tensor, svms: Sequence[MaxMargin]) -> tuple[Tensor, Tensor]:
-    """The constant of implicit-bias-multiclass/C5, from the duals, and the shortfall of the margin, from a run.
+    """The constant of implicit-bias-multiclass/C9, from the duals, and the shortfall of the margin, from a run.
 
     Args:
         path: a `Path` of B problems. X: ``(B, N, d)``. y: ``(B, N)``. svms: B solutions.

@@ -39,7 +39,7 @@ class PermLoss:
         log_psi: ``u (..., K-1) -> (...)``, the logarithm of psi(u).
         log_weights: ``u (..., K-1) -> (..., K-1)``, the logarithm of minus the partial derivatives of psi.
         log_curvature: ``u (..., K-1) -> (...)``, logarithm of a bound on v'H v for ``max |v_k| <= 1``, where H is the
-            Hessian of psi at u. Left out, psi itself is the bound (implicit-bias-multiclass/C1).
+            Hessian of psi at u. Left out, psi itself is the bound (implicit-bias-multiclass/C2).
         smoothness: ``K -> beta``, the largest eigenvalue the Hessian can have as a function of the scores; None if
             there is no bound.
 
@@ -194,7 +194,7 @@ def curvature_use(loss: str | PermLoss, u: Tensor) -> float:
     """Largest v'Hv / psi(u) over |v_k| <= 1, with H the Hessian of psi by automatic differentiation.
 
     A convex form is largest at the corners of the cube, which are all tried. At most 1 by
-    implicit-bias-multiclass/C1.
+    implicit-bias-multiclass/C2.
 
     Args:
         loss: a `PermLoss` or the name of one.

@@ -210,7 +210,7 @@ def _certified(Z, w, alpha):
 
 
 def polynomial_limit(X: Tensor, y: Tensor, K: int | None = None) -> Tensor:
-    """V = argmin sum_a 1 / <z_a, V> + |V|**2 / 2: where the polynomial tail leads (implicit-bias-multiclass/C6).
+    """V = argmin sum_a 1 / <z_a, V> + |V|**2 / 2: where the polynomial tail leads (implicit-bias-multiclass/C10).
 
     A convex program for Clarabel, and Newton's method from its answer.
 

@@ -107,7 +107,7 @@ def test_polynomial_limit_is_stationary():
 
 
 def test_flow_of_the_simplex_in_closed_form():
-    """exp(r) + (K-1) r = K t + 1 for the cross-entropy from zero (exercise ibm-ode)."""
+    """exp(r) + (K-1) r = K t + 1 for the cross-entropy from zero (exercise ex-implicit-bias-multiclass-ode)."""
     K = 5
     X, y = simplex(K)
     W = margins.log_time_flow(constraints(X, y), "cross-entropy", [0.0, 3.0, 30.0], classes=K)
@@ -143,7 +143,7 @@ def test_rate_of_the_simplex():
 
 
 def test_residual_of_the_simplex():
-    """All margins ln K: W~ = ln(K) What (exercise ibm-ode). It is along What, so the direction is exact."""
+    """All margins ln K: W~ = ln(K) What (exercise ex-implicit-bias-multiclass-ode), along What: an exact direction."""
     X, y = simplex(4)
     svm, Z = hard_margin_svm(X, y), constraints(X, y)
     W = margins.residual_limit(svm, Z).reshape(4, 4)
