@@ -347,13 +347,11 @@ class Book:
 
         found = read_neighbours(self.root, self.planned, self.papers)
         listed = {chapter.docname for chapter in self.listed}
-        for paper in found:
-            for relation in paper.near:
-                docname = self.planned[relation.chapter].docname
-                if relation.lab and docname in listed:
-                    if relation.lab not in {claim.id for claim in self.chapter(docname).claims}:
-                        raise BookError(f"{self.root / 'book/neighbours.yml'}: {paper.id!r} has the lab {relation.lab!r}, "
-                                        "and its chapter stores no check of it")  # fmt: skip
+        for paper, relation in ((paper, relation) for paper in found for relation in paper.near if relation.lab):
+            docname = self.planned[relation.chapter].docname
+            if docname in listed and relation.lab not in {claim.id for claim in self.chapter(docname).claims}:
+                raise BookError(f"{self.root / 'book/neighbours.yml'}: {paper.id!r} has the lab {relation.lab!r}, "
+                                "of which its chapter stores no check")  # fmt: skip
         return found
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""The map of the neighbourhood, and the end of each chapter: the papers near it. Both come from `book/neighbours.yml`."""
+"""The map of the neighbourhood, and the end of each chapter: the papers near it, both from `book/neighbours.yml`."""
 
 from __future__ import annotations
 
@@ -38,8 +38,7 @@ def aside(book: Book) -> list[tuple[str, list[Neighbour]]]:
 
 
 def section(ident: str, *title: nodes.Node) -> nodes.section:
-    made = nodes.section("", nodes.title("", "", *title), ids=[ident], names=[ident])
-    return made
+    return nodes.section("", nodes.title("", "", *title), ids=[ident], names=[ident])
 
 
 def paragraph(kind: str, *children: nodes.Node) -> nodes.paragraph:
@@ -50,35 +49,28 @@ def to_page(docname: str, text: str, found: set[str]) -> nodes.Node:
     """A link to a page of the book, or its words while there is no such page."""
     if docname not in found:
         return nodes.inline("", text)
-    inside = nodes.inline("", text)
-    return pending_xref("", inside, refdomain="std", reftype="doc", reftarget=f"/{docname}", refexplicit=True, refwarn=True)
+    return pending_xref("", nodes.inline("", text), refdomain="std", reftype="doc", reftarget=f"/{docname}",
+                        refexplicit=True, refwarn=True)  # fmt: skip
 
 
 def title_of(paper: Neighbour) -> nodes.reference:
     return nodes.reference("", paper.title, refuri=paper.address)
 
 
-def mark(relation: Relation) -> nodes.raw:
-    drawn = map_picture.dot(relation.kind, 7.5, 7.5, bool(relation.lab))
-    return nodes.raw("", f'<svg class="im-map-svg" width="15" height="15" viewBox="0 0 15 15" aria-hidden="true">{drawn}</svg>',
-                     format="html")  # fmt: skip
-
-
-def how(relation: Relation, planned: Planned, found: set[str], here: bool) -> nodes.paragraph:
-    """Same question: what it is. In a lab: C9. `here` says that it stands in the chapter itself."""
-    kind = KINDS[relation.kind]
-    parts = [mark(relation), nodes.strong("", f"{kind[0].upper()}{kind[1:]}:"), nodes.Text(f" {relation.words}.")]
+def how(relation: Relation, lab: str) -> nodes.paragraph:
+    """Same question: what it is. In a lab: C9. `lab` is the address of the claim, or "" while it has no page."""
+    kind = KINDS[relation.kind].capitalize()
+    mark = nodes.raw("", map_picture.small(relation.kind, bool(relation.lab)), format="html")
+    parts = [mark, nodes.strong("", f"{kind}:"), nodes.Text(f" {relation.words}.")]
     if relation.lab:
         short = relation.lab.rsplit("/", 1)[1]
-        link: nodes.Node = nodes.Text(short)
-        if here:
-            link = nodes.reference("", short, internal=True, refid=relation.lab)
-        elif planned.docname in found:
-            link = pending_xref("", nodes.inline("", short), refdomain="prf", reftype="ref", reftarget=relation.lab,
-                                refexplicit=True, refwarn=True)  # fmt: skip
-            link = nodes.reference("", short, internal=True, refuri=f"../{planned.docname}.html#{relation.lab}")
+        link = nodes.reference("", short, internal=True, refuri=lab) if lab else nodes.Text(short)
         parts += [nodes.Text(" An idea of it is tried in a lab: "), link, nodes.Text(".")]
     return paragraph("how", *parts)
+
+
+def who(paper: Neighbour, more: str = "") -> nodes.paragraph:
+    return paragraph("who", nodes.Text(f"{paper.who}{more}."))
 
 
 class Map(SphinxDirective):
@@ -98,13 +90,16 @@ class Map(SphinxDirective):
         return nodes.raw("", f'<p class="im-claims-sum">{len(papers)} papers: {close} near a chapter, '
                          f"{len(papers) - close} on other subjects</p>", format="html")  # fmt: skip
 
+    def uri(self, docname: str) -> str:
+        """The address of a page from this one, or "" while there is no such page."""
+        there = docname in self.found
+        return self.env.app.builder.get_relative_uri(self.env.docname, docname) if there else ""
+
     # --- the picture ---
 
     def branch(self, chapter: Planned) -> map_picture.Branch:
-        there = chapter.docname in self.found
-        address = self.env.app.builder.get_relative_uri(self.env.docname, chapter.docname) if there else ""
         leaves = tuple(near(self.book, chapter.slug))
-        return map_picture.Branch(chapter.slug, chapter.number, chapter.title, address, leaves)
+        return map_picture.Branch(chapter.slug, chapter.number, chapter.title, self.uri(chapter.docname), leaves)
 
     def picture(self) -> nodes.raw:
         def head(ident: str, words: str, dot: str) -> str:
@@ -121,16 +116,14 @@ class Map(SphinxDirective):
             panels[-1] += head(*ASIDE, "").replace("im-map-head", "im-map-head im-map-head-far")
             panels[-1] += map_picture.rest(others, f"picture-{ASIDE[0]}")
         drawn = "".join(f'<div class="im-map-panel">{panel}</div>' for panel in panels)
-        first = QUESTIONS[0][0]
-        return nodes.raw("", f'{self.tools()}<div class="im-map-picture">{map_picture.key()}'
-                         f'<p class="im-map-skip"><a href="#{first}">Skip the picture: the list below says the same</a></p>'
-                         '<div class="im-map-said im-waiting"><p>Point at a name, or walk there with the Tab key: '
-                         'what it is stands here.</p></div>'
+        hint = "Point at a name, or walk there with the Tab key: what it is stands here."
+        return nodes.raw("", f'{self.tools()}<div class="im-map-picture">{map_picture.key(QUESTIONS[0][0])}'
+                         f'<div class="im-map-said im-waiting"><p>{hint}</p></div>'
                          f'<div class="im-map-panels">{drawn}</div></div>', format="html")  # fmt: skip
 
     def tools(self) -> str:
-        choices = [(f"near-{chapter.slug}", f"{chapter.number} {chapter.title}") for chapter in self.book.planned.values()
-                   if near(self.book, chapter.slug)]  # fmt: skip
+        planned = [chapter for chapter in self.book.planned.values() if near(self.book, chapter.slug)]
+        choices = [(f"near-{chapter.slug}", f"{chapter.number} {chapter.title}") for chapter in planned]
         choices.append(ASIDE)
         options = "".join(f'<option value="{value}">{html.escape(words)}</option>' for value, words in choices)
         return ('<div class="im-claims-tools im-map-tools im-waiting">'
@@ -157,18 +150,19 @@ class Map(SphinxDirective):
         return made
 
     def part(self, part: Part) -> nodes.section:
-        chapters = [self.chapter(chapter) for chapter in part.chapters]
-        return self.named(section(f"part-{part.numeral.lower()}", nodes.Text(f"{part.numeral} · {part.name}")), *chapters)
+        made = section(f"part-{part.numeral.lower()}", nodes.Text(f"{part.numeral} · {part.name}"))
+        return self.named(made, *map(self.chapter, part.chapters))
 
     def chapter(self, chapter: Planned) -> nodes.section:
         entries = []
+        page = self.uri(chapter.docname)
         for paper, relation in near(self.book, chapter.slug):
-            told = how(relation, chapter, self.found, here=False)
+            told = how(relation, f"{page}#{relation.lab}" if page else "")
             entries.append(self.again(paper, told) if paper.id in self.told else self.entry(paper, told))
             self.told.add(paper.id)
-        body = self.listed(entries) if entries else paragraph("none", nodes.Text("No paper of the map is near this chapter."))
+        none = paragraph("none", nodes.Text("No paper of the map is near this chapter."))
         title = to_page(chapter.docname, f"{chapter.number} {chapter.title}", self.found)
-        return self.named(section(f"near-{chapter.slug}", title), body)
+        return self.named(section(f"near-{chapter.slug}", title), self.listed(entries) if entries else none)
 
     def listed(self, entries: list[nodes.list_item]) -> nodes.bullet_list:
         return nodes.bullet_list("", *entries, classes=["im-map-list"])
@@ -178,13 +172,13 @@ class Map(SphinxDirective):
         if paper.note:
             inline, _ = self.parse_inline(paper.note)
             sentence += [nodes.Text(" "), nodes.inline("", "", *inline, classes=["im-map-note"])]
-        return nodes.list_item("", paragraph("title", title_of(paper)), paragraph("who", nodes.Text(f"{paper.who}.")),
-                               paragraph("sentence", *sentence), told, ids=[paper.id], classes=["im-map-entry"])  # fmt: skip
+        return nodes.list_item("", paragraph("title", title_of(paper)), who(paper), paragraph("sentence", *sentence),
+                               told, ids=[paper.id], classes=["im-map-entry"])  # fmt: skip
 
     def again(self, paper: Neighbour, told: nodes.paragraph) -> nodes.list_item:
         """A paper near several chapters: its entry stands under the first, and the others lead there."""
         link = nodes.reference("", paper.title, internal=True, refid=paper.id)
-        return nodes.list_item("", paragraph("title", link), paragraph("who", nodes.Text(f"{paper.who}; described above.")), told,
+        return nodes.list_item("", paragraph("title", link), who(paper, "; described above"), told,
                                classes=["im-map-entry", f"im-map-again-{paper.id}"])  # fmt: skip
 
 
@@ -197,15 +191,14 @@ def end_chapter(app, doctree) -> None:
     if not is_chapter(docname) or slug not in book.planned or top is None or PAGE not in app.env.found_docs:
         return
     app.env.note_dependency(str(Path(app.srcdir) / FILE))
-    found, papers = app.env.found_docs, near(book, slug)
+    papers = near(book, slug)
     on_map = pending_xref("", nodes.inline("", "the map"), refdomain="std", reftype="ref", reftarget=f"near-{slug}",
                           refexplicit=True, refwarn=True)  # fmt: skip
     made = section("near-this-chapter", nodes.Text("Near this chapter"))
     if not papers:
         made += paragraph("none", nodes.Text("None of the papers on "), on_map, nodes.Text(" is near this chapter."))
     else:
-        entries = [nodes.list_item("", paragraph("title", title_of(paper)), paragraph("who", nodes.Text(f"{paper.who}.")),
-                                   how(relation, book.planned[slug], found, here=True), classes=["im-map-entry"])
+        entries = [nodes.list_item("", paragraph("title", title_of(paper)), who(paper), how(relation, f"#{relation.lab}"))
                    for paper, relation in papers]  # fmt: skip
         listed: nodes.Element = nodes.bullet_list("", *entries, classes=["im-map-list"])
         if len(papers) > MOST_OPEN:

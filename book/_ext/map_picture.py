@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from neighbours_model import KINDS, Neighbour, Relation
@@ -18,7 +18,7 @@ WIDTH, ROW = 496, 24  # ROW: what one can hit (WCAG 2.5.8)
 NAMES, STEM, DOTS, LABELS = 146, 158, 198, 209  # where names end; chapters' dots, papers' dots, labels begin
 LINE, WRAP = 18, 19  # of a chapter's name: its height; its most characters
 PART, GAP = 32, 10  # room of a part's name; between chapters
-LETTER, BETWEEN = 6.5, 22  # about the width of a letter; between papers in a row
+LETTER, BETWEEN = 6.8, 20  # about the width of a letter; between papers in a row
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ def dot(kind: str, x: float, y: float, lab: bool = False) -> str:
 
 def said(paper: Neighbour, relation: Relation, chapter: Branch) -> str:
     """A link's name, which begins with what one sees (WCAG 2.5.3)."""
-    lab = ", used in a lab" if relation.lab else ""
-    return f"{paper.short} {paper.gist}: {paper.title}. {KINDS[relation.kind].capitalize()} as chapter {chapter.number}{lab}."
+    kind = f"{KINDS[relation.kind].capitalize()} {'to' if relation.kind == 'opposite' else 'as'} chapter {chapter.number}"
+    return f"{paper.short} {paper.gist}: {paper.title}. {kind}{', used in a lab' if relation.lab else ''}."
 
 
 def leaf(paper: Neighbour, relation: Relation, chapter: Branch, top: float, y: float) -> str:
-    name = html.escape(said(paper, relation, chapter)).replace("Opposite answer as", "Opposite answer to")
+    name = html.escape(said(paper, relation, chapter))
     return (
         f'<a class="im-map-paper" href="#{paper.id}" data-paper="{paper.id}"><title>{name}</title>'
         f'<path class="im-map-curve" d="M{STEM} {top}C{STEM + 26} {top} {DOTS - 26} {y} {DOTS} {y}"/>'
@@ -59,9 +59,16 @@ def leaf(paper: Neighbour, relation: Relation, chapter: Branch, top: float, y: f
     )
 
 
+def balanced(name: str) -> list[str]:
+    """A chapter's number and title in as few lines as it takes, and these about equally long."""
+    lines = textwrap.wrap(name, WRAP)
+    widths = range(max(map(len, name.split())), WRAP + 1)
+    return next(found for width in widths if len(found := textwrap.wrap(name, width)) == len(lines))
+
+
 def branch(chapter: Branch, y: float, mark: str) -> tuple[str, float]:
     """A chapter with its papers from `y` down, and its height."""
-    lines = textwrap.wrap(f"{chapter.number} {chapter.title}", WRAP)
+    lines = balanced(f"{chapter.number} {chapter.title}")
     height = max(len(chapter.leaves) * ROW, len(lines) * LINE + 4, ROW)
     middle = y + height / 2
     leaves = "".join(
@@ -82,14 +89,15 @@ def branch(chapter: Branch, y: float, mark: str) -> tuple[str, float]:
         name = f'<a class="im-map-chapter" href="{html.escape(chapter.address)}">{name}</a>'
     else:
         name = f'<g class="im-map-chapter im-map-planned"><title>In preparation</title>{name}</g>'
-    none = "" if chapter.leaves else f'<text class="im-map-none" x="{LABELS}" y="{middle + 4.5}">no paper near it</text>'
-    return f'<g class="im-map-branch" data-chapter="{chapter.slug}">{name}{leaves}{none}</g>', height
+    if not chapter.leaves:
+        leaves = f'<text class="im-map-empty" x="{LABELS}" y="{middle + 4.5}">no paper near it</text>'
+    return f'<g class="im-map-branch" data-chapter="{chapter.slug}">{name}{leaves}</g>', height
 
 
 def sheet(body: str, height: float, label: str, mark: str) -> str:
     return (
-        f'<svg class="im-map-svg im-map-of-{mark}" width="{WIDTH}" height="{height:g}" viewBox="0 0 {WIDTH} {height:g}" '
-        f'role="group" aria-labelledby="{label}" xmlns="http://www.w3.org/2000/svg">{body}</svg>'
+        f'<svg class="im-map-svg im-map-of-{mark}" width="{WIDTH}" height="{height:g}" '
+        f'viewBox="0 0 {WIDTH} {height:g}" role="group" aria-labelledby="{label}" xmlns="http://www.w3.org/2000/svg">{body}</svg>'
     )
 
 
@@ -129,11 +137,16 @@ def rest(subjects: Sequence[tuple[str, Sequence[Neighbour]]], label: str) -> str
     return sheet(body, y + 4, label, "far")
 
 
-def key() -> str:
-    """What the dots mean."""
-    small: Callable[[str, bool], str] = lambda kind, lab: (  # noqa: E731
-        f'<svg class="im-map-svg" width="15" height="15" viewBox="0 0 15 15" aria-hidden="true">{dot(kind, 7.5, 7.5, lab)}</svg>'
-    )
-    entries = [f"<span>{small(kind, False)} {words}</span>" for kind, words in KINDS.items()]
+def small(kind: str, lab: bool = False) -> str:
+    """A dot by itself, beside words that say what it means."""
+    drawn = dot(kind, 7.5, 7.5, lab)
+    return f'<svg class="im-map-svg" width="15" height="15" viewBox="0 0 15 15" aria-hidden="true">{drawn}</svg>'
+
+
+def key(skip: str) -> str:
+    """What the dots and the names mean, and a link past the picture, to `skip`."""
+    entries = [f"<span>{small(kind)} {words}</span>" for kind, words in KINDS.items()]
     entries.append(f"<span>{small('question', True)} also used in a lab of the chapter</span>")
+    entries.append("<span>first author, year of the first version on arXiv</span>")
+    entries.append(f'<a class="im-map-skip" href="#{skip}">skip the picture: the list says the same</a>')
     return f'<p class="im-map-key">{" ".join(entries)}</p>'

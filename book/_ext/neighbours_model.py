@@ -56,7 +56,8 @@ class Neighbour:
     @property
     def who(self) -> str:
         """Prieto, 2025; ICLR 2025"""
-        return f"{self.author}{' and others' if self.others else ''}, {self.year}" + (f"; {self.venue}" * bool(self.venue))
+        name = f"{self.author} and others" if self.others else self.author
+        return f"{name}, {self.year}; {self.venue}" if self.venue else f"{name}, {self.year}"
 
 
 def _named(entry, names: tuple[str, ...], optional: tuple[str, ...], where: str) -> None:
