@@ -347,10 +347,10 @@ class Book:
 
         found = read_neighbours(self.root, self.planned, self.papers)
         listed = {chapter.docname for chapter in self.listed}
-        for paper, relation in ((paper, relation) for paper in found for relation in paper.near if relation.lab):
+        for name, relation in [(paper.id, near) for paper in found for near in paper.near if near.lab]:
             docname = self.planned[relation.chapter].docname
             if docname in listed and relation.lab not in {claim.id for claim in self.chapter(docname).claims}:
-                raise BookError(f"{self.root / 'book/neighbours.yml'}: {paper.id!r} has the lab {relation.lab!r}, "
+                raise BookError(f"{self.root / 'book/neighbours.yml'}: {name!r} has the lab {relation.lab!r}, "
                                 "of which its chapter stores no check")  # fmt: skip
         return found
 

@@ -198,8 +198,8 @@ def end_chapter(app, doctree) -> None:
     if not papers:
         made += paragraph("none", nodes.Text("None of the papers on "), on_map, nodes.Text(" is near this chapter."))
     else:
-        entries = [nodes.list_item("", paragraph("title", title_of(paper)), who(paper), how(relation, f"#{relation.lab}"))
-                   for paper, relation in papers]  # fmt: skip
+        entries = [nodes.list_item("", paragraph("title", title_of(paper)), who(paper),
+                                   how(relation, f"#{relation.lab}")) for paper, relation in papers]  # fmt: skip
         listed: nodes.Element = nodes.bullet_list("", *entries, classes=["im-map-list"])
         if len(papers) > MOST_OPEN:
             listed = fold("", listed, words=f"{len(papers)} papers", classes=["im-solution", "im-map-fold"])

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from neighbours_model import KINDS, Neighbour, Relation
 
-WIDTH, ROW = 496, 24  # ROW: what one can hit (WCAG 2.5.8)
-NAMES, STEM, DOTS, LABELS = 146, 158, 198, 209  # where names end; chapters' dots, papers' dots, labels begin
+WIDTH, ROW = 452, 24  # ROW: what one can hit (WCAG 2.5.8)
+NAMES, STEM, DOTS, LABELS = 134, 146, 182, 193  # where names end; chapters' dots, papers' dots, labels begin
 LINE, WRAP = 18, 19  # of a chapter's name: its height; its most characters
 PART, GAP = 32, 10  # room of a part's name; between chapters
 LETTER, BETWEEN = 6.8, 20  # about the width of a letter; between papers in a row
@@ -43,7 +43,8 @@ def dot(kind: str, x: float, y: float, lab: bool = False) -> str:
 
 def said(paper: Neighbour, relation: Relation, chapter: Branch) -> str:
     """A link's name, which begins with what one sees (WCAG 2.5.3)."""
-    kind = f"{KINDS[relation.kind].capitalize()} {'to' if relation.kind == 'opposite' else 'as'} chapter {chapter.number}"
+    link = "to" if relation.kind == "opposite" else "as"
+    kind = f"{KINDS[relation.kind].capitalize()} {link} chapter {chapter.number}"
     return f"{paper.short} {paper.gist}: {paper.title}. {kind}{', used in a lab' if relation.lab else ''}."
 
 
@@ -51,7 +52,7 @@ def leaf(paper: Neighbour, relation: Relation, chapter: Branch, top: float, y: f
     name = html.escape(said(paper, relation, chapter))
     return (
         f'<a class="im-map-paper" href="#{paper.id}" data-paper="{paper.id}"><title>{name}</title>'
-        f'<path class="im-map-curve" d="M{STEM} {top}C{STEM + 26} {top} {DOTS - 26} {y} {DOTS} {y}"/>'
+        f'<path class="im-map-curve" d="M{STEM + 6} {top}C{STEM + 24} {top} {DOTS - 20} {y} {DOTS} {y}"/>'
         f'<rect class="im-map-hit" x="{DOTS - 8}" y="{y - ROW / 2}" width="{WIDTH - DOTS + 8}" height="{ROW}"/>'
         f"{dot(relation.kind, DOTS, y, bool(relation.lab))}"
         f'<text x="{LABELS}" y="{y + 4.5}">{html.escape(paper.short)} '

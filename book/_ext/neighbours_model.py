@@ -14,8 +14,8 @@ FILE = "book/neighbours.yml"
 KINDS = {"question": "same question", "tool": "same tool", "opposite": "opposite answer"}
 TEXTS = ("id", "title", "author", "arxiv", "gist", "sentence")
 OPTIONAL = ("venue", "note", "aside")
-#: An id, an arXiv number, and the subject in the picture, which has room for so much.
-ID, ARXIV, GIST = re.compile(r"[a-z]+(-[a-z]+)*-\d{4}-[a-z0-9]+"), re.compile(r"\d{4}\.\d{5}(v\d+)?"), 30
+ID, ARXIV = re.compile(r"[a-z]+(-[a-z]+)*-\d{4}-[a-z0-9]+"), re.compile(r"\d{4}\.\d{5}(v\d+)?")
+MOST = 41  # characters of author, year and gist: the picture has room for so many
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,9 @@ def _neighbour(entry, where: str, planned: Mapping[str, Planned], joint: set[str
         raise BookError(f"{where}: arxiv must be like 2501.04697 or 2501.04697v1, found {entry['arxiv']!r}")
     if not isinstance(entry["year"], int) or str(entry["year"]) not in entry["id"].split("-"):
         raise BookError(f"{where}: year must be the whole number in its id, found {entry['year']!r}")
-    if len(entry["gist"]) > GIST:
-        raise BookError(f"{where}: gist has {len(entry['gist'])} characters, and the picture has room for {GIST}")
+    if len(label := f"{entry['author']} {entry['year']} {entry['gist']}") > MOST:
+        raise BookError(f"{where}: {label!r} has {len(label)} characters, and the picture has room for {MOST}; "
+                        "shorten its gist")  # fmt: skip
     if ("near" in entry) == ("aside" in entry):
         raise BookError(f"{where} must have either near or aside")
     near = entry.get("near", [])
