@@ -32,6 +32,11 @@ class Branch:
     leaves: tuple[tuple[Neighbour, Relation], ...]
 
 
+def shown(text: str) -> str:
+    """Text for the picture, with the apostrophes that the page has elsewhere."""
+    return html.escape(text.replace("'", "’"))
+
+
 def dot(kind: str, x: float, y: float, lab: bool = False) -> str:
     """Same question a disc, same tool a half disc, opposite answer a ring; with a lab, in a second ring."""
     shape = f'<circle cx="{x}" cy="{y}" r="3.6"/>'
@@ -49,14 +54,14 @@ def said(paper: Neighbour, relation: Relation, chapter: Branch) -> str:
 
 
 def leaf(paper: Neighbour, relation: Relation, chapter: Branch, top: float, y: float) -> str:
-    name = html.escape(said(paper, relation, chapter))
+    name = shown(said(paper, relation, chapter))
     return (
         f'<a class="im-map-paper" href="#{paper.id}" data-paper="{paper.id}"><title>{name}</title>'
         f'<path class="im-map-curve" d="M{STEM + 6} {top}C{STEM + 24} {top} {DOTS - 20} {y} {DOTS} {y}"/>'
         f'<rect class="im-map-hit" x="{DOTS - 8}" y="{y - ROW / 2}" width="{WIDTH - DOTS + 8}" height="{ROW}"/>'
         f"{dot(relation.kind, DOTS, y, bool(relation.lab))}"
         f'<text x="{LABELS}" y="{y + 4.5}">{html.escape(paper.short)} '
-        f'<tspan class="im-map-gist">{html.escape(paper.gist)}</tspan></text></a>'
+        f'<tspan class="im-map-gist">{shown(paper.gist)}</tspan></text></a>'
     )
 
 
@@ -126,7 +131,7 @@ def rest(subjects: Sequence[tuple[str, Sequence[Neighbour]]], label: str) -> str
             wide = len(paper.short) * LETTER
             if x > STEM and x + 9 + wide > WIDTH:
                 x, y = float(STEM), y + ROW
-            name = html.escape(f"{paper.short}: {paper.title}.")
+            name = shown(f"{paper.short}: {paper.title}.")
             body += (
                 f'<a class="im-map-paper" href="#{paper.id}" data-paper="{paper.id}"><title>{name}</title>'
                 f'<rect class="im-map-hit" x="{x - 6:g}" y="{y:g}" width="{wide + 20:g}" height="{ROW}"/>'
