@@ -341,6 +341,20 @@ class Book:
         return {key: paper for name in self.bibliographies for key, paper in read_papers(self.root / name).items()}
 
     @functools.cached_property
+    def neighbours(self):
+        """The papers around the book; a claim that one names as its lab is held to what its chapter stores."""
+        from neighbours_model import read_neighbours  # which raises this module's errors
+
+        found = read_neighbours(self.root, self.planned, self.papers)
+        listed = {chapter.docname for chapter in self.listed}
+        for name, relation in [(paper.id, near) for paper in found for near in paper.near if near.lab]:
+            docname = self.planned[relation.chapter].docname
+            if docname in listed and relation.lab not in {claim.id for claim in self.chapter(docname).claims}:
+                raise BookError(f"{self.root / 'book/neighbours.yml'}: {name!r} has the lab {relation.lab!r}, "
+                                "of which its chapter stores no check")  # fmt: skip
+        return found
+
+    @functools.cached_property
     def ops(self) -> dict[str, Op]:
         return read_ops(self.root / "kernels")
 
