@@ -16,7 +16,7 @@ def ops():
 
 
 def dispatcher(op, function, name=None):
-    """The backends of an op: `function` of its `reference.py`, `_numba.py` and `_triton.py`, as far as they are there."""
+    """The backends of an op: `function` of its `reference.py`, `_numba.py` and `_triton.py`, those that are there."""
     home = Path(__file__).parent / op
     found = {b: file for b, file in FILES.items() if (home / f"{file}.py").exists()}
     return Dispatcher(name or op, {b: f"implicitly_kernels.{op}.{file}:{function}" for b, file in found.items()})

@@ -2,12 +2,13 @@ r"""A step of Adam that knows r directions of each matrix, from the projected gr
 
 With a gradient $G$ of m rows and n columns, m at most n, directions $P$ (m, r) and their weights $w$:
 
-$$Y = P^\top G, \quad M \leftarrow \beta_1 M + (1-\beta_1) Y, \quad V \leftarrow \beta_2 V + (1-\beta_2)\, Y \circ Y, \quad
+$$Y = P^\top G, \quad M \leftarrow \beta_1 M + (1-\beta_1) Y, \quad
+V \leftarrow \beta_2 V + (1-\beta_2)\, Y \circ Y, \quad
 W \leftarrow (1 - \eta\lambda) W - \eta\, P \operatorname{diag}(w)\,
 \frac{M / (1-\beta_1^t)}{\sqrt{V / (1-\beta_2^t)} + \epsilon} .$$
 
-When directions change, to $P'$, the moments become $R M$ and $(R \circ R) V$ with $R = P'^\top P$. A matrix with more rows
-than columns is stepped by its transpose.
+When directions change, to $P'$, the moments become $R M$ and $(R \circ R) V$ with $R = P'^\top P$. A matrix with more
+rows than columns is stepped by its transpose.
 
 Source: chapter low-rank-gradients.
 """

@@ -17,22 +17,14 @@ from implicitly_kernels.low_rank_adam.reference import tall
 def _places(rows, cols, M: tl.constexpr, N: tl.constexpr, TALL: tl.constexpr):
     """Offsets in a tile of M rows and N columns of a matrix (rows, cols), or of its transpose in memory."""
     i, j = tl.arange(0, M)[:, None], tl.arange(0, N)[None, :]
-    if TALL:
-        at = i + j * rows
-    else:
-        at = i * cols + j
-    return at
+    return i + j * rows if TALL else i * cols + j
 
 
 @triton.jit
 def _start(first, column, rows, cols, TALL: tl.constexpr):
     """Where the tile at (first, column) begins: past 2^31 in large matrices, where offsets within it are not."""
     first, column = tl.full([], first, tl.int64), tl.full([], column, tl.int64)
-    if TALL:
-        at = first + column * rows
-    else:
-        at = first * cols + column
-    return at
+    return first + column * rows if TALL else first * cols + column
 
 
 @triton.jit

@@ -12,8 +12,9 @@ SUMMARY = (
 COUNT = (
     "A step on a matrix of m x n, m at most n, takes 2mnr operations to project and 2mnr to lift, and some 15rn in "
     "between. It reads the gradient and reads and writes the weight, 12mn bytes, and the two moments, 16rn; the "
-    "directions, 4mr, are read twice, and the update, 4rn, is written and read. That makes r/3 operations a byte: bytes bind for small r, on one CPU core up to "
-    "some 16 and on a GPU up to some 40. A realignment takes 4r²n operations for 16rn bytes. The count is of float32."
+    "directions, 4mr, are read twice, and the update, 4rn, is written and read. That makes r/3 operations a byte, less "
+    "where the moments count: bytes bind for small r, on one CPU core up to some 16 and on a GPU up to some 40. A "
+    "realignment takes 4r²n operations for 16rn bytes. The count is of float32."
 )
 CHAPTERS = ("low-rank-gradients",)
 BINDS = "bytes"
@@ -29,7 +30,6 @@ CASES = {
     "step, 1024 x 4096, rank 128": {**_CASE, "r": 128},
     "realignment, n = 4096, rank 128": {**_CASE, "call": "realign", "r": 128},
 }
-TARGET_CPU: dict[str, float] = {}  # nothing of ours is compiled for it
 TARGET_GPU = "at most 1.5 times the floor in bytes for a step on 4096 x 4096 at rank 32, 2 times at rank 128."
 _LARGE = {**_CASE, "m": 4096, "n": 4096}
 GPU_CASES = {
