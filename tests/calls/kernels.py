@@ -181,7 +181,7 @@ CALLS = {
                                                   accepts=LBA | {"x": "", "w": ""}),
     **each("low_rank_adam.low_rank_adam", low_rank, backends=("reference",), changes="weight exp_avg exp_avg_sq",
            accepts={name: "nonfinite" for name in LOW_RANK}
-           | {"lr": "zero size", "eps": "zero size", "decay": "zero size", "betas": "zero"},
+           | {"weight": "nonfinite dtype", "lr": "zero size", "eps": "zero size", "decay": "zero size"},
            names=LOW_RANK, nan="NaN and infinities pass through"),
     **each("low_rank_adam.low_rank_realign", backends=("reference",), names=either("R", "exp_avg", "exp_avg_sq"),
            make=lambda: dict(R=normal(2, 3, 2), exp_avg=normal(2, 2, 4, seed=1), exp_avg_sq=normal(2, 2, 4, seed=2)),

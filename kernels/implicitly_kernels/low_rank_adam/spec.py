@@ -19,9 +19,9 @@ COUNT = (
 CHAPTERS = ("low-rank-gradients",)
 BINDS = "bytes"
 NO_NUMBA = (
-    "Two products do nearly all of the work, and the reference hands both to the BLAS, which is as fast as a core "
-    "gets, the second straight into the weight. A loop of ours could save no more than the few passes over the "
-    "moments between them, r rows of m."
+    "What lies between the two products takes 2 to 8 % of a step on 1024 x 4096 at ranks 8 to 128, so fusing it could "
+    "save no more. The products are the BLAS's, the second straight into the weight; no compiled loop was found that "
+    "beats them by a fifth at each of these ranks."
 )
 _CASE = {"call": "step", "m": 1024, "n": 4096, "r": 8, "dtype": "float32"}
 CASES = {
