@@ -12,8 +12,8 @@ from implicitly_kernels.low_rank_adam import _DISPATCH, _tile, reference
 F32, F64 = torch.float32, torch.float64
 HOW = {"step": 3, "lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-6, "decay": 0.2}
 CHANGED = ("weight", "exp_avg", "exp_avg_sq")
-# weight's shape, r
-SMALL = [((3, 5), 2), ((5, 3), 2), ((2, 18, 33), 17), ((1, 2, 40, 17), 5)]
+# shape of weight, r; the last has two tiles of its own a side, and is transposed
+SMALL = [((3, 5), 2), ((5, 3), 2), ((2, 18, 33), 17), ((1, 2, 70, 37), 5)]
 LARGE = [*SMALL, ((1, 1), 1), ((7, 7), 7), ((130, 70), 65), ((2, 129, 300), 128), ((96, 1500), 32)]
 
 
