@@ -15,7 +15,7 @@ from book_model import Book, BookError, Op, book_of
 PAGE = "book/kernels"
 RATE = {"bytes": "copy", "flops": "flop", "ints": "int"}
 UNIT = {"bytes": "bytes", "flops": "float operations", "ints": "integer operations"}
-OUR = {"numba": "ours, compiled for the CPU", "triton": "ours, Triton"}
+OUR = {"reference": "ours, the reference in torch", "numba": "ours, compiled for the CPU", "triton": "ours, Triton"}
 
 
 def function_source(file: Path, name: str) -> str:
@@ -108,6 +108,8 @@ def table(rows: list[dict], caption: str) -> str:
 
 def verdict(case: str, rows: list[dict], op: Op) -> str:
     """What was asked of the CPU path and whether it was reached, from the numbers."""
+    if "NO_NUMBA" in op.spec:
+        return ""
     asked = op.declared("TARGET_CPU").get(case)
     ours = next((r for r in rows if r["backend"] == "numba"), None)
     eager = next((r for r in rows if r["backend"] == "eager"), None)
@@ -126,7 +128,10 @@ def device_section(result: dict, op: Op) -> str:
     rows, ceilings = result["rows"], result["ceilings"]
     first = rows[0]
     facts = [f"torch {first['torch'].split('+')[0]}"]
-    facts.append(f"numba {first['numba']}" if cpu else f"Triton {first['triton']}, driver {first['driver']}")
+    if not cpu:
+        facts.append(f"Triton {first['triton']}, driver {first['driver']}")
+    elif "NO_NUMBA" not in op.spec:
+        facts.append(f"numba {first['numba']}")
     facts.append("one thread; times are CPU time" if cpu else "times are medians between CUDA events")
     where = f"{result['device']}, {first['date']}: {', '.join(facts)}"
     out = []
@@ -180,6 +185,8 @@ def section(name: str, book: Book, found: set[str] = frozenset()) -> str:
     cpu = [r for r in op.results if r["kind"] == "cpu"]
     gpu = [r for r in op.results if r["kind"] == "cuda"]
     parts.append("### On a CPU\n")
+    if why := op.spec.get("NO_NUMBA"):
+        parts.append(f"Nothing of ours is compiled for the CPU, where the reference runs. {why}\n")
     parts += [device_section(r, op) for r in cpu] or ["No CPU result yet: `make bench` writes it.\n"]
     parts.append("### On a GPU\n")
     parts += [device_section(r, op) for r in gpu] or [

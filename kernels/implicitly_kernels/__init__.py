@@ -4,6 +4,7 @@ from implicitly_kernels._dispatch import available_backends
 from implicitly_kernels.kaczmarz import kaczmarz
 from implicitly_kernels.langevin import Polynomial, TanhNet, langevin
 from implicitly_kernels.lba_gemm import lba_events, lba_gemm, lba_quantize, lba_trace
+from implicitly_kernels.low_rank_adam import low_rank_adam, low_rank_realign
 from implicitly_kernels.nvfp4 import (
     mxfp4_dequantize,
     mxfp4_qdq,
@@ -22,7 +23,7 @@ from implicitly_kernels.xca import cross_covariance_attention
 
 __all__ = [
     "Polynomial", "TanhNet", "available_backends", "cross_covariance_attention", "kaczmarz", "langevin",
-    "lba_events", "lba_gemm", "lba_quantize", "lba_trace",
+    "lba_events", "lba_gemm", "lba_quantize", "lba_trace", "low_rank_adam", "low_rank_realign",
     "mxfp4_dequantize", "mxfp4_qdq", "mxfp4_quantize",
     "nvfp4_dequantize", "nvfp4_global_scale", "nvfp4_qdq", "nvfp4_quantize",
     "perm_gd",

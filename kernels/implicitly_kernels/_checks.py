@@ -102,6 +102,29 @@ def positive(name, value, dtype=torch.float64):
     return float(plain)
 
 
+def number(name, value, *, at_least, at_most=math.inf, below=math.inf):
+    """`value` as a float; raise unless it is a real number (not a bool), finite and in the range."""
+    plain = _plain(value)
+    if isinstance(plain, bool) or not isinstance(plain, Real):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
+    if not (at_least <= plain <= at_most and plain < below):
+        upper = f"< {below}" if below < math.inf else f"<= {at_most:.3g}" if at_most < math.inf else "< inf"
+        raise ValueError(f"{name}: expected {at_least} <= {name} {upper}, got {plain}")
+    return float(plain)
+
+
+def numbers(name, value, *, length, **limits):
+    """`value` as a list of `length` floats, each as in `number`."""
+    if isinstance(value, torch.Tensor | np.ndarray) and value.ndim == 1:
+        value = value.tolist()
+    if isinstance(value, str | bytes | dict | torch.Tensor | np.ndarray) or not isinstance(value, Iterable):
+        raise TypeError(f"{name}: expected {length} numbers, got {type(value).__name__}")
+    value = list(value)
+    if len(value) != length:
+        raise ValueError(f"{name}: expected {length} numbers, got {len(value)}")
+    return [number(f"{name}[{k}]", one, **limits) for k, one in enumerate(value)]
+
+
 def flag(name, value):
     """`value` as a bool; raise unless it is True or False."""
     plain = _plain(value)

@@ -86,6 +86,8 @@ class Dispatcher:
             wanted = "triton" if device_type == "cuda" else "numba"
             if wanted in can:
                 return wanted
+            if wanted not in self.paths:  # there is none to miss
+                return "reference"
             self._warn(f"{wanted} is not available, using the torch reference")
             return "reference"
         if backend not in can:

@@ -18,11 +18,11 @@ Example:
 
 from __future__ import annotations
 
-import math
 import operator
 from itertools import pairwise
-from numbers import Real
 from pathlib import Path
+
+from . import _plot_checks as check
 
 __all__ = [
     "CAUTION", "COLUMN", "DASHES", "DIVERGING", "INK", "MARGIN", "MARKERS", "MUTED", "OK", "PALETTE",
@@ -186,48 +186,13 @@ def _style(index: int) -> tuple:
     return PALETTE[place], DASHES[place], MARKERS[place]
 
 
-def _check_axes(ax) -> None:
-    from matplotlib.axes import Axes
-
-    if not isinstance(ax, Axes):
-        raise TypeError(f"ax must be axes of matplotlib, found {type(ax).__name__}")
-
-
-def _check_size(size) -> None:
-    if isinstance(size, bool) or not isinstance(size, Real):
-        raise TypeError(f"size must be a number, in points, found {type(size).__name__}")
-    if not 0 < size < math.inf:
-        raise ValueError(f"size must be finite and above 0, in points, found {size!r}")
-
-
-def _array(name: str, value, shape: tuple[int | str, ...] | None = None):
-    """`value` as an array of numbers; `shape` holds sizes, and letters where any will do."""
-    import numpy as np
-
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError, NotImplementedError):  # ragged; a tensor without values
-        array = np.asarray(None)
-    if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must be real numbers, found {type(value).__name__} of {array.dtype}")
-    fits = shape is None or (
-        array.ndim == len(shape) and all(isinstance(s, str) or s == n for s, n in zip(shape, array.shape, strict=True))
-    )
-    if not fits:
-        raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), found {array.shape}")
-    return array
-
-
 def _dots(ax, x, y, size, color, style, options):
-    from matplotlib.colors import is_color_like
-
-    _check_axes(ax)
-    x, y = _array("x", x), _array("y", y)
+    check.axes(ax)
+    x, y = check.array("x", x), check.array("y", y)
     if x.shape != y.shape:
         raise ValueError(f"x and y must have one shape, found {x.shape} and {y.shape}")
-    _check_size(size)
-    if not is_color_like(color):
-        raise ValueError(f"color must be a colour of matplotlib, found {color!r}")
+    check.size(size)
+    check.colour(color)
     return ax.plot(x, y, "o", **{"ls": "none", "ms": size, "mec": color, "zorder": 5, **style, **options})
 
 
@@ -272,38 +237,6 @@ def ring(ax, x, y, *, size: float = 9.0, color: str = WITHOUT, **options):
 # -- diagrams: drawn mechanisms, in the same ink ---------------------------------------------------
 
 
-def _places(least: int, **arrays) -> list:
-    """Finite arrays of one length, at least `least`."""
-    import numpy as np
-
-    found = [_array(name, values, ("N",)) for name, values in arrays.items()]
-    names, sizes = " and ".join(arrays), " and ".join(str(len(values)) for values in found)
-    if len(set(map(len, found))) > 1 or len(found[0]) < least:
-        raise ValueError(f"{names} must have one length, at least {least}, found {sizes}")
-    for name, values in zip(arrays, found, strict=True):
-        if not np.isfinite(values).all():
-            raise ValueError(f"{name} must be finite, found {values.tolist()}")
-    return found
-
-
-def _pair(name: str, value) -> tuple[float, float]:
-    from . import _validate
-
-    return _validate.numbers(name, value, length=2)
-
-
-def _colour(color) -> None:
-    from matplotlib.colors import is_color_like
-
-    if not is_color_like(color):
-        raise ValueError(f"color must be a colour of matplotlib, found {color!r}")
-
-
-def _words(name: str, value) -> None:
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, found {type(value).__name__}")
-
-
 def diagram(ax, title: str = "", note: str = "", *, xlim, ylim):
     """Make `ax` the ground of a drawing: no frame, no numbers, one unit as long on x as on y. Returns `ax`.
 
@@ -315,11 +248,11 @@ def diagram(ax, title: str = "", note: str = "", *, xlim, ylim):
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what was found; so do those below.
     """
-    _check_axes(ax)
-    _words("title", title)
-    _words("note", note)
+    check.axes(ax)
+    check.words("title", title)
+    check.words("note", note)
     for name, limits in (("xlim", xlim), ("ylim", ylim)):
-        low, high = _pair(name, limits)
+        low, high = check.pair(name, limits)
         if not low < high:
             raise ValueError(f"{name} must be two numbers, the lower first, found {(low, high)}")
     ax.set(xlim=xlim, ylim=ylim, aspect="equal", anchor="NW")
@@ -339,9 +272,9 @@ def arrow(ax, start, end, *, color: str = PREFER, bend: float = 0.0, gap: float 
     """
     from . import _validate
 
-    _check_axes(ax)
-    _colour(color)
-    start, end = _pair("start", start), _pair("end", end)
+    check.axes(ax)
+    check.colour(color)
+    start, end = check.pair("start", start), check.pair("end", end)
     bend = _validate.number("bend", bend, at_least=-1, at_most=1)
     gap = _validate.number("gap", gap, at_least=0, at_most=100)
     style = {"arrowstyle": "->", "color": color, "lw": 1.1, "shrinkA": gap, "shrinkB": gap, "mutation_scale": 9,
@@ -359,9 +292,9 @@ def path(ax, x, y, *, color: str = PREFER, hollow: bool = False, heads: int = 3)
     """
     from . import _validate
 
-    _check_axes(ax)
-    _colour(color)
-    x, y = _places(2, x=x, y=y)
+    check.axes(ax)
+    check.colour(color)
+    x, y = check.places(2, x=x, y=y)
     hollow, heads = _validate.flag("hollow", hollow), _validate.whole("heads", heads, at_least=0)
     for k, (start, end) in enumerate(pairwise(zip(x, y, strict=True))):
         if k < heads:
@@ -375,8 +308,8 @@ def region(ax, x, y):
     """An area on `ax` with the corners `x`, `y`, both (N,), N at least 3: a quiet ground with a thin edge."""
     from matplotlib.colors import to_rgb
 
-    _check_axes(ax)
-    x, y = _places(3, x=x, y=y)
+    check.axes(ax)
+    x, y = check.places(3, x=x, y=y)
     return ax.fill(x, y, fc=(*to_rgb(RULE), 0.4), ec=MUTED, lw=1, ls="-", zorder=1)
 
 
@@ -394,9 +327,9 @@ def network(ax, sizes, *, at=(0.0, 0.0), width: float = 1.0, height: float = 1.0
 
     from . import _validate
 
-    _check_axes(ax)
+    check.axes(ax)
     sizes = _validate.wholes("sizes", sizes, least=2, at_least=1, at_most=100)
-    left, low = _pair("at", at)
+    left, low = check.pair("at", at)
     width, height = _validate.number("width", width, above=0), _validate.number("height", height, above=0)
     places = []
     for k, count in enumerate(sizes):
@@ -421,12 +354,12 @@ def threshold_unit(ax, at, inputs, *, label: str = "", radius: float = 0.3):
 
     from . import _validate
 
-    _check_axes(ax)
-    _words("label", label)
-    x, y = _pair("at", at)
+    check.axes(ax)
+    check.words("label", label)
+    x, y = check.pair("at", at)
     radius = _validate.number("radius", radius, above=0)
-    inputs = _array("inputs", inputs, ("N", 2))
-    _places(0, inputs=inputs.ravel())
+    inputs = check.array("inputs", inputs, ("N", 2))
+    check.places(0, inputs=inputs.ravel())
     for start in inputs:
         ax.plot([start[0], x], [start[1], y], color=MUTED, ls="-", lw=0.9, zorder=1)
     ax.plot([x, x + 2.2 * radius], [y, y], color=MUTED, ls="-", lw=0.9, zorder=1)

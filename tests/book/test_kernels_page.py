@@ -103,6 +103,13 @@ def test_a_missed_target_is_said(page):
     assert "Not reached: 2 ×" in text
 
 
+def test_what_is_not_compiled_for_the_cpu_is_said(page):
+    text = re.sub(r"<[^>]+>", "", page({}))
+    without = [op for op in OPS.values() if op.spec.get("NO_NUMBA")]
+    assert without and text.count("Nothing of ours is compiled for the CPU") == len(without)
+    assert all(op.spec["NO_NUMBA"] in text for op in without)
+
+
 def test_the_page_needs_neither_torch_nor_the_kernels():
     code = (
         "import sys; sys.path.insert(0, 'book/_ext')\n"

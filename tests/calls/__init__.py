@@ -63,6 +63,7 @@ class Call:
         nan: why a valid result may hold NaN; "" if it may not.
         seconds: a changed call that takes longer counts as hanging.
         skip: argument -> why it is not changed at all.
+        changes: tensors that the function is documented to change, which are then part of its result.
     """
 
     make: Callable[[], dict]
@@ -72,6 +73,7 @@ class Call:
     nan: str = ""
     seconds: float = 5.0
     skip: dict[str, str] = dataclasses.field(default_factory=dict)
+    changes: str = ""
 
     def __post_init__(self):
         for argument, words in self.accepts.items():

@@ -21,13 +21,13 @@ def bits(*shape, seed=0):
     return torch.randint(2, shape, generator=rng(seed)) == 1
 
 
-def each(name, make, label="", **more):
+def each(name, make, label="", backends=BACKENDS, **more):
     """One call for each backend."""
 
     def called(backend):
         return lambda: make() | dict(backend=backend)
 
-    return {f"implicitly_kernels.{name}#{label}{b}": Call(called(b), **more) for b in BACKENDS}
+    return {f"implicitly_kernels.{name}#{label}{b}": Call(called(b), **more) for b in backends}
 
 
 # A shape that does not match is told of one of the two tensors.
@@ -123,6 +123,17 @@ def heads():
 
 TASKS = either("e", "basis", "s2", "shift", "order", "strength")
 
+def low_rank():
+    """Two matrices of 3 x 4 and two directions of each."""
+    basis = torch.linalg.qr(normal(2, 3, 2)).Q.contiguous()
+    return dict(
+        weight=normal(2, 3, 4), grad=normal(2, 3, 4, seed=1), basis=basis, scale=1 + normal(2, 2, seed=2).square(),
+        exp_avg=normal(2, 2, 4, seed=3), exp_avg_sq=1 + normal(2, 2, 4, seed=4).square(), step=3, lr=0.1,
+        betas=[0.9, 0.99], eps=1e-8, decay=0.1,
+    )  # fmt: skip
+
+
+LOW_RANK = either("weight", "grad", "basis", "scale", "exp_avg", "exp_avg_sq")
 FORMAT = dict(mantissa=3, exponent=3, bias_product=5, bias_sum=4, chunk=4, rounding="truncate", underflow=True)
 LBA = {"x": "rows empty", "w": "rows empty", "bias_product": "sign zero", "bias_sum": "sign zero none"}
 SIZES = either("x", "w")
@@ -168,6 +179,13 @@ CALLS = {
     **each("lba_gemm.lba_events", lambda: pair() | FORMAT, accepts=LBA, names=SIZES),
     "implicitly_kernels.lba_gemm.lba_trace": Call(lambda: pair(2) | FORMAT | dict(backend="numba"), names=SIZES,
                                                   accepts=LBA | {"x": "", "w": ""}),
+    **each("low_rank_adam.low_rank_adam", low_rank, backends=("reference",), changes="weight exp_avg exp_avg_sq",
+           accepts={name: "nonfinite" for name in LOW_RANK}
+           | {"weight": "nonfinite dtype", "lr": "zero size", "eps": "zero size", "decay": "zero size"},
+           names=LOW_RANK, nan="NaN and infinities pass through"),
+    **each("low_rank_adam.low_rank_realign", backends=("reference",), names=either("R", "exp_avg", "exp_avg_sq"),
+           make=lambda: dict(R=normal(2, 3, 2), exp_avg=normal(2, 2, 4, seed=1), exp_avg_sq=normal(2, 2, 4, seed=2)),
+           accepts={"R": "nonfinite", "exp_avg": "nonfinite", "exp_avg_sq": "nonfinite"}, nan="they pass through"),
     "implicitly_kernels.lba_gemm.lba_quantize": Call(
         lambda: dict(x=normal(3, 5), mantissa=3, exponent=3, bias=5, rounding="nearest", underflow=True),
         accepts={"x": "rows columns dims empty dtype", "bias": "sign zero"}),

@@ -31,6 +31,12 @@ def test_auto_falls_back_once_and_says_so(monkeypatch, caplog):
     ]
 
 
+def test_auto_says_nothing_of_a_path_that_is_not_written(monkeypatch, caplog):
+    monkeypatch.delenv("IMPLICITLY_BACKEND", raising=False)
+    assert Dispatcher("op", {"reference": "math:sqrt"}).choose("auto", "cpu") == "reference"
+    assert not caplog.records
+
+
 def refuses(x):
     raise Unsupported(f"x: the fast one takes no {x.dtype}")
 

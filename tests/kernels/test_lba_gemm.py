@@ -15,6 +15,7 @@ from implicitly_kernels.lba_gemm._form import Form
 
 F32, F64 = torch.float32, torch.float64
 NUMBA = "kernels/implicitly_kernels/lba_gemm/_numba.py"
+NUMBERS = "kernels/implicitly_kernels/lba_gemm/_numba_words.py"
 TRITON = "kernels/implicitly_kernels/lba_gemm/_triton.py"
 REFERENCE = "kernels/implicitly_kernels/lba_gemm/reference.py"
 
@@ -273,8 +274,9 @@ def test_what_is_safe_in_float32_is_and_no_more(spread, nearest):
 
 def test_no_two_variants_share_a_name():
     """Symbols of compiled functions that come from two processes' caches differ by module and name alone."""
-    loops = {id(f): f for f in vars(module("numba")).values() if hasattr(f, "py_func")}
-    tables = module("numba")._ROWS, module("numba")._EVENT_ROWS.values(), module("numba")._BACKWARD_ROWS.values()
+    product, events = module("numba"), module("numba_events")
+    loops = {id(f): f for one in (product, events) for f in vars(one).values() if hasattr(f, "py_func")}
+    tables = product._ROWS, events._EVENT_ROWS.values(), events._BACKWARD_ROWS.values()
     loops |= {id(f): f for table in tables for f in table}
     names = [f.py_func.__qualname__ for f in loops.values()]
     assert len(names) >= 25 and len(set(names)) == len(names)
@@ -459,11 +461,11 @@ def test_what_has_no_gradient_says_so():
 
 # A source, what is replaced by what, and the form on which it shows; the sources of Triton under its interpreter.
 FAULTS = [
-    (NUMBA, "v = v if v < top else top", "v = v if v < top else top - (top - top / 2) / 64", 0),
+    (NUMBERS, "v = v if v < top else top", "v = v if v < top else top - (top - top / 2) / 64", 0),
     (NUMBA, "                    s[:] = 0\n                    last", "                    last", 2),
-    (NUMBA, "return _flush(v, least)", "return v", 2),
-    (NUMBA, "builder.add(half, odd)", "half", 3),
-    (NUMBA, 'inexact = builder.and_(builder.fcmp_unordered("!=", rest, zero), even)',
+    (NUMBERS, "return _flush(v, least)", "return v", 2),
+    (NUMBERS, "builder.add(half, odd)", "half", 3),
+    (NUMBERS, 'inexact = builder.and_(builder.fcmp_unordered("!=", rest, zero), even)',
      "inexact = ir.Constant(ir.IntType(1), 0)", 10),
     (TRITON, "tl.where(tl.abs(r) >= least, r, 0.0)", "tl.where(tl.abs(r) > least, r, 0.0)", 4),
     (TRITON, "+ ((bits >> DROP) & 1)", "", 3),
@@ -482,7 +484,10 @@ def test_a_planted_fault_is_seen(mutant, path, old, new, index):
     most = (x.abs().max() * w.abs().max()).item()
     given, want = (list(form), form.path(True), most), reference.forward(x, w, form, "", 0.0)
     assert bits_equal(module("triton" if path == TRITON else "numba").forward(x, w, *given), want)
-    assert not bits_equal(mutant(path, old, new).forward(x, w, *given), want)
+    broken = mutant(path, old, new)
+    if path == NUMBERS:
+        broken = mutant(NUMBA, "implicitly_kernels.lba_gemm._numba_words", broken.__name__)
+    assert not bits_equal(broken.forward(x, w, *given), want)
 
 
 @pytest.mark.parametrize("old, new", [

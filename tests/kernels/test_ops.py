@@ -17,8 +17,8 @@ from kernels_page import section
 from library_model import Library
 
 PARTS = [
-    "implicitly_kernels/{}/__init__.py", "implicitly_kernels/{}/reference.py", "implicitly_kernels/{}/_numba.py",
-    "implicitly_kernels/{}/_triton.py", "implicitly_kernels/{}/spec.py", "benchmarks/peers/{}.py",
+    "implicitly_kernels/{}/__init__.py", "implicitly_kernels/{}/reference.py", "implicitly_kernels/{}/_triton.py",
+    "implicitly_kernels/{}/spec.py", "benchmarks/peers/{}.py",
 ]  # fmt: skip
 BOOK, LIBRARY = Book(ROOT), Library(ROOT)
 
@@ -27,6 +27,8 @@ BOOK, LIBRARY = Book(ROOT), Library(ROOT)
 def test_an_op_is_whole(op):
     missing = [part.format(op) for part in PARTS if not (ROOT / "kernels" / part.format(op)).exists()]
     assert not missing and (ROOT / f"tests/kernels/test_{op}.py").exists()
+    compiled = (ROOT / f"kernels/implicitly_kernels/{op}/_numba.py").exists()
+    assert compiled != bool(BOOK.ops[op].spec.get("NO_NUMBA")), "_numba.py, or in spec.py the reason why there is none"
     assert f"implicitly_kernels.{op}" in {getattr(ik, name).__module__ for name in ik.__all__}
     measured = json.loads((ROOT / "kernels/resources.json").read_text())["budget"]
     assert any(f"{kernel}_".startswith(f"{op}_") for kernel in measured)
@@ -91,6 +93,31 @@ TARGET_GPU = "none."
 KERNELS = []
 """,
 }
+IN_PLACE = """
+import torch
+from torch import Tensor
+from implicitly_kernels._ops import operator
+
+@operator("toy_", lambda x, by: None, mutates=("x",), refuses="no gradient")
+def double(x: Tensor, by: float) -> None:
+    x.detach().mul_(by)
+
+x = torch.ones(3)
+assert double(x, 2.0) is None and x.tolist() == [2, 2, 2] and x._version >= 1
+torch.library.opcheck(double, (torch.ones(3), 2.0))
+saved = torch.ones(3, requires_grad=True)
+y = saved.exp()
+with torch.no_grad():
+    double(y, 2.0)
+for made, said in ((lambda: y.sum().backward(), "modified by an inplace operation"),
+                   (lambda: double(saved, 2.0), "toy_: no gradient")):
+    try:
+        made()
+    except RuntimeError as error:  # NotImplementedError is one
+        assert said in str(error), error
+    else:
+        raise AssertionError(said)
+"""
 USE = """
 import torch
 import implicitly_kernels.toy as t
@@ -109,6 +136,13 @@ except NotImplementedError as error:
 else:
     raise AssertionError
 """
+
+
+def test_an_operator_that_changes_its_arguments():
+    """Changed in place, seen by autograd, refused where a gradient would be recorded."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "kernels")}
+    done = subprocess.run([sys.executable, "-c", IN_PLACE], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_a_new_op_is_found_by_its_folder(tmp_path):

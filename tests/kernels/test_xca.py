@@ -41,8 +41,33 @@ def gradients(run, given, weight):
     return torch.autograd.grad((run(*given) * weight).sum(), given)
 
 
+def amplification(q, k, v, temperature, grad):
+    """How much smaller the gradient in temperature is than the magnitudes of what it sums, in norms over the heads.
+
+    It is the sum of A_ij m_ij c_ij - A_ij (sum_l A_il m_il) c_ij over samples b and channels i, j, with weights A,
+    cosines c and m the gradient in A. Its terms cancel: in each row, since the gradients in the logits add to 0, and
+    between rows. So it says how often a relative error of the terms stands in the sum.
+    """
+    A, cosines = reference.weights(q, k, temperature)[:2]
+    m = grad.mT @ v
+    total = (A * (m - (A * m).sum(-1, keepdim=True)) * cosines).sum((0, 2, 3))
+    terms = (A * (m.abs() + (A * m.abs()).sum(-1, keepdim=True)) * cosines.abs()).sum((0, 2, 3))
+    return float(terms.norm() / total.norm())
+
+
+def temperature_limit(given, grad, dtype):
+    """A sum of n rounded terms, in any order, is right to n eps times their magnitudes.
+
+    Each backend adds in an order of its own, so that one may be near by luck where another is not: 20 times the
+    reference's error is no bound here. Over 150 other inputs of each shape none came to a thirtieth of this one.
+    """
+    B, _, _, d = given[0].shape
+    return B * d * d * torch.finfo(dtype).eps * amplification(*given, grad)
+
+
 def check(call, dtype, device="cpu", shapes=LARGE):
-    """Results and gradients against the oracle; float32 within 1e-5, and 20 times the reference's own error."""
+    """Results and gradients against the oracle; float32 within 1e-5, and 20 times the reference's own error, but for
+    the gradient in temperature."""
     for shape in shapes:
         given = [v.to(dtype) for v in problem(*shape)]
         weight = normal(*shape, seed=7).to(dtype)
@@ -58,6 +83,8 @@ def check(call, dtype, device="cpu", shapes=LARGE):
                 assert a.norm() <= (1e-12 if dtype == F64 else 1e-5) * want[3].norm() * 5  # of one token: none
                 continue
             limit = 1e-12 if dtype == F64 else min(1e-5, 20 * relative_error(p, b) + 5e-7)
+            if name == "temperature":
+                limit = temperature_limit(exact, weight.double(), dtype)
             assert relative_error(a, b) <= limit, (shape, name, relative_error(a, b))
 
 
@@ -295,6 +322,11 @@ FAULTS = {
     "numba: temperature of the first head": (NUMBA, "temperature[h % len(temperature)]", "temperature[0]"),
     "numba: divided as if the norm were constant": (NUMBA, "s * one[i] * one[i] if one[i] > 0", "0 * s if one[i] > 0"),
     "numba: a softmax without its mean": (NUMBA, "(moved[o + j] - mean)", "moved[o + j]"),
+    # Seen by the gradient in temperature alone.
+    "numba: a sum of terms before their mean is gone":
+        (NUMBA, "total += logit * cosine[o + j]", "total += weight[o + j] * moved[o + j] * cosine[o + j]"),
+    "numba: a sum without one term": (NUMBA, "total += logit", "total += (i + j < 2 * d - 2) * logit"),
+    "numba: a sum of eleven bits": (NUMBA, "to_t[h] = total", "to_t[h] = np.float16(total)"),
 }
 TRITON_FAULTS = {
     "triton: the last token left out": (TRITON, "(n < tokens)", "(n < tokens - 1)"),
@@ -302,6 +334,9 @@ TRITON_FAULTS = {
     "triton: weights of the wrong side": (TRITON, "A = tl.trans(_weights(", "A = 1.0 * (_weights("),
     "triton: temperature of the first head": (TRITON, "t_ptr + b % heads", "t_ptr"),
     "triton: divided as if the norm were constant": (TRITON, "k_norm > LEAST", "k_norm < 0.0"),
+    "triton: a sum of eight bits":  # in the gradient in temperature
+        (TRITON, "tl.sum(tl.sum(logit * cosine, axis=1), axis=0)",
+         "tl.sum(tl.sum(logit * cosine, axis=1), axis=0).to(tl.bfloat16)"),
 }
 FEW = [(2, 2, 7, 3)]
 

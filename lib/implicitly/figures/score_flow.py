@@ -7,9 +7,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
+from .. import _plot_checks as check
 from .. import diffusion, plotting
 from .._validate import flag, number
-from ..plotting import _array, _check_axes, _check_size
 from . import _svg
 
 __all__ = ["KIND_COLORS", "bands", "flow_panel", "miniature", "one_ramp", "points_and_sums"]
@@ -20,17 +20,17 @@ KIND_COLORS = (plotting.PREFER, plotting.WITHOUT, plotting.INK)
 
 def points_and_sums(ax, points, sums=(), *, size: float = 9.0) -> None:
     """Training points (N, 2) as discs, sums (S, 2) as rings, of `size` points (1/72 inch) across."""
-    _check_axes(ax)
-    points, sums = _array("points", points, ("N", 2)), _pairs("sums", sums)
-    _check_size(size)
+    check.axes(ax)
+    points, sums = check.array("points", points, ("N", 2)), _pairs("sums", sums)
+    check.size(size)
     plotting.disc(ax, *points.T, size=size)
     plotting.ring(ax, *sums.T, size=size)
 
 
 def _pairs(name: str, value) -> np.ndarray:
     """`value` as an array (S, 2); an empty sequence has no rows."""
-    array = _array(name, value)
-    return array.reshape(0, 2) if array.shape == (0,) else _array(name, array, ("S", 2))
+    array = check.array(name, value)
+    return array.reshape(0, 2) if array.shape == (0,) else check.array(name, array, ("S", 2))
 
 
 def flow_panel(ax, path, kinds, *, points, sums=(), start: bool = True) -> None:
@@ -44,9 +44,9 @@ def flow_panel(ax, path, kinds, *, points, sums=(), start: bool = True) -> None:
         sums: sums of training points, (S, 2).
         start: whether to mark the starts with small dots.
     """
-    _check_axes(ax)
-    path = _array("path", path, ("T", "B", 2))
-    kinds = _array("kinds", kinds, (path.shape[1],))
+    check.axes(ax)
+    path = check.array("path", path, ("T", "B", 2))
+    kinds = check.array("kinds", kinds, (path.shape[1],))
     if not len(path):
         raise ValueError("path must hold at least one state, found none")
     if not np.isin(kinds, range(len(KIND_COLORS))).all():
@@ -65,7 +65,7 @@ def flow_panel(ax, path, kinds, *, points, sums=(), start: bool = True) -> None:
 
 def bands(ax, low: float, high: float, *, axes: str = "xy") -> None:
     """Dashed lines at the two ends of the middle band, across the axes named: "x", "y" or "xy"."""
-    _check_axes(ax)
+    check.axes(ax)
     low, high = number("low", low), number("high", high)
     if high < low:
         raise ValueError(f"high must be at least low, {low:g}, found {high:g}")
@@ -91,8 +91,8 @@ def one_ramp(rho: float, starts, sigmas, paths):
         The figure.
     """
     rho = number("rho", rho, above=0.0, below=0.5)
-    sigmas = _array("sigmas", sigmas, ("S",))
-    starts, paths = _array("starts", starts, ("B",)), _array("paths", paths, (len(sigmas), "B"))
+    sigmas = check.array("sigmas", sigmas, ("S",))
+    starts, paths = check.array("starts", starts, ("B",)), check.array("paths", paths, (len(sigmas), "B"))
     fig, axes = plt.subplots(1, 3, figsize=(8.7, 3.1))
     z = np.array([-0.25, rho, 1 - rho, 1.25])
     up, slope = np.maximum(z - rho, 0), 1 / (1 - 2 * rho)

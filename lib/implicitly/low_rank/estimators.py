@@ -221,8 +221,4 @@ def realign(R: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError(f"first must have shape (..., r, n) with r = {R.shape[-1]}, the columns of R, found "
                          f"{tuple(first.shape)}")  # fmt: skip
     tensor("second", second, dtype=R.dtype, shape=tuple(first.shape), at_least=0.0)
-    return _moved(R, first, second)
-
-
-def _moved(R: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return R @ first, (R * R) @ second

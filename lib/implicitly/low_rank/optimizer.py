@@ -7,9 +7,11 @@ TypeError or ValueError.
 import torch
 from torch import Tensor
 
+from implicitly_kernels import low_rank_adam, low_rank_realign
+
 from .._validate import F64, choice, flag, number, numbers, whole
 from .._validate import seed as checked_seed
-from .estimators import _draw, _moved
+from .estimators import _draw
 
 __all__ = [
     "PROJECTIONS",
@@ -72,7 +74,8 @@ class LowRank(torch.optim.Optimizer):
         weight_decay: at least 0; decoupled, ``W -= lr weight_decay W``, as in `torch.optim.AdamW`.
         realign: whether moments follow a new draw; False keeps them as they are, for comparison.
         maximize: step along the gradient, not against it.
-        foreach: whether elementwise work is done on lists of tensors; None does so on CUDA. The result is the same.
+        foreach: whether elementwise work on what is not projected is done on lists of tensors; None does so on CUDA.
+            The result is the same.
         seed: of all draws.
 
     >>> layer = torch.nn.Linear(64, 32)
@@ -158,7 +161,7 @@ class LowRank(torch.optim.Optimizer):
         return loss
 
     def _prepared(self, p: Tensor, group: dict, place: int) -> tuple:
-        """Parameter, state, and the gradient that the rule sees, (..., r, n) or as it is."""
+        """Parameter, state, gradient, and whether it is projected: by Adam's kernel, or already, for ``"sgd"``."""
         if p.grad.is_sparse:
             raise ValueError(f"params must have dense gradients, found a sparse one at parameter {place}")
         state = self.state[p]
@@ -169,10 +172,13 @@ class LowRank(torch.optim.Optimizer):
         projected = p.ndim >= 2 and min(p.shape[-2:]) > group["rank"]
         if projected and int(state["step"]) % group["interval"] == 0:
             self._refresh(state, grad, group, place)
-        if projected:
+        adam = group["rule"] == "adam"
+        if adam and "exp_avg" not in state:
+            kept = (*p.shape[:-2], state["basis"].shape[-1], max(p.shape[-2:])) if projected else None
+            for key in ("exp_avg", "exp_avg_sq"):
+                state[key] = torch.zeros_like(grad) if kept is None else grad.new_zeros(kept)
+        if projected and not adam:
             grad = state["basis"].mT @ (grad.mT if _tall(p) else grad)
-        if group["rule"] == "adam" and "exp_avg" not in state:
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(grad), torch.zeros_like(grad)
         state["step"] += 1
         return p, state, grad, projected
 
@@ -185,7 +191,7 @@ class LowRank(torch.optim.Optimizer):
         # The moments are aligned before this step's gradient comes to them.
         if group["realign"] and "exp_avg" in state:
             R = new.basis.mT @ state["basis"]  # both are orthonormal
-            state["exp_avg"], state["exp_avg_sq"] = _moved(R, state["exp_avg"], state["exp_avg_sq"])
+            state["exp_avg"], state["exp_avg_sq"] = low_rank_realign(R, state["exp_avg"], state["exp_avg_sq"])
         how = group["weight"] or ("inverse" if group["rule"] == "sgd" else "none")
         state["basis"], state["weight"] = new.basis.contiguous(), new.weight ** _POWER[how]
 
@@ -196,26 +202,34 @@ def _tall(p: Tensor) -> bool:
 
 def _apply(group: dict, work: list[tuple]) -> None:
     """The rule, the lift and the step, for all parameters of a group."""
-    params, states, grads, projected = zip(*work, strict=True)
-    foreach = group["foreach"]
-    foreach = all(p.is_cuda for p in params) if foreach is None else foreach
-    updates = list(grads)
-    if group["rule"] == "adam":
+    adam, lr, decay = group["rule"] == "adam", group["lr"], group["weight_decay"]
+    if adam:
+        for p, state, grad, low in work:
+            if low:
+                low_rank_adam(p, grad, state["basis"], state["weight"], state["exp_avg"], state["exp_avg_sq"],
+                              step=int(state["step"]), lr=lr, betas=group["betas"], eps=group["eps"], decay=decay)
+        work = [one for one in work if not one[-1]]
+        if not work:
+            return
+    params, states, updates, projected = zip(*work, strict=True)
+    if adam:
+        foreach = all(p.is_cuda for p in params) if group["foreach"] is None else group["foreach"]
         moments = [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states]
         times = [float(s["step"]) for s in states]
-        updates = (_adam_foreach if foreach else _adam_each)(updates, *moments, times, group["betas"], group["eps"])
+        rule = _adam_foreach if foreach else _adam_each
+        updates = rule(list(updates), *moments, times, group["betas"], group["eps"])
     for p, state, update, low in zip(params, states, updates, projected, strict=True):
-        if group["weight_decay"]:
-            p.mul_(1 - group["lr"] * group["weight_decay"])
+        if decay:
+            p.mul_(1 - lr * decay)
         if not low:
-            p.add_(update.to(p.dtype), alpha=-group["lr"])
+            p.add_(update.to(p.dtype), alpha=-lr)
             continue
         factors = state["basis"] * state["weight"][..., None, :], update
         left, right = (factors[1].mT, factors[0].mT) if _tall(p) else factors
         if p.dtype == update.dtype and p.ndim <= 3:  # the product is never a matrix of its own
-            (p.addmm_ if p.ndim == 2 else p.baddbmm_)(left, right, alpha=-group["lr"])
+            (p.addmm_ if p.ndim == 2 else p.baddbmm_)(left, right, alpha=-lr)
         else:
-            p.add_((left @ right).to(p.dtype), alpha=-group["lr"])
+            p.add_((left @ right).to(p.dtype), alpha=-lr)
 
 
 def _adam_each(grads, first, second, times, betas, eps):
