@@ -125,6 +125,7 @@ RUNS = {"range(12)": "range(4)", TIMES: "[10, 3000]"}
 LATE = {"range(12)": "range(2)", TIMES: "[1, 3, 10, 30, 100, 300, 1000, 1500, 2000, 2500, 3000]"}
 STEP_SIZES = "(0.03, 0.1, 0.2, 0.3, 0.5)"
 PARKED = {"range(12)": "range(3)", TIMES: "[5000]", STEP_SIZES: "(0.1, 0.2)"}
+STOPPED = {"range(12)": "range(4)", TIMES: "[100, 5000]", STEP_SIZES: "(0.1, 0.2)"}
 SLOW_RAMP = {"range(12)": "range(4)", TIMES: "[3000]", STEP_SIZES: "(0.03,)"}
 RAMP = SLOW_RAMP | {"round(2000 / eta)": "round(500 / eta)"}
 FEW_NETS = {"range(100)": "range(20)"}
@@ -160,6 +161,7 @@ FAULTS = [
     Fault("C5", "small", LIBRARY + "gradient_descent", one_step_size, RUNS),
     Fault("C5", "large", LIBRARY + "gradient_descent", one_step_size, RUNS),
     Fault("C5", "tent", *times("sharpness", 2)),
+    Fault("C5", "stopped", LIBRARY + "gradient_descent", one_step_size, STOPPED),
     Fault("C5", "no throw", LIBRARY + "gradient_descent", thrown, SLOW_RAMP),
     Fault("C6", "least", LIBRARY + "spline_tv", limit_weight, {"range(13)": "range(2)"}, far=True),
     Fault("C6", "least", *times("spline_tv", 1 + 1e-4), {"range(13)": "range(2)"}),

@@ -5,6 +5,7 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.ticker import LogLocator
 
 from .. import plotting, stability
 from . import _svg
@@ -120,6 +121,8 @@ def rates(sizes, curves, *, exponent=-0.8):
     ax.set(xscale="log", yscale="log", xlabel="number of points, $n$", ylabel="error inside, $|x|\\leq0.8$")
     ax.set_xticks(sizes, [f"{int(n)}" for n in sizes])
     ax.minorticks_off()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.legend(loc="lower left", fontsize=8.8)
     return fig
 
