@@ -3,19 +3,19 @@
 Chapter `partial-synchronization`, C1 to C4 and C8. Bad arguments raise TypeError or ValueError.
 """
 
+import contextlib
 import time
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
-from torch.distributed.tensor.debug import CommDebugMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .._validate import flag, instance, whole, wholes
+from .._validate import choice, flag, instance, whole, wholes
 from .model import Shape, complete_norms, loss, shard
 from .streams import RULES, Wires
 
-__all__ = ["gradients", "sum_times", "torch_plan"]
+__all__ = ["all_gradients", "gradients", "sum_times", "torch_plan"]
 
 
 class _Elements(TorchDispatchMode):
@@ -32,29 +32,45 @@ class _Elements(TorchDispatchMode):
 
 
 def gradients(wires: Wires, *, shape: Shape, weights: dict[str, Tensor], tokens: Tensor, shared: int,
-              rule: str = "adjoint", scale: float | None = None) -> dict:  # fmt: skip
+              rule: str = "adjoint", scale: float | None = None, count_calls: bool = False) -> dict:  # fmt: skip
     """Loss and gradients of one step, in this process, and what was sent for it.
 
     Args:
         shape, weights, tokens, shared, scale: as for `loss`; the weights are dense, each rank cuts out its own.
         rule: of the backward pass, one of `RULES`.
+        count_calls: also count by torch's `CommDebugMode`, whose import takes some seconds.
 
     Returns:
         A dict. loss: 0-d. gradients: name -> (here, ...), norms partial. norms: the same for norms, summed. sent:
         elements of the all-reduces of forward and backward pass, counted by our wires (None in one process). torch:
-        the same counted by torch's dispatcher. calls: how many all-reduces torch's `CommDebugMode` saw.
+        the same counted in torch's dispatcher. calls: how many all-reduces `CommDebugMode` saw, or None.
     """
     instance("wires", wires, Wires)
-    wires.rule = rule if rule in RULES else Wires(1, 1, 0, rule).rule
+    wires.rule = choice("rule", rule, RULES)
+    debug = _comm_debug_mode() if flag("count_calls", count_calls) else contextlib.nullcontext()
     mine = {name: w.requires_grad_() for name, w in shard(weights, shape, wires).items()}
     before = len(getattr(wires, "sent", ()))
-    with CommDebugMode() as debug, _Elements() as seen:
+    with debug, _Elements() as seen:
         value = loss(mine, shape, tokens, wires, shared, scale)
         found = dict(zip(mine, torch.autograd.grad(value, list(mine.values())), strict=True))
     sent = sum(s.elements for s in wires.sent[before:]) if hasattr(wires, "sent") else None
     whole_norms = {name: g for name, g in complete_norms(found, wires).items() if name.endswith("norm")}
     return {"loss": value.detach(), "gradients": found, "norms": whole_norms, "sent": sent, "torch": seen.count,
-            "calls": debug.get_total_counts()}  # fmt: skip
+            "calls": debug.get_total_counts() if count_calls else None}  # fmt: skip
+
+
+def _comm_debug_mode():
+    from torch.distributed.tensor.debug import CommDebugMode
+
+    return CommDebugMode()
+
+
+def all_gradients(wires: Wires, *, settings: list[dict]) -> list[dict]:
+    """`gradients` for each of these settings, one after the other: processes start once for all.
+
+    settings: dicts of the arguments of `gradients`.
+    """
+    return [gradients(wires, **setting) for setting in settings]
 
 
 def sum_times(wires: Wires, *, sizes: list[int], repeats: int = 5) -> Tensor:
