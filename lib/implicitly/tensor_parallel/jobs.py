@@ -32,31 +32,33 @@ class _Elements(TorchDispatchMode):
 
 
 def gradients(wires: Wires, *, shape: Shape, weights: dict[str, Tensor], tokens: Tensor, shared: int,
-              rule: str = "adjoint", scale: float | None = None, count_calls: bool = False) -> dict:  # fmt: skip
+              rule: str = "adjoint", scale: float | None = None, counted: bool = False) -> dict:  # fmt: skip
     """Loss and gradients of one step, in this process, and what was sent for it.
 
     Args:
         shape, weights, tokens, shared, scale: as for `loss`; the weights are dense, each rank cuts out its own.
         rule: of the backward pass, one of `RULES`.
-        count_calls: also count by torch's `CommDebugMode`, whose import takes some seconds.
+        counted: rank 0 also counts by means of torch; their import takes some seconds.
 
     Returns:
         A dict. loss: 0-d. gradients: name -> (here, ...), norms partial. norms: the same for norms, summed. sent:
         elements of the all-reduces of forward and backward pass, counted by our wires (None in one process). torch:
-        the same counted in torch's dispatcher. calls: how many all-reduces `CommDebugMode` saw, or None.
+        the same counted in torch's dispatcher. calls: how many all-reduces torch's `CommDebugMode` saw. Both are None
+        where nothing was counted.
     """
     instance("wires", wires, Wires)
     wires.rule = choice("rule", rule, RULES)
-    debug = _comm_debug_mode() if flag("count_calls", count_calls) else contextlib.nullcontext()
+    counted = flag("counted", counted) and wires.first == 0
+    debug, seen = (_comm_debug_mode(), _Elements()) if counted else (contextlib.nullcontext(), contextlib.nullcontext())
     mine = {name: w.requires_grad_() for name, w in shard(weights, shape, wires).items()}
     before = len(getattr(wires, "sent", ()))
-    with debug, _Elements() as seen:
+    with debug, seen:
         value = loss(mine, shape, tokens, wires, shared, scale)
         found = dict(zip(mine, torch.autograd.grad(value, list(mine.values())), strict=True))
     sent = sum(s.elements for s in wires.sent[before:]) if hasattr(wires, "sent") else None
     whole_norms = {name: g for name, g in complete_norms(found, wires).items() if name.endswith("norm")}
-    return {"loss": value.detach(), "gradients": found, "norms": whole_norms, "sent": sent, "torch": seen.count,
-            "calls": debug.get_total_counts() if count_calls else None}  # fmt: skip
+    return {"loss": value.detach(), "gradients": found, "norms": whole_norms, "sent": sent, "torch": seen.count if counted else None,
+            "calls": debug.get_total_counts() if counted else None}  # fmt: skip
 
 
 def _comm_debug_mode():

@@ -17,7 +17,7 @@ from .._validate import seed as checked_seed
 from .model import Shape, complete_norms, first_weights, is_replicated, loss, shard
 from .streams import OneProcess, Wires
 
-__all__ = ["SMALL", "StoredRuns", "Trained", "name_tokens", "stored_runs", "test_loss", "train"]
+__all__ = ["SMALL", "StoredRuns", "Trained", "name_tokens", "stored_runs", "held_out_loss", "train"]
 
 #: The model of the stored runs: two blocks of width 64, eight heads; 39 symbols, sequences of 32.
 SMALL = Shape(layers=2, width=64, heads=8, hidden=192, vocabulary=39, context=32)
@@ -117,11 +117,11 @@ def train(wires: Wires, shared: int, seed: int, *, shape: Shape = SMALL, steps: 
         schedule.step()
         losses.append(float(value.detach()))
     mine = {name: w.detach() for name, w in mine.items()}
-    return Trained(torch.tensor(losses, dtype=torch.float64), test_loss(mine, wires, shared, shape=shape, scale=scale),
+    return Trained(torch.tensor(losses, dtype=torch.float64), held_out_loss(mine, wires, shared, shape=shape, scale=scale),
                    mine)  # fmt: skip
 
 
-def test_loss(weights: dict[str, Tensor], wires: Wires, shared: int, *, shape: Shape = SMALL,
+def held_out_loss(weights: dict[str, Tensor], wires: Wires, shared: int, *, shape: Shape = SMALL,
               scale: float | None = None) -> float:  # fmt: skip
     """Mean loss on 400 windows of the test names, nats a character; arguments as for `loss`."""
     instance("shape", shape, Shape)
@@ -208,7 +208,7 @@ def run(ranks: int, p: float, seed: int, *, scaled: bool = True, steps: int = 50
     done = train(OneProcess(ranks), shared, seed, steps=steps, scaled=scaled)
     found = {"test": round(done.test, 5), "first": [round(v, 5) for v in done.train[:20].tolist()]}
     if kind == "run" and ranks > 1:
-        found["all_summed"] = round(test_loss(done.weights, OneProcess(ranks), SMALL.width), 5)
+        found["all_summed"] = round(held_out_loss(done.weights, OneProcess(ranks), SMALL.width), 5)
         half = OneProcess(ranks // 2)
-        found["other_ranks"] = round(test_loss(halved(done.weights), half, shared, scale=scale), 5)
+        found["other_ranks"] = round(held_out_loss(halved(done.weights), half, shared, scale=scale), 5)
     return found
