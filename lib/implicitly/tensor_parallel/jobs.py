@@ -47,14 +47,18 @@ def gradients(wires: Wires, *, shape: Shape, weights: dict[str, Tensor], tokens:
         where nothing was counted.
     """
     instance("wires", wires, Wires)
-    wires.rule = choice("rule", rule, RULES)
+    rule, before_rule = choice("rule", rule, RULES), wires.rule
     counted = flag("counted", counted) and wires.first == 0
     debug, seen = (_comm_debug_mode(), _Elements()) if counted else (contextlib.nullcontext(), contextlib.nullcontext())
     mine = {name: w.requires_grad_() for name, w in shard(weights, shape, wires).items()}
     before = len(getattr(wires, "sent", ()))
-    with debug, seen:
-        value = loss(mine, shape, tokens, wires, shared, scale)
-        found = dict(zip(mine, torch.autograd.grad(value, list(mine.values())), strict=True))
+    try:
+        wires.rule = rule
+        with debug, seen:
+            value = loss(mine, shape, tokens, wires, shared, scale)
+            found = dict(zip(mine, torch.autograd.grad(value, list(mine.values())), strict=True))
+    finally:
+        wires.rule = before_rule
     sent = sum(s.elements for s in wires.sent[before:]) if hasattr(wires, "sent") else None
     whole_norms = {name: g for name, g in complete_norms(found, wires).items() if name.endswith("norm")}
     return {"loss": value.detach(), "gradients": found, "norms": whole_norms, "sent": sent, "torch": seen.count if counted else None,

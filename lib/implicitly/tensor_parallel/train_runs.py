@@ -32,6 +32,7 @@ def runs():
             found[f"run/4/{p}/scaled/{seed}"] = dict(ranks=4, p=p, seed=seed)
     for seed in SEEDS:
         found[f"run/4/0.5/plain/{seed}"] = dict(ranks=4, p=0.5, seed=seed, scaled=False)
+    for seed in FEW:
         for ranks in (2, 8):
             for p in SHARES:
                 found[f"run/{ranks}/{p}/scaled/{seed}"] = dict(ranks=ranks, p=p, seed=seed)

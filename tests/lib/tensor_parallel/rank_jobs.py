@@ -60,3 +60,13 @@ def trained(wires, shared, shape, steps):
 def plans(wires, **given):
     """An MLP by our layers and by torch's plan."""
     return tp.torch_plan(wires, ours=True, **given), tp.torch_plan(wires, ours=False, **given)
+
+
+def two(wires, z, shared, shape, steps, mlp):
+    """All that two processes are asked, in one start."""
+    return {"sums": sums(wires, z), "trained": trained(wires, shared, shape, steps), "plans": plans(wires, **mlp)}
+
+
+def three(wires, settings, z):
+    """All that three processes are asked."""
+    return {"gradients": tp.all_gradients(wires, settings=settings), "half": half_numbers(wires, z)}

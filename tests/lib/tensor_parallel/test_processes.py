@@ -38,12 +38,32 @@ def away(ranks, here):
     return worst
 
 
+# 256 + 1 + 1 is 258, and in bfloat16, one after the other, 256
+UNEVEN = torch.tensor([256.0, 1.0, 1.0]).reshape(3, 1, 1).expand(3, 2, 2).contiguous()
+Z = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(3), dtype=F64)
+TINY = tp.Shape(1, 16, 4, 16, 39, 8)
+
+
 @pytest.fixture(scope="module")
-def three():
+def all_of_three():
     """Three processes: every share with the right backward pass and with each other rule."""
     settings = [setting(s, rule=rule, counted=rule == "adjoint") for s in SHARES for rule in tp.RULES]
-    ranks = tp.run_ranks(tp.all_gradients, 3, settings=settings, timeout=120)
-    return {(s, rule): [one[i] for one in ranks] for i, (s, rule) in enumerate((s, r) for s in SHARES for r in tp.RULES)}
+    return tp.run_ranks(rank_jobs.three, 3, settings=settings, z=UNEVEN, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def three(all_of_three):
+    """(shared, rule) -> what `gradients` found on each rank."""
+    both = [(s, rule) for s in SHARES for rule in tp.RULES]
+    return {key: [one["gradients"][i] for one in all_of_three] for i, key in enumerate(both)}
+
+
+@pytest.fixture(scope="module")
+def two():
+    up, down = (torch.randn(*dims, generator=torch.Generator().manual_seed(1), dtype=F64) for dims in ((12, 8), (8, 12)))
+    x = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0), dtype=F64)
+    return tp.run_ranks(rank_jobs.two, 2, z=Z, shared=6, shape=TINY, steps=4, mlp=dict(x=x, up=up, down=down),
+                        timeout=120)  # fmt: skip
 
 
 @pytest.mark.parametrize("shared", SHARES)
@@ -75,38 +95,32 @@ def test_what_is_sent_is_the_formula_by_three_counts(three):
         assert ranks[0]["calls"] == (4 * SHAPE.layers if shared else 0) + 4
 
 
-def test_sums_of_slices_and_their_counts():
-    z = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(3), dtype=F64)
-    for r, found in enumerate(tp.run_ranks(rank_jobs.sums, 2, z=z)):
-        assert torch.allclose(found["all"][0], z[..., :2].sum(0), atol=1e-15)
-        assert torch.equal(found["partial"], tp.OneProcess(2).partial_sum(z, 2, 3.0)[r : r + 1])
-        assert torch.equal(found["total"], z[..., 0].sum(0, keepdim=True))
-        assert torch.equal(found["max"], z.amax(0, keepdim=True))
+def test_sums_of_slices_and_their_counts(two):
+    for r, one in enumerate(two):
+        found = one["sums"]
+        assert torch.allclose(found["all"][0], Z[..., :2].sum(0), atol=1e-15)
+        assert torch.equal(found["partial"], tp.OneProcess(2).partial_sum(Z, 2, 3.0)[r : r + 1])
+        assert torch.equal(found["total"], Z[..., 0].sum(0, keepdim=True))
+        assert torch.equal(found["max"], Z.amax(0, keepdim=True))
         assert [s.elements for s in found["sent"]] == [24, 24, 12, 60] and found["sent"][0].bytes == 192
         assert found["kept"]
 
 
-def test_half_precision_gradients_are_added_up_in_float32():
-    # 256 + 1 + 1 is 258, and in bfloat16, one after the other, 256
-    z = torch.tensor([256.0, 1.0, 1.0]).reshape(3, 1, 1).expand(3, 2, 2).contiguous()
-    assert all(bool((g == 258).all()) for g in tp.run_ranks(rank_jobs.half_numbers, 3, z=z))
+def test_half_precision_gradients_are_added_up_in_float32(all_of_three):
+    assert all(bool((one["half"] == 258).all()) for one in all_of_three)
 
 
-def test_training_in_processes_is_training_in_one():
-    shape = tp.Shape(1, 16, 4, 16, 39, 8)
-    here = rank_jobs.trained(tp.OneProcess(2), 6, shape, 4)
-    for r, there in enumerate(tp.run_ranks(rank_jobs.trained, 2, shared=6, shape=shape, steps=4)):
+def test_training_in_processes_is_training_in_one(two):
+    here = rank_jobs.trained(tp.OneProcess(2), 6, TINY, 4)
+    for r, there in enumerate(one["trained"] for one in two):
         assert torch.allclose(there["train"], here["train"], rtol=0, atol=1e-10)
         assert abs(there["test"] - here["test"]) < 1e-10
         for name in ("0.qkv", "0.norm", "head"):
             assert torch.allclose(there["weights"][name][0], here["weights"][name][r], rtol=0, atol=1e-8)
 
 
-def test_torchs_own_plan_is_p_equal_to_one():
-    x = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0), dtype=F64)
-    up, down = (torch.randn(*dims, generator=torch.Generator().manual_seed(1), dtype=F64) for dims in ((12, 8), (8, 12)))
-    both = tp.run_ranks(rank_jobs.plans, 2, x=x, up=up, down=down, timeout=120)
-    for ours, torchs in both:
+def test_torchs_own_plan_is_p_equal_to_one(two):
+    for ours, torchs in (one["plans"] for one in two):
         for name in ours:
             assert torch.allclose(ours[name], torchs[name], rtol=1e-12, atol=1e-14), name
 
