@@ -1,6 +1,5 @@
 """The chapter lints on what cells hold, print and stand under: each can fail, and passes what is right."""
 
-
 import pytest
 
 import lint
@@ -320,7 +319,6 @@ def test_an_exemption_says_why_and_holds_for_one_paragraph():
     sentence = "The error falls to 0.31."
     for start in ("<!-- typed: -->\n", "<!-- a comment -->\n", f"<!-- typed: why -->\n{sentence}\n\n"):
         assert problems(lint.lint_digits, markdown(start + sentence)), start
-
 
 
 def test_the_lints_of_a_source_are_those_that_need_no_run():

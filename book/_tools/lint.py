@@ -327,8 +327,8 @@ def lint_digits(slug, notebook):
 
 LINTS = [lint_setup, lint_cells, lint_outputs, lint_printed, lint_text, lint_prose, lint_claims, lint_checks, lint_glue,
          lint_order, lint_length, lint_opening, lint_symbols, lint_digits]  # fmt: skip
-ON_SOURCE = (lint_setup, lint_cells, lint_text, lint_prose, lint_checks, lint_glue, lint_order, lint_length, lint_opening,
-             lint_symbols, lint_digits)  # fmt: skip
+ON_SOURCE = [lint_setup, lint_cells, lint_text, lint_prose, lint_checks, lint_glue,
+             lint_order, lint_length, lint_opening, lint_symbols, lint_digits]  # fmt: skip
 
 
 def lint(slug: str, notebook) -> list[str]:
