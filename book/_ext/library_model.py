@@ -200,7 +200,8 @@ class Library(Names):
             return Entry(name, path, "function", doc=ast.get_docstring(node) or "", signature=signature(name, node),
                          parameters=parameters(node), kernels=self.kernels_of(what), **at)  # fmt: skip
         if isinstance(node, ast.ClassDef):
-            return self._class(node, Entry(name, path, "class", doc=ast.get_docstring(node) or "", **at))
+            doc, kernels = ast.get_docstring(node) or "", self.kernels_of(what)
+            return self._class(node, Entry(name, path, "class", doc=doc, kernels=kernels, **at))
         comments, text, line = [], file.read_text(encoding="utf-8").split("\n"), node.lineno - 2
         while line >= 0 and text[line].startswith("#:"):
             comments.insert(0, text[line].removeprefix("#:").strip())
@@ -232,14 +233,17 @@ class Library(Names):
         return entry
 
     def kernels_of(self, what: Name) -> tuple[str, ...]:
-        """Public names of the kernels that a function of the library calls, itself or through its module's own."""
+        """Public names of the kernels that a function or class of the library calls, itself or by its module's own."""
         kernels = {self.resolve(KERNELS, name): name for name in self.public(KERNELS)} if self.file_of(KERNELS) else {}
         if what in kernels:
             return ()
         found, seen, todo = set(), set(), [what]
         scope = {k: v for node in self.nodes(what.module).values() for k, v in self.imported(what.module, node).items()}
         while todo:
-            if (one := todo.pop()) in seen or not isinstance(node := self.node(one), ast.FunctionDef):
+            if (one := todo.pop()) in seen:
+                continue
+            node = self.node(one)
+            if not isinstance(node, ast.FunctionDef) and not (one == what and isinstance(node, ast.ClassDef)):
                 continue
             seen.add(one)
             inner = scope | {k: v for n in ast.walk(node) for k, v in self.imported(what.module, n).items()}

@@ -146,7 +146,7 @@ def realign(R, exp_avg, exp_avg_sq, tiles=None):
     """Same contract as reference.realign; float32."""
     _check("R", R)
     _limit("R", max(R.shape[-2:]))
-    s, r, cols = *R.shape[-2:], exp_avg.shape[-1]
+    (s, r), cols = R.shape[-2:], exp_avg.shape[-1]
     batch = R.numel() // (s * r)
     out = [exp_avg.new_empty((*R.shape[:-2], s, cols)) for _ in range(2)]
     S, K, N, warps = tiles or realign_tile(s)
