@@ -21,7 +21,7 @@ __all__ = ["SMALL", "StoredRuns", "Trained", "name_tokens", "stored_runs", "held
 
 #: The model of the stored runs: two blocks of width 64, eight heads; 39 symbols, sequences of 32.
 SMALL = Shape(layers=2, width=64, heads=8, hidden=192, vocabulary=39, context=32)
-_FILE, _SHA256 = "runs.json", "0854801541f7250c17c6080ea23f902ded8e3e650ae0327fbc611bc6bddcd8cd"
+_FILE, _SHA256 = "runs.json", "cb0b3e0337653955c14de4207f08820b80b0f178a52eb387c2344b074b64ca64"
 TEST_WINDOWS = 400
 
 
