@@ -45,9 +45,25 @@ def ml_dtypes_qdq(x):
     return torch.from_numpy(a.astype(ml_dtypes.float4_e2m1fn).astype(np.float32) * s).view(x.shape)
 
 
+def with_product(x, w, rounding, device):
+    """Both factors rounded, then torch's product; and the product alone."""
+    n, compiled = x.numel() + w.numel(), torch.compile(eager)
+    for backend in ik.available_backends(device):
+        if backend != "reference":
+            yield (backend, None, lambda b=backend: ik.nvfp4_qdq(x, rounding=rounding, backend=b)
+                   @ ik.nvfp4_qdq(w, rounding=rounding, backend=b).T, n, "then torch's product")  # fmt: skip
+    yield "eager", "torch", lambda: eager(x, rounding) @ eager(w, rounding).T, n, ""
+    yield "compile", "torch", lambda: compiled(x, rounding) @ compiled(w, rounding).T, n, "then torch's product"
+    yield "product alone", "torch", lambda: x @ w.T, n, "nothing is rounded: the rest is what rounding costs"
+
+
 def runs(case, device):
     x = torch.randn(case["rows"], case["cols"], generator=torch.Generator(device).manual_seed(0), device=device)
     n, rounding = x.numel(), case["rounding"]
+    if "other" in case:
+        w = torch.randn(case["other"], case["cols"], generator=torch.Generator(device).manual_seed(1), device=device)
+        yield from with_product(x, w, rounding, device)
+        return
     for backend in ik.available_backends(device):
         if backend == "reference":
             continue

@@ -13,7 +13,9 @@ COUNT = (
     "operations an element (a division, compares and selects); the stochastic form adds a quarter "
     "of a Philox call, about 25 integer operations. On every machine we know the bytes bind first, "
     "except one CPU core drawing Philox words. We divide by the scale; torchao multiplies by its "
-    "reciprocal, which may round an element at a tie the other way: the few that differ in the table."
+    "reciprocal, which may round an element at a tie the other way: the few that differ in the table. "
+    "A product that rounded its factors on the way would spare them the way to memory and back; the case with a "
+    "product shows, beside the product alone, what rounding costs there in all: the most that could be won."
 )
 CHAPTERS = ("fp4-training",)
 BINDS = "bytes"
@@ -29,6 +31,8 @@ WHY_NOT = {
 CASES = {
     "rtn 4096 x 4096": {"rows": 4096, "cols": 4096, "rounding": "rtn"},
     "sr 4096 x 4096": {"rows": 4096, "cols": 4096, "rounding": "sr"},
+    "rtn of both factors, and their product, 512 x 512 x 512":
+        {"rows": 512, "cols": 512, "rounding": "rtn", "other": 512},
 }
 GPU_CASES = {
     **CASES,
@@ -38,9 +42,10 @@ GPU_CASES = {
 
 
 def cost(case: dict) -> dict:
-    """bytes moved and operations done, in one quantize-dequantize of this case."""
-    n = case["rows"] * case["cols"]
-    return {"bytes": 8 * n, "flops": (18 if case["rounding"] == "rtn" else 43) * n}
+    """bytes moved and operations done, in one quantize-dequantize of this case, and a product where it has one."""
+    other = case.get("other", 0)
+    n, product = (case["rows"] + other) * case["cols"], 2 * case["rows"] * case["cols"] * other
+    return {"bytes": 8 * n, "flops": (18 if case["rounding"] == "rtn" else 43) * n + product}
 
 
 def _qdq(name, seed, **flags):
