@@ -1,8 +1,8 @@
 """What this device can do at most, measured in the same run as the kernels: no datasheet numbers.
 
 copy: bytes read and written a second by a large copy. flop: float32 multiply-adds a second, times two; on a CPU the
-faster of our own loop and torch's product, since compilers shun the widest vectors of some. int: 32-bit integer operations a second. gemm: float32 operations a second of torch's product
-(a reference point, not a floor). launch: seconds an empty call takes.
+faster of our own loop and torch's product, since compilers shun the widest vectors of some. int: 32-bit integer
+operations a second. gemm: float32 operations a second of torch's product. launch: seconds an empty call takes.
 """
 
 import time
