@@ -6,7 +6,7 @@ Nothing heavy is imported here: each public name is resolved on first use.
 from importlib import import_module
 from pkgutil import iter_modules
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # A literal: the library's page reads it without importing anything.
 _PUBLIC = {
