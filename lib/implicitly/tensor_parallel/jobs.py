@@ -62,7 +62,8 @@ def gradients(wires: Wires, *, shape: Shape, weights: dict[str, Tensor], tokens:
     sent = sum(s.elements for s in wires.sent[before:]) if hasattr(wires, "sent") else None
     whole_norms = {name: g for name, g in complete_norms(found, wires).items() if name.endswith("norm")}
     return {"loss": value.detach(), "gradients": found, "norms": whole_norms, "sent": sent,
-            "torch": seen.count if counted else None, "calls": debug.get_total_counts() if counted else None}  # fmt: skip
+            "torch": seen.count if counted else None,
+            "calls": debug.get_total_counts() if counted else None}  # fmt: skip
 
 
 def _comm_debug_mode():
