@@ -6,7 +6,7 @@ import numpy as np
 from .. import plotting
 from . import _svg
 
-__all__ = ["block", "by_hand", "loopback", "losses", "miniature", "streams"]
+__all__ = ["block", "by_hand", "loopback", "losses", "miniature"]
 
 
 def _cells(ax, x, y, values, shared, wide=1.0):
@@ -93,19 +93,9 @@ def loopback(sizes, seconds, fitted, line):
     return fig
 
 
-def streams(width, ranks, shared):
-    """Rows of channels, one row a rank: the shared ones in one colour."""
-    fig, ax = plt.subplots(figsize=(6.0, 2.0))
-    plotting.diagram(ax, xlim=(-0.5, width + 0.5), ylim=(-0.4, ranks + 0.4))
-    for r in range(ranks):
-        for c in range(width):
-            ax.add_patch(plt.Rectangle((c, r), 0.86, 0.8, fc=plotting.PREFER if c < shared else plotting.WITHOUT))
-    return fig
-
-
 def miniature() -> str:
     """Four streams that meet in their first channels (prefer) and keep the others apart (without)."""
-    frame = _svg.Frame(-0.3, 7.3, -0.4, 6.9)
+    frame = _svg.Frame(-0.3, 7.3, -1.2, 6.4)
     apart, meet = [], []
     for r in range(4):
         y = 5.9 - 1.8 * r
