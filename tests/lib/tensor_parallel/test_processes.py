@@ -105,6 +105,7 @@ def test_sums_of_slices_and_their_counts(two):
         assert torch.equal(found["max"], Z.amax(0, keepdim=True))
         assert [s.elements for s in found["sent"]] == [24, 24, 12, 60] and found["sent"][0].bytes == 192
         assert found["kept"]
+        assert not torch.allclose(found["careless"][0], Z[..., :2].sum(0))  # what the copy in `_reduce` is for
 
 
 def test_half_precision_gradients_are_added_up_in_float32(all_of_three):
