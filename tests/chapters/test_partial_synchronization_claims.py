@@ -75,7 +75,8 @@ def blended(share):
 
     def fault(wires, *, rule="adjoint", gradients=tp.gradients, **given):
         right, wrong = gradients(wires, **given), gradients(wires, rule=rule, **given)
-        return right | {"gradients": {n: g + share * (wrong["gradients"][n] - g) for n, g in right["gradients"].items()}}
+        other = wrong["gradients"]
+        return right | {"gradients": {n: g + share * (other[n] - g) for n, g in right["gradients"].items()}}
 
     fault.__name__ = f"only {share} of the error"
     return fault

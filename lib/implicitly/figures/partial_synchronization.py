@@ -1,4 +1,4 @@
-"""Drawings of the chapter partial-synchronization: arrays in, figure out; nothing is computed but averages and limits."""
+"""Drawings of the chapter partial-synchronization: arrays in, figure out; computed are averages and limits."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -6,7 +6,7 @@ import numpy as np
 from .. import plotting
 from . import _svg
 
-__all__ = ["block", "by_hand", "loopback", "losses", "miniature", "streams"]
+__all__ = ["block", "by_hand", "loopback", "losses", "miniature"]
 
 
 def _cells(ax, x, y, values, shared, wide=1.0):
@@ -37,8 +37,8 @@ def block(shared=0.5, ranks=2):
     """One block on two ranks: what is computed alone, and the two places where something is sent."""
     fig, ax = plt.subplots(figsize=(8.7, 2.5))
     plotting.diagram(ax, xlim=(-0.4, 16.6), ylim=(-0.7, 4.0))
-    steps = (("norm", 0.8, 1.6), ("queries,\nkeys, values", 2.9, 2.4), ("attention,\nout", 5.8, 2.0), ("norm", 9.0, 1.6),
-             ("up", 11.1, 1.2), ("gelu,\ndown", 12.8, 1.6))  # fmt: skip
+    steps = (("norm", 0.8, 1.6), ("queries,\nkeys, values", 2.9, 2.4), ("attention,\nout", 5.8, 2.0),
+             ("norm", 9.0, 1.6), ("up", 11.1, 1.2), ("gelu,\ndown", 12.8, 1.6))  # fmt: skip
     for r in range(ranks):
         y = 2.5 - 2.3 * r
         ax.plot([-0.3, 16.4], [y + 0.45, y + 0.45], color=plotting.RULE, ls="-", lw=1.4, zorder=0)
@@ -93,19 +93,9 @@ def loopback(sizes, seconds, fitted, line):
     return fig
 
 
-def streams(width, ranks, shared):
-    """Rows of channels, one row a rank: the shared ones in one colour."""
-    fig, ax = plt.subplots(figsize=(6.0, 2.0))
-    plotting.diagram(ax, xlim=(-0.5, width + 0.5), ylim=(-0.4, ranks + 0.4))
-    for r in range(ranks):
-        for c in range(width):
-            ax.add_patch(plt.Rectangle((c, r), 0.86, 0.8, fc=plotting.PREFER if c < shared else plotting.WITHOUT))
-    return fig
-
-
 def miniature() -> str:
     """Four streams that meet in their first channels (prefer) and keep the others apart (without)."""
-    frame = _svg.Frame(-0.3, 7.3, -0.4, 6.9)
+    frame = _svg.Frame(-0.3, 7.3, -1.2, 6.4)
     apart, meet = [], []
     for r in range(4):
         y = 5.9 - 1.8 * r

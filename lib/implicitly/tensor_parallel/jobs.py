@@ -61,7 +61,8 @@ def gradients(wires: Wires, *, shape: Shape, weights: dict[str, Tensor], tokens:
         wires.rule = before_rule
     sent = sum(s.elements for s in wires.sent[before:]) if hasattr(wires, "sent") else None
     whole_norms = {name: g for name, g in complete_norms(found, wires).items() if name.endswith("norm")}
-    return {"loss": value.detach(), "gradients": found, "norms": whole_norms, "sent": sent, "torch": seen.count if counted else None,
+    return {"loss": value.detach(), "gradients": found, "norms": whole_norms, "sent": sent,
+            "torch": seen.count if counted else None,
             "calls": debug.get_total_counts() if counted else None}  # fmt: skip
 
 
@@ -76,6 +77,7 @@ def all_gradients(wires: Wires, *, settings: list[dict]) -> list[dict]:
 
     settings: dicts of the arguments of `gradients`.
     """
+    instance("wires", wires, Wires)
     return [gradients(wires, **setting) for setting in settings]
 
 
@@ -116,7 +118,7 @@ def torch_plan(wires: Wires, *, x: Tensor, up: Tensor, down: Tensor, ours: bool)
     if flag("ours", ours):
         part = slice(wires.first * len(up) // wires.ranks, (wires.first + 1) * len(up) // wires.ranks)
         w_up, w_down = (w[None].clone().requires_grad_() for w in (up[part], down[:, part]))
-        hidden = torch.nn.functional.gelu(column_parallel(wires.enter(x[None], 0), w_up))
+        hidden = torch.nn.functional.gelu(column_parallel(wires._enter(x[None], 0), w_up))
         y = row_parallel(hidden, w_down, wires, x.shape[-1])[0]
         # The mean square is the same on every rank, and it is to count once: a share of it on each.
         (y.square().mean() / wires.ranks).backward()

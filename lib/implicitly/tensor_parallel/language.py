@@ -17,7 +17,7 @@ from .._validate import seed as checked_seed
 from .model import Shape, complete_norms, first_weights, is_replicated, loss, shard
 from .streams import OneProcess, Wires
 
-__all__ = ["SMALL", "StoredRuns", "Trained", "name_tokens", "stored_runs", "held_out_loss", "train"]
+__all__ = ["SMALL", "StoredRuns", "Trained", "held_out_loss", "name_tokens", "stored_runs", "train"]
 
 #: The model of the stored runs: two blocks of width 64, eight heads; 39 symbols, sequences of 32.
 SMALL = Shape(layers=2, width=64, heads=8, hidden=192, vocabulary=39, context=32)
@@ -45,7 +45,7 @@ def _tokens() -> Tokens:
 
 
 def name_tokens() -> Tokens:
-    """The 12771 names of Unicode 3.2 as symbols 0 to 38 of `low_precision.ALPHABET`; each tenth name is for the test."""
+    """The 12771 names of Unicode 3.2 as symbols 0 to 38 of `low_precision.ALPHABET`; each tenth is for the test."""
     return Tokens(*(part.clone() for part in _tokens()))
 
 
@@ -117,8 +117,8 @@ def train(wires: Wires, shared: int, seed: int, *, shape: Shape = SMALL, steps: 
         schedule.step()
         losses.append(float(value.detach()))
     mine = {name: w.detach() for name, w in mine.items()}
-    return Trained(torch.tensor(losses, dtype=torch.float64), held_out_loss(mine, wires, shared, shape=shape, scale=scale),
-                   mine)  # fmt: skip
+    test = held_out_loss(mine, wires, shared, shape=shape, scale=scale)
+    return Trained(torch.tensor(losses, dtype=torch.float64), test, mine)
 
 
 def held_out_loss(weights: dict[str, Tensor], wires: Wires, shared: int, *, shape: Shape = SMALL,

@@ -18,7 +18,7 @@ from .model import Shape
 from .processes import Processes, run_ranks
 from .streams import Wires, shared_channels
 
-__all__ = ["job"]
+__all__: list[str] = []
 
 
 def job(wires: Wires, *, p: float, seed: int, steps: int, sizes: dict[str, int]) -> dict[str, float]:
@@ -42,7 +42,8 @@ def job(wires: Wires, *, p: float, seed: int, steps: int, sizes: dict[str, int])
 
 def main(words: list[str] | None = None) -> None:
     """Read the command line, train, and say on rank 0 what came out."""
-    parser = argparse.ArgumentParser(prog="python -m implicitly.tensor_parallel.launch", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m implicitly.tensor_parallel.launch",
+                                     description=__doc__.split("\n")[0])  # fmt: skip
     parser.add_argument("--p", type=float, default=0.5, help="share of the channels that are summed (0.5)")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
@@ -63,8 +64,8 @@ def main(words: list[str] | None = None) -> None:
     else:
         ranks = asked.ranks
         found = run_ranks(job, ranks, timeout=asked.timeout, port=asked.port, **given)[0]
-    print(f"{ranks} ranks, p = {asked.p:g}: test loss {found['test']:.4f} nats a character, {found['bytes'] / 1e6:.1f} MB "
-          f"added up by each rank, {found['seconds']:.1f} s")  # fmt: skip
+    print(f"{ranks} ranks, p = {asked.p:g}: test loss {found['test']:.4f} nats a character, "
+          f"{found['bytes'] / 1e6:.1f} MB added up by each rank, {found['seconds']:.1f} s")  # fmt: skip
 
 
 if __name__ == "__main__":

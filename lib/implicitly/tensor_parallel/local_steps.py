@@ -38,14 +38,14 @@ def local_descent(curvature: Tensor, target: Tensor, rate: float, local: int, ro
 
     Args:
         curvature: (workers, d, d) float64, positive definite. target: (workers, d) float64.
-        rate: step size of the workers, above 0 and below 2 over the largest curvature.
+        rate: step size of the workers, at least 1e-10 and below 2 over the largest curvature.
         local, rounds: at least 1. outer: above 0, at most 2. momentum: at least 0, below 1.
 
     Returns:
         (rounds, d).
     """
     top = _workers(curvature, target)
-    rate, outer = number("rate", rate, above=0, below=2 / top), number("outer", outer, above=0, at_most=2)
+    rate, outer = number("rate", rate, at_least=1e-10, below=2 / top), number("outer", outer, above=0, at_most=2)
     momentum = number("momentum", momentum, at_least=0, below=1)
     local, rounds = (whole(n, v, at_least=1, at_most=10**6) for n, v in (("local", local), ("rounds", rounds)))
     t, v, found = torch.zeros(target.shape[1], dtype=F64), torch.zeros(target.shape[1], dtype=F64), []
@@ -64,7 +64,7 @@ def local_limit(curvature: Tensor, target: Tensor, rate: float, local: int) -> T
     """Where local SGD and DiLoCo come to rest: the solution of ``sum_i C_i (t - b_i) = 0`` with
     ``C_i = 1 - (1 - rate A_i)^local``, (d,); arguments as for `local_descent`."""
     top = _workers(curvature, target)
-    rate = number("rate", rate, above=0, below=2 / top)
+    rate = number("rate", rate, at_least=1e-10, below=2 / top)
     local = whole("local", local, at_least=1, at_most=10**6)
     one = torch.eye(target.shape[1], dtype=F64)
     pull = one - torch.linalg.matrix_power(one - rate * curvature, local)

@@ -69,7 +69,8 @@ def is_replicated(name: str) -> bool:
     return is_norm(name) or name in ("embedding", "positions")
 
 
-def first_weights(shape: Shape, seed: int, *, size: float = 0.02, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
+def first_weights(shape: Shape, seed: int, *, size: float = 0.02,
+                  dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:  # fmt: skip
     """Dense weights before training: normal with standard deviation `size`, norms 1.
 
     The same seed gives the same weights for every number of ranks; they are drawn in float64.
@@ -127,11 +128,14 @@ def shard(weights: dict[str, Tensor], shape: Shape, wires: Wires) -> dict[str, T
 
 def column_parallel(x: Tensor, weight: Tensor) -> Tensor:
     """Each stream times its rows: x (here, B, S, k), weight (here, n, k) -> (here, B, S, n). Nothing is sent."""
+    tensor("x", x, shape=("here", "B", "S", "k"), finite=False)
+    tensor("weight", weight, shape=(len(x), "n", x.shape[-1]), dtype=x.dtype, finite=False)
     return torch.matmul(x.flatten(1, 2), weight.mT).unflatten(1, x.shape[1:3])
 
 
 def row_parallel(x: Tensor, weight: Tensor, wires: Wires, shared: int, scale: float = 1.0) -> Tensor:
     """Each stream times its columns, x (here, B, S, k), weight (here, h, k), then the partial sum: (here, B, S, h)."""
+    instance("wires", wires, Wires)
     return wires.partial_sum(column_parallel(x, weight), shared, scale)
 
 
@@ -163,10 +167,10 @@ def loss(weights: dict[str, Tensor], shape: Shape, tokens: Tensor, wires: Wires,
     scale = math.sqrt(wires.ranks) if scale is None else number("scale", scale)
     ids, after = _split(tokens, shape)
     here, batch, length = wires.here, *ids.shape
-    x = wires.enter((weights["embedding"][ids] + weights["positions"][:length])[None], shared)
+    x = wires._enter((weights["embedding"][ids] + weights["positions"][:length])[None], shared)
 
     def normed(x, name):
-        return wires.before_column(_norm(wires.before_norm(x, shared), weights[name]))
+        return wires._before_column(_norm(wires._before_norm(x, shared), weights[name]))
 
     for k in range(shape.layers):
         qkv = column_parallel(normed(x, f"{k}.norm"), weights[f"{k}.qkv"])
@@ -192,12 +196,12 @@ def _sharded_cross_entropy(scores: Tensor, after: Tensor, shape: Shape, wires: W
     start = part * torch.arange(wires.first, wires.first + wires.here, device=scores.device)[:, None, None]
     symbol = start[..., None] + torch.arange(part, device=scores.device)
     scores = scores.masked_fill(symbol >= shape.vocabulary, -math.inf)
-    top = wires.maximum(scores.detach().amax(-1))
-    mass = wires.total((scores - top[..., None]).exp().sum(-1))
+    top = wires._maximum(scores.detach().amax(-1))
+    mass = wires._total((scores - top[..., None]).exp().sum(-1))
     place = after - start
     mine = (place >= 0) & (place < part)
     picked = scores.gather(-1, place.clamp(0, part - 1)[..., None])[..., 0].masked_fill(~mine, 0.0)
-    return (mass.log() + top - wires.total(picked)).mean()
+    return (mass.log() + top - wires._total(picked)).mean()
 
 
 def complete_norms(gradients: dict[str, Tensor], wires: Wires) -> dict[str, Tensor]:

@@ -43,7 +43,7 @@ class _Total(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, z, wires):
-        return wires.reduce(z)
+        return wires._reduce(z)
 
     @staticmethod
     def backward(ctx, up):
@@ -82,7 +82,7 @@ class Processes(Wires):
             "timeout", timeout, above=0)))  # fmt: skip
         return cls(rule)
 
-    def reduce(self, z: Tensor, op: str = "sum") -> Tensor:
+    def _reduce(self, z: Tensor, op: str = "sum") -> Tensor:
         """A new tensor: z summed ("sum") or the largest ("max") over all ranks, and one entry more in `sent`."""
         # A slice of channels is not contiguous, and gloo would take the first numbers in memory for it, silently.
         found = z.detach().clone(memory_format=torch.contiguous_format)
@@ -91,13 +91,13 @@ class Processes(Wires):
         return found
 
     def sum_streams(self, z, *, wide=False):
-        return self.reduce(z.float()).to(z.dtype) if wide and z.dtype.itemsize < 4 else self.reduce(z)
+        return self._reduce(z.float()).to(z.dtype) if wide and z.dtype.itemsize < 4 else self._reduce(z)
 
-    def total(self, z):
+    def _total(self, z):
         return _Total.apply(z, self)
 
-    def maximum(self, z):
-        return self.reduce(z, "max")
+    def _maximum(self, z):
+        return self._reduce(z, "max")
 
 
 def _check_port(port: int) -> None:

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from .._validate import choice, number, tensor, whole
+from .._validate import choice, flag, number, tensor, whole
 
 __all__ = ["RULES", "OneProcess", "Wires", "shared_channels"]
 
@@ -45,12 +45,12 @@ class _PartialSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx, z, wires, shared, scale):
         ctx.wires, ctx.shared, ctx.scale = wires, shared, scale
-        return wires.mix(z, shared, scale)
+        return wires._mix(z, shared, scale)
 
     @staticmethod
     def backward(ctx, up):
         if ctx.wires.rule == "adjoint":
-            return ctx.wires.mix(up, ctx.shared, ctx.scale, wide=True), None, None, None
+            return ctx.wires._mix(up, ctx.shared, ctx.scale, wide=True), None, None, None
         down = torch.cat([up[..., : ctx.shared], ctx.scale * up[..., ctx.shared :]], dim=-1)
         return down, None, None, None
 
@@ -101,16 +101,16 @@ class Wires:
         """
         raise NotImplementedError
 
-    def total(self, z: Tensor) -> Tensor:
+    def _total(self, z: Tensor) -> Tensor:
         """The sum over all streams once, (1, ...), for a loss that every rank has and that counts once: its backward
         is the identity."""
         raise NotImplementedError
 
-    def maximum(self, z: Tensor) -> Tensor:
+    def _maximum(self, z: Tensor) -> Tensor:
         """The largest over all streams once, (1, ...), without a gradient."""
         raise NotImplementedError
 
-    def mix(self, z: Tensor, shared: int, scale: float, *, wide: bool = False) -> Tensor:
+    def _mix(self, z: Tensor, shared: int, scale: float, *, wide: bool = False) -> Tensor:
         """The partial sum of z (here, ..., h): channels < `shared` summed, others times `scale`. Outside autograd."""
         if shared == 0:
             return scale * z
@@ -134,7 +134,7 @@ class Wires:
         shared = whole("shared", shared, at_least=0, at_most=z.shape[-1])
         return _PartialSum.apply(z, self, shared, number("scale", scale))
 
-    def enter(self, x: Tensor, shared: int) -> Tensor:
+    def _enter(self, x: Tensor, shared: int) -> Tensor:
         """Hand x (1, ..., h), the same on every rank, to the streams here: (here, ..., h).
 
         Backward: the sum over all streams, except where the rule has them complete ("pair": all channels; "before
@@ -144,11 +144,11 @@ class Wires:
         start = {"pair": h, "before norm": shared}.get(self.rule, 0)
         return _SumGradient.apply(_FirstGradient.apply(x, self.here), self, start, h)
 
-    def before_norm(self, x: Tensor, shared: int) -> Tensor:
+    def _before_norm(self, x: Tensor, shared: int) -> Tensor:
         """x (here, ..., h); under the rule "before norm" gradients of shared channels are summed here."""
         return _SumGradient.apply(x, self, 0, shared) if self.rule == "before norm" and shared else x
 
-    def before_column(self, x: Tensor) -> Tensor:
+    def _before_column(self, x: Tensor) -> Tensor:
         """x (here, ..., h); under the rule "pair" all gradients are summed here: Megatron's f."""
         return _SumGradient.apply(x, self, 0, x.shape[-1]) if self.rule == "pair" else x
 
@@ -171,11 +171,22 @@ class OneProcess(Wires):
         ranks = whole("ranks", ranks, at_least=1)
         super().__init__(ranks, ranks, 0, rule)
 
-    def sum_streams(self, z, *, wide=False):
+    def sum_streams(self, z: Tensor, *, wide: bool = False) -> Tensor:
+        """The sum over all streams, for each: a new tensor of z's shape. Outside autograd.
+
+        Args:
+            z: (ranks, ...), floating.
+            wide: half-precision numbers are added up in float32.
+        """
+        tensor("z", z, finite=False)
+        if not z.ndim or len(z) != self.here:
+            raise ValueError(f"z must have shape ({self.here}, ...), found {tuple(z.shape)}")
+        wide = flag("wide", wide)
         total = z.float().sum(0, keepdim=True).to(z.dtype) if wide and z.dtype.itemsize < 4 else z.sum(0, keepdim=True)
         return total.expand_as(z).clone()
 
-    def partial_sum(self, z, shared, scale=1.0):
+    def partial_sum(self, z: Tensor, shared: int, scale: float = 1.0) -> Tensor:
+        """As `Wires.partial_sum`; under the rule "adjoint" autograd finds the backward pass itself."""
         if self.rule != "adjoint":
             return super().partial_sum(z, shared, scale)
         # Autograd differentiates this sum itself: what the hand-written backward of the other classes is held to.
@@ -186,11 +197,11 @@ class OneProcess(Wires):
         head = z[..., :shared].sum(0, keepdim=True).expand(self.here, *z.shape[1:-1], shared)
         return torch.cat([head, scale * z[..., shared:]], dim=-1)
 
-    def enter(self, x, shared):
-        return x.expand(self.here, *x.shape[1:]) if self.rule == "adjoint" else super().enter(x, shared)
+    def _enter(self, x, shared):
+        return x.expand(self.here, *x.shape[1:]) if self.rule == "adjoint" else super()._enter(x, shared)
 
-    def total(self, z):
+    def _total(self, z):
         return z.sum(0, keepdim=True)
 
-    def maximum(self, z):
+    def _maximum(self, z):
         return z.detach().amax(0, keepdim=True)

@@ -3,8 +3,8 @@
     python -m implicitly.tensor_parallel.train_runs FOLDER
 
 One file a run in FOLDER: what is there is not run again, and several processes may share one FOLDER. When all are
-there, the sums of two processes over the loopback are timed, all is packed beside this file, and its sha256 is printed, which
-`language._SHA256` must name.
+there, the sums of two processes over the loopback are timed, all is packed beside this file, and its sha256 is printed,
+which `language._SHA256` must name.
 """
 
 import hashlib

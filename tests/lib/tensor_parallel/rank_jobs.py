@@ -17,7 +17,7 @@ def sums(wires, z):
     part = careless[..., :2]
     dist.all_reduce(part)
     return {"all": wires.sum_streams(mine[..., :2]), "partial": wires.partial_sum(mine, 2, 3.0), "careless": part,
-            "total": wires.total(mine[..., 0]), "max": wires.maximum(mine), "sent": list(wires.sent),
+            "total": wires._total(mine[..., 0]), "max": wires._maximum(mine), "sent": list(wires.sent),
             "kept": torch.equal(mine, z[wires.first : wires.first + 1])}  # fmt: skip
 
 

@@ -109,7 +109,8 @@ def test_local_steps_come_to_their_limit():
 
 def test_names_are_tokens():
     text = tp.name_tokens()
-    assert len(text.train) == 316863 and int(text.train.max()) == 38 and math.isclose(len(text.test) / 316863, 1 / 9, rel_tol=0.02)
+    assert len(text.train) == 316863 and int(text.train.max()) == 38
+    assert math.isclose(len(text.test) / 316863, 1 / 9, rel_tol=0.02)
 
 
 def test_training_learns_and_repeats():
