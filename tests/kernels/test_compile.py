@@ -53,15 +53,15 @@ def test_every_kernel_has_a_budget_and_three_versions_are_recorded():
     for version in recorded["measured"].values():
         for kernels in version.values():
             assert set(kernels) == names
-    # (stack bytes, spill instructions). Two versions round registers down and keep 8 bytes of a thread on the stack.
-    # 3.6: langevin_net on Hopper and Blackwell, at 56 registers. 3.7: langevin_net_mala on Ampere at 80,
-    # perm_gd_polynomial on Blackwell at 80. 3.9: kaczmarz_greedy_float32 on Blackwell at 64, and kaczmarz_rank_10 on
-    # Hopper at 64 (16 bytes), which keep to 64 registers where 3.6 and 3.7 take 104 and more, and spill nothing.
+    # (stack bytes, spill instructions). Each version rounds some registers down and keeps a few bytes on the stack.
+    # 3.7: langevin_net_mala on Ampere at 80 registers, perm_gd_polynomial on Blackwell at 80. 3.9:
+    # kaczmarz_greedy_float32 on Blackwell at 64, kaczmarz_rank_10 on Hopper at 64 (16 bytes), langevin_net_64_32_1 on
+    # Ampere at 64 (32 bytes), which keep to 64 where 3.6 and 3.7 take 94 and more, and spill nothing.
     # It is a rounding of ptxas, not a value too many: 80 registers are a step of occupancy, and it rather keeps one
     # float64 aside (a store and a load) than go past. Other sources move it: with the noise's norm taken before the
     # gradient langevin_net_mala has none on Ampere and 8 bytes with 3.6 on Hopper and Blackwell, where it had none;
     # one logarithm in place of two leaves perm_gd_polynomial where it is.
-    reviewed = {name: (8, 2) for name in ("langevin_net", "langevin_net_mala")}
+    reviewed = {"langevin_net_mala": (8, 2), "langevin_net_64_32_1": (32, 8)}
     # 3.6 and 3.9 do it with low_rank_adam_realign_8 on Hopper, at 56; 3.6 with low_rank_adam_128 on Blackwell, at 80.
     reviewed |= {name: (8, 2) for name in ("low_rank_adam_realign_8", "low_rank_adam_128")}
     # 3.6 does the same on Hopper at 64 registers with xca_back_48, 16 bytes, where 3.7 and 3.9 take 90 and 94.
