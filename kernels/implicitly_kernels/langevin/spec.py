@@ -28,6 +28,8 @@ GPU_CASES = {
     **CASES,
     "65536 chains, 4-10-1, 1000 steps":
         {"chains": 65536, "d_in": 4, "hidden": 10, "samples": 32, "steps": 1000},
+    "524288 chains, 4-10-1, 100 steps":
+        {"chains": 524288, "d_in": 4, "hidden": 10, "samples": 32, "steps": 100},
 }
 
 

@@ -33,6 +33,8 @@ GPU_CASES = {
     **CASES,
     "65536 problems, N = 30, d = 5, K = 3, 1000 steps":
         {"problems": 65536, "samples": 30, "d": 5, "classes": 3, "steps": 1000, "dtype": "float64"},
+    "16384 problems, N = 100, d = 10, K = 3, 1000 steps":
+        {"problems": 16384, "samples": 100, "d": 10, "classes": 3, "steps": 1000, "dtype": "float64"},
 }
 
 

@@ -25,6 +25,7 @@ CASES = {
 GPU_CASES = {
     **CASES,
     "1M particles, m = d = 30, 100 steps": {"particles": 1_000_000, "m": 30, "d": 30, "steps": 100},
+    "1M particles, m = d = 64, 100 steps": {"particles": 1_000_000, "m": 64, "d": 64, "steps": 100},
 }
 
 

@@ -27,6 +27,7 @@ CASES = {"16-8-1, 64 samples": {"widths": (16, 8, 1), "samples": 64, "nets": 1 <
 GPU_CASES = {
     "16-8-1, 64 samples": {"widths": (16, 8, 1), "samples": 64, "nets": 1 << 32},
     "16-32-1, 64 samples": {"widths": (16, 32, 1), "samples": 64, "nets": 1 << 31},
+    "64-16-8-1, 64 samples": {"widths": (64, 16, 8, 1), "samples": 64, "nets": 1 << 30},
 }
 
 
