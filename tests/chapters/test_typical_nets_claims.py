@@ -48,8 +48,8 @@ def in_nats(sizes, surprise, bits, use=interpolators.information_use):
     return use(sizes, surprise / math.log(2), bits)
 
 
-def a_fifth_of_the_luck(sizes, surprise, bits, use=interpolators.information_use):
-    return use(sizes, surprise, bits / 5)
+def half_of_the_luck(sizes, surprise, bits, use=interpolators.information_use):
+    return use(sizes, surprise, bits / 2)
 
 
 def one_example_more(law, label, sizes, curve=interpolators.learning_curve):
@@ -141,7 +141,7 @@ FAULTS = [
     Fault("C2", "tail", LIBRARY + "tail_use", cheaper_teacher),
     Fault("C2", "guesses", LIBRARY + "guess_and_check", believed_thrice, FOUR),
     Fault("C3", "exact", LIBRARY + "information_use", in_nats),
-    Fault("C3", "guesses", LIBRARY + "information_use", a_fifth_of_the_luck, TWO_WIDTHS),
+    Fault("C3", "guesses", LIBRARY + "information_use", half_of_the_luck, TWO_WIDTHS),
     Fault("C4", None, LIBRARY + "learning_curve", one_example_more, FEW_SIZES, far=True),
     Fault("C4", None, LIBRARY + "learning_curve", a_little_wrong, FEW_SIZES),
     Fault("C5", "exact", *plus("copy_bits", -math.log2(3)), far=True),  # one parameter fewer

@@ -193,7 +193,12 @@ def _count(columns: Tensor, truth: Tensor) -> Tensor:
 def _fit_length(columns: Tensor, sample: Tensor, sample_labels: Tensor) -> Tensor:
     """`fit_length` of `columns`, bool (P, B)."""
     fits, length = torch.ones(columns.shape[1], dtype=torch.bool), _counter(columns, len(sample))
-    for point, label in zip(sample.tolist(), sample_labels.tolist(), strict=True):
+    for seen, (point, label) in enumerate(zip(sample.tolist(), sample_labels.tolist(), strict=True), 1):
         fits &= columns[point] if label else ~columns[point]
         length += fits.view(torch.uint8)
+        if seen % 8 == 0 and 16 * int(fits.count_nonzero()) < len(fits):  # the few that are left, by themselves
+            left = fits.nonzero().flatten()
+            more = _fit_length(columns.index_select(1, left), sample[seen:], sample_labels[seen:])
+            length[left] += more.to(length.dtype)
+            break
     return length.to(torch.int64)

@@ -70,6 +70,20 @@ def test_intervals_at_the_ends():
         chance.share_interval(1, 2, miss=2.0)
 
 
+def test_gaussian_bits_of_two_points_are_the_arcsine():
+    """P(both sums > 0) = 1/4 + arcsin(correlation) / (2 pi)."""
+    units = relu_units(cube(1))
+    w, b, v = torch.cartesian_prod(*[torch.arange(-1.0, 2)] * 3).double().T
+    low, high = v * torch.relu(b - w), v * torch.relu(b + w)
+    angle = math.asin(float((low * high).mean() / (low.square().mean() * high.square().mean()).sqrt()))
+    same, other = 0.25 + angle / (2 * math.pi), 0.25 - angle / (2 * math.pi)
+    patterns = torch.tensor([[True, True], [False, False], [False, True], [True, False]])
+    found = 2 ** -interpolators.gaussian_bits(units, patterns, draws=200_000, generator=generator())
+    for share, p in zip(found.tolist(), (same, same, other, other), strict=True):
+        assert abs(share - p) < chance.allowance(p, 200_000)
+    assert abs(same - 0.25) > 4 * chance.allowance(same, 200_000)  # far from independent
+
+
 def test_gaussian_bits_without_patterns_and_without_spread():
     units = relu_units(cube(2), levels=(0,))  # every unit is 0, and so is every sum
     patterns = torch.tensor([[False] * 4, [True] * 4])

@@ -123,9 +123,11 @@ def test_guess_and_check_is_the_plain_count():
     X = interpolators.cube(4)
     units, width = interpolators.relu_units(X), 3
     generator = torch.Generator().manual_seed(0)
-    samples = torch.randint(16, (3, 6), generator=generator)
+    samples = torch.randint(16, (3, 20), generator=generator)
     labels = torch.rand(3, 16, generator=generator) < 0.5
-    noisy = labels.gather(1, samples) ^ (torch.rand(3, 6, generator=generator) < 0.3)
+    labels[2] = X[:, 0] == 1
+    noisy = labels.gather(1, samples)
+    noisy[:2] ^= torch.rand(2, 20, generator=generator) < 0.3
     run = interpolators.guess_and_check(
         units, width, labels, samples, guesses=40_000, seed=2, sample_labels=noisy, offset=1
     )
@@ -133,11 +135,12 @@ def test_guess_and_check_is_the_plain_count():
     for r in range(3):
         length = interpolators.fit_length(tables, samples[r], noisy[r])
         wrong = (tables != labels[r]).sum(1)
-        for n in range(7):
+        for n in range(21):
             fits = (tables[:, samples[r, :n]] == noisy[r, :n]).all(1)
             assert torch.equal(fits, length >= n)
             assert torch.equal(run.histogram[r, n], torch.bincount(wrong[fits], minlength=17))
-        assert run.found[r] == tuple(torch.nonzero(length == 6).flatten()[:8].tolist())
+        assert run.found[r] == tuple(torch.nonzero(length == 20).flatten()[:8].tolist())
+    assert run.fits[2, 20] > 8 and run.fits[0, 20] == 0  # few are left after eight examples, some to the end
     assert torch.equal(run.fits[:, 0], torch.full((3,), 40_000))
     share = run.histogram[0, 3].to(torch.float64) / run.fits[0, 3]
     assert float(run.errors[0, 3]) == pytest.approx(float((share * torch.arange(17) / 16).sum()))
