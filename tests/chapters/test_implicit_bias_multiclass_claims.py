@@ -214,6 +214,7 @@ FAULTS = [
     Fault("C4", "digits", LIBRARY + "mirror_use", half_the_step, {"range(3)": "range(1)"}),
     Fault("C4", "digits", *svm(much_shorter), {"range(3)": "range(1)"}),
     Fault("C5", "any start", *svm(shorter), PLANE),
+    Fault("C5", "any start", *descent(clock("half", lambda t: t / 2)), PLANE),
     Fault("C5", "any start", *descent(in_place_of("polynomial", None)), PLANE, far=True),
     Fault("C6", "path", *descent(clock("a little late", lambda t: t + 2e-5)), ONE),
     Fault("C6", "plain", *descent(moved_path("late", lambda p: replace(p, log_time=p.log_time + 0.1),

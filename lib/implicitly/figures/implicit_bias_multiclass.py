@@ -178,7 +178,7 @@ _CELLS = 96
 
 #: What is said of the explorer: alt text, caption, summary.
 EXPLORER_WORDS = {
-    "alt": "Three classes in the plane: the borders of the trained classifier are far from those of the largest "
+    "alt": "Three classes in the plane: the borders of the trained classifier are still off those of the largest "
     "margin, and the forces are near the duals already; margin and norm against the logarithm of time.",
     "caption": "In order: what the classifier says at the time shown, in ink the borders with the largest margin; one "
     "mark per constraint; margin and norm so far.",
@@ -288,7 +288,7 @@ def margin_panel():
         *_reached("share", "theory"),
         Rule(1.0, color=0),
         x=r"logarithm of time, $\ln\tau$",
-        y="margin, share of the largest",
+        y="margin over the largest",
         ylim=(0, 1.05),
         aspect=1.25,
     )
@@ -301,7 +301,7 @@ def growth_panel():
     return Panel(
         *_reached("norm", "growth"),
         x=r"logarithm of time, $\ln\tau$",
-        y=r"norm, $\|W\|$ over that of the SVM",
+        y="norm over that of the SVM",
         ylim=(0, 70),
         aspect=1.25,
     )
