@@ -229,7 +229,7 @@ FAULTS = [
     Fault("C5", "forgotten", GRADIENTS, norms_all_alike, far=True),
     Fault("C5", "pair", GRADIENTS, instead_of("pair", "adjoint"), far=True),
     Fault("C6", "with", SUM, scaled_by(0.85)),
-    Fault("C6", "without", SUM, scaled_by(1.18)),
+    Fault("C6", "with", SUM, scaled_by(1.18)),
     Fault("C7", "between", STORED, stored_with("test", (4, 0.25, True), one_seed_worse)),
     Fault("C7", "nothing", STORED, stored_with("test", (4, 0.0, True), lambda rows: rows - 0.1)),
     Fault("C7", "nothing or all", STORED, stored_with("test", (4, 0.0, True), lambda rows: rows - 0.05)),

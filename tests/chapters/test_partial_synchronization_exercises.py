@@ -1,4 +1,7 @@
-"""The solutions of the exercises in the chapter partial-synchronization are right."""
+"""The solutions of the exercises in the chapter partial-synchronization are right, and so is the class it prints."""
+
+import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -38,3 +41,18 @@ def test_shared_channels_are_the_same_on_all_ranks():
 def test_the_text_names_the_machine_that_was_measured():
     assert "Intel" in tp.stored_runs().machine and "Xeon" in tp.stored_runs().machine
     assert "two cores of an Intel Xeon" in CELLS.text and tp.stored_runs().machine.endswith("2 cores")
+
+
+@pytest.mark.parametrize("shared", [0, 2, 4])
+def test_the_printed_class_is_the_partial_sum(shared):
+    """As if two ranks had the same numbers: the all-reduce doubles what it is given, in place."""
+    code = re.search(r"```python\n(class PartialSum.*?)```", CELLS.text, re.S)[1]
+    names = {"torch": torch, "dist": SimpleNamespace(all_reduce=lambda part: part.mul_(2))}
+    exec(code, names)
+    for rows in (1, 3):  # the channels of one row lie side by side in memory
+        z, up = (torch.randn(rows, 4, generator=torch.Generator().manual_seed(k)) for k in (0, 1))
+        factors = torch.tensor([2.0] * shared + [1.5] * (4 - shared))
+        given = z.clone().requires_grad_()
+        out = names["PartialSum"].apply(given, shared, 1.5)
+        out.backward(up)
+        assert torch.equal(out, z * factors) and torch.equal(given.grad, up * factors) and torch.equal(given, z)

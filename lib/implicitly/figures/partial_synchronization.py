@@ -69,8 +69,7 @@ def losses(shares, rows, base):
             for p, one in zip(shares, values, strict=True):
                 one = np.asarray(one) - (base[: len(one)] if off else 0)
                 means.append(one.mean())
-                if p < 1 or i == 0:
-                    ax.plot(np.full(len(one), p + shift), one, **{**plotting.points(i), "ms": 4})
+                ax.plot(np.full(len(one), p + shift), one, **{**plotting.points(i), "ms": 4})
             ax.plot(np.asarray(shares) + shift, means, **{**plotting.line(i), "lw": 1.2}, label=f"{ranks} ranks")
     axes[0].set(xlabel="share of channels that are summed, $p$", ylabel="test loss, nats a character")
     axes[1].axhline(0, **plotting.theory())

@@ -39,7 +39,11 @@ def main(folder: Path, rank: int, parent: int) -> None:
         dist.barrier()  # nobody leaves while another one still listens
         dist.destroy_process_group()
     except BaseException:
-        (folder / f"error-{rank}").write_text(traceback.format_exc(limit=-4))
+        # The time is taken before this process ends, and with it the others' wait for it: the first error is the cause.
+        # File times would not tell, they are coarse; and the launcher must not find half a file.
+        said, part = f"{time.monotonic_ns()}\n{traceback.format_exc(limit=-4)}", folder / f"part-{rank}"
+        part.write_text(said)
+        part.replace(folder / f"error-{rank}")
         os._exit(1)
 
 

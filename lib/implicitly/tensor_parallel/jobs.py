@@ -110,6 +110,7 @@ def torch_plan(wires: Wires, *, x: Tensor, up: Tensor, down: Tensor, ours: bool)
         y (B, S, h), and of the mean square of y the gradients dx (B, S, h), up and down: this rank's parts.
     """
     from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import DTensor
     from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
     from .model import column_parallel, row_parallel
@@ -121,10 +122,11 @@ def torch_plan(wires: Wires, *, x: Tensor, up: Tensor, down: Tensor, ours: bool)
         hidden = torch.nn.functional.gelu(column_parallel(wires._enter(x[None], 0), w_up))
         y = row_parallel(hidden, w_down, wires, x.shape[-1])[0]
         # The mean square is the same on every rank, and it is to count once: a share of it on each.
-        (y.square().mean() / wires.ranks).backward()
-        return {"y": y.detach(), "dx": x.grad, "up": w_up.grad[0], "down": w_down.grad[0]}
-    mlp = torch.nn.Sequential(torch.nn.Linear(*up.shape[::-1], bias=False), torch.nn.GELU(),
-                              torch.nn.Linear(*down.shape[::-1], bias=False)).to(x.dtype)  # fmt: skip
+        dx, d_up, d_down = torch.autograd.grad(y.square().mean() / wires.ranks, [x, w_up, w_down])
+        return {"y": y.detach(), "dx": dx, "up": d_up[0], "down": d_down[0]}
+    (hidden_units, width), linear = up.shape, torch.nn.Linear
+    mlp = torch.nn.Sequential(linear(width, hidden_units, bias=False), torch.nn.GELU(),
+                              linear(hidden_units, width, bias=False)).to(x.dtype)  # fmt: skip
     with torch.no_grad():
         mlp[0].weight.copy_(up)
         mlp[2].weight.copy_(down)
@@ -132,5 +134,6 @@ def torch_plan(wires: Wires, *, x: Tensor, up: Tensor, down: Tensor, ours: bool)
     plan = {"0": ColwiseParallel(), "2": RowwiseParallel()}
     parallelize_module(mlp, mesh, plan)
     y = mlp(x)
-    y.square().mean().backward()
-    return {"y": y.detach(), "dx": x.grad, "up": mlp[0].weight.grad.to_local(), "down": mlp[2].weight.grad.to_local()}
+    dx, *theirs = torch.autograd.grad(y.square().mean(), [x, *mlp.parameters()])
+    d_up, d_down = (g.to_local() for g in theirs if isinstance(g, DTensor))
+    return {"y": y.detach(), "dx": dx, "up": d_up, "down": d_down}

@@ -86,7 +86,7 @@ def first_weights(shape: Shape, seed: int, *, size: float = 0.02,
     dice = torch.Generator().manual_seed(checked_seed("seed", seed))
     size, dtype = number("size", size, above=0), choice("dtype", dtype, (torch.float64, torch.float32))
     h, found = shape.width, {}
-    sizes = {"embedding": (shape.vocabulary, h), "positions": (shape.context, h)}
+    sizes: dict[str, tuple[int, ...]] = {"embedding": (shape.vocabulary, h), "positions": (shape.context, h)}
     for k in range(shape.layers):
         sizes |= {f"{k}.norm": (h,), f"{k}.qkv": (3 * h, h), f"{k}.out": (h, h), f"{k}.mlp_norm": (h,),
                   f"{k}.up": (shape.hidden, h), f"{k}.down": (h, shape.hidden)}  # fmt: skip
@@ -147,7 +147,8 @@ def _norm(x: Tensor, weight: Tensor) -> Tensor:
 def _attention(qkv: Tensor, size: int) -> Tensor:
     """Causal attention of heads of this size; qkv (N, S, 3 n size) -> (N, S, n size)."""
     q, k, v = qkv.unflatten(-1, (3, -1, size)).unbind(-3)
-    mixed = F.scaled_dot_product_attention(*(part.transpose(-3, -2) for part in (q, k, v)), is_causal=True)
+    q, k, v = (part.transpose(-3, -2) for part in (q, k, v))
+    mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
     return mixed.transpose(-3, -2).flatten(-2)
 
 

@@ -122,15 +122,19 @@ def _environment() -> dict[str, str]:
 
 def _verdict(started: list, folder: Path) -> str:
     """Which rank failed first, and how: one that a signal ended, else the earliest that raised."""
+    time.sleep(0.2)  # who waited for a killed rank may be seen to end before it
     codes = [p.poll() for p in started]
     for rank, code in enumerate(codes):
         if code is not None and code < 0:
             return f"rank {rank} of {len(started)} was ended by {signal.Signals(-code).name}; the others were stopped"
-    errors = sorted((folder / f"error-{r}" for r in range(len(started)) if (folder / f"error-{r}").exists()),
-                    key=lambda f: f.stat().st_mtime_ns)  # fmt: skip
+    errors = []
+    for rank in range(len(started)):
+        if (file := folder / f"error-{rank}").exists():
+            when, _, text = file.read_text().partition("\n")
+            errors.append((int(when), rank, text))
     if errors:
-        rank = errors[0].name.split("-")[1]
-        return f"rank {rank} of {len(started)} failed; the others were stopped.\n{errors[0].read_text()}"
+        _, rank, text = min(errors)
+        return f"rank {rank} of {len(started)} failed; the others were stopped.\n{text}"
     rank = next(r for r, code in enumerate(codes) if code)
     said = (folder / f"stderr-{rank}").read_text(errors="replace")[-2000:]
     return f"rank {rank} of {len(started)} ended with code {codes[rank]}; the others were stopped.\n{said}"

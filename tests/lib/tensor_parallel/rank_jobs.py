@@ -9,6 +9,8 @@ from torch import distributed as dist
 
 from implicitly import tensor_parallel as tp
 
+LONG = 1000  # seconds: whoever sleeps so long ends in time only if somebody ends it
+
 
 def sums(wires, z):
     """Sums of slices that are not contiguous: of all streams, of the first channels, and torch's own of a slice."""
@@ -30,14 +32,15 @@ def half_numbers(wires, z):
 
 
 def dies(wires, rank, folder):
-    """One rank is killed while the others wait for it."""
+    """All leave their process ids; one rank is killed while the others wait for it."""
     with open(f"{folder}/{wires.first}", "w") as file:
         file.write(str(os.getpid()))
+    wires.sum_streams(torch.ones(1, 4))  # nobody goes on before all ids are there
     if wires.first == rank:
         time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGKILL)
     wires.sum_streams(torch.ones(1, 4))
-    time.sleep(60)
+    time.sleep(LONG)
 
 
 def raises(wires):
@@ -48,7 +51,7 @@ def raises(wires):
 
 
 def sleeps(wires):
-    time.sleep(60)
+    time.sleep(LONG)
 
 
 def trained(wires, shared, shape, steps):
