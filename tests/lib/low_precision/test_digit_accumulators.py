@@ -95,12 +95,12 @@ def test_most_of_what_eight_bits_lose_is_underflow(data, trained):
 
 
 def test_gradients_that_know_of_overflow_train_where_identity_does_not(data):
-    """C10, at (9, 7), whose largest sum is 1.875: a short run."""
-    a, start = Accumulator(3, 3, 9, 7), first_networks([0], (64, 32, 32, 10))
-    found = {g: train(start, data, a, epochs=2, rate=3e-3, gradient=g).accuracy(data.x_test, data.y_test, a).item()
+    """C10, at (9, 7), whose largest sum is 1.875: differences of a third; another CPU's rounding moves a hundredth."""
+    a, start = Accumulator(3, 3, 9, 7), first_networks([0, 1], (64, 32, 32, 10))
+    found = {g: train(start, data, a, epochs=4, rate=3e-3, gradient=g).accuracy(data.x_test, data.y_test, a)
              for g in ("identity", "immediate-overflow", "recursive-overflow")}  # fmt: skip
-    assert found["immediate-overflow"] - found["identity"] > 0.03
-    assert found["recursive-overflow"] - found["identity"] > 0.04
+    for gradient in ("immediate-overflow", "recursive-overflow"):
+        assert (found[gradient] - found["identity"]).min() > 0.2
 
 
 def test_bad_networks(data):
