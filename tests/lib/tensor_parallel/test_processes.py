@@ -208,11 +208,11 @@ def test_a_process_that_is_left_is_seen():
 
 
 def test_a_killed_rank_ends_with_a_message_and_leaves_nothing(tmp_path):
-    with pytest.raises(RuntimeError, match="rank 1 of 2 was ended by SIGKILL"):
-        tp.run_ranks(rank_jobs.dies, 2, rank=1, folder=str(tmp_path), timeout=SLOW)
+    with pytest.raises(RuntimeError, match="rank 1 of 3 was ended by SIGKILL"):
+        tp.run_ranks(rank_jobs.dies, 3, rank=1, folder=str(tmp_path), timeout=SLOW)
     # Counted from the killed rank's last word, not from the start of Python, which may take long.
     assert time.time() - (tmp_path / "1").stat().st_mtime < 60
-    assert len(ids(tmp_path)) == 2 and not any(map(alive, ids(tmp_path)))
+    assert len(ids(tmp_path)) == 3 and not any(map(alive, ids(tmp_path)))
 
 
 def test_an_error_of_a_rank_is_passed_on():

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from implicitly import tensor_parallel as tp
+from implicitly.tensor_parallel.streams import _FirstGradient, _SumGradient
 
 F64 = torch.float64
 SHAPE = tp.Shape(layers=2, width=24, heads=8, hidden=16, vocabulary=11, context=7)
@@ -60,6 +61,28 @@ def test_norms_gradients_are_complete_only_after_the_sum():
     partial, whole = here["gradients"]["0.norm"], here["norms"]["0.norm"]
     assert torch.allclose(whole[0], partial.sum(0)) and torch.equal(whole[0], whole[3])
     assert float((partial[0] - whole[0]).norm() / whole[0].norm()) > 0.3
+
+
+class PairOfShared(tp.OneProcess):
+    """Megatron's pair with an f that adds up the shared channels alone, after each norm; the entry adds the others."""
+
+    def __init__(self, ranks, shared):
+        super().__init__(ranks, "pair")
+        self.shared = shared
+
+    def _before_column(self, x):
+        return _SumGradient.apply(x, self, 0, self.shared)
+
+    def _enter(self, x, shared):
+        return _SumGradient.apply(_FirstGradient.apply(x, self.here), self, shared, x.shape[-1])
+
+
+@pytest.mark.parametrize("shared", [0, 5, 12, 24])
+def test_shared_channels_added_up_after_the_norm_are_wrong_inside(shared):
+    right, found_so = (tp.gradients(wires, shape=SHAPE, weights=WEIGHTS, tokens=TOKENS, shared=shared, rule=wires.rule)
+                       ["gradients"]["0.qkv"] for wires in (tp.OneProcess(4), PairOfShared(4, shared)))  # fmt: skip
+    off = float((found_so - right).norm() / right.norm())
+    assert off > 0.1 if 0 < shared < 24 else off < 1e-13
 
 
 def test_scale_is_the_root_of_the_ranks():
