@@ -1,5 +1,7 @@
 """The figures of the chapter implicit-bias-multiclass: each takes results and returns the figure."""
 
+import functools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -194,6 +196,7 @@ def explorer_state(log_times):
     cells = torch.cartesian_prod(middle, middle)[:, [1, 0]]  # rows run over the second coordinate
     cells = torch.cat([cells, torch.ones(len(cells), 1, dtype=cells.dtype)], 1)
 
+    @functools.cache  # the opening and an exercise show some of the same runs
     def state(loss, geometry):
         X, y = sketch_classes(geometry)
         svm = hard_margin_svm(X, y, 3)
