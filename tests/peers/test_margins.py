@@ -1,0 +1,34 @@
+"""A second opinion on the hard-margin SVM: quadprog, an active-set method; ours is an interior-point method, polished."""
+
+import numpy as np
+import pytest
+import torch
+
+from implicitly import margins
+
+quadprog = pytest.importorskip("quadprog", reason="needs quadprog: make test-peers")
+
+
+def theirs(X, y):
+    """Solution and multipliers of min |w|^2 / 2 subject to Z w >= 1."""
+    Z = margins.constraints(X, y).numpy()
+    found = quadprog.solve_qp(np.eye(Z.shape[1]), np.zeros(Z.shape[1]), Z.T.copy(), np.ones(len(Z)))
+    return torch.from_numpy(found[0]), torch.from_numpy(found[4])
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("N", "d", "K"), [(12, 5, 3), (30, 6, 4), (20, 3, 2)])
+def test_the_same_solution_and_duals(N, d, K, seed, agrees):
+    """Seen to fail: labels exchanged, the bound 1 in place of the margin of another class left out, duals in order of
+    the classes with the right one among them."""
+    X, y = margins.teacher_classes(N, d, K, seed=seed)
+    svm = margins.hard_margin_svm(X, y, K)
+    w, alpha = theirs(X, y)
+    # Both solve a linear system on the tight constraints, whose condition is below 1e6 here: 1e6 times 1e-16, and room.
+    agrees(claim="implicit-bias-multiclass/C3", peer="quadprog", what="the SVM of random classes, relative",
+           measured=(svm.W.flatten() - w).norm() / w.norm(), at_most=1e-8)  # fmt: skip
+    agrees(claim="implicit-bias-multiclass/C8", peer="quadprog", what="its dual variables, relative",
+           measured=(svm.alpha.flatten() - alpha).norm() / alpha.norm(), at_most=1e-8)  # fmt: skip
+    if N > K:
+        other = margins.hard_margin_svm(X[1:], y[1:], K)  # one support point less is seen
+        assert bool(svm.support[0].any()) is bool((other.W.flatten() - w).norm() > 1e-6 * w.norm())
