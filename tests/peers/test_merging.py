@@ -32,9 +32,9 @@ def test_truncations_of_scikit_learn(width, agrees):
     Y = torch.randn(16, 50, generator=torch.Generator().manual_seed(width), dtype=F64) + 0.5
     svd = TruncatedSVD(width, algorithm="arpack", random_state=0).fit(Y.T.numpy())
     kept = torch.from_numpy(svd.inverse_transform(svd.transform(Y.T.numpy()))).T
-    error = merging.linear_merge(Y, width).error
+    error = merging.linear_merge(Y, width).left
     # Lanczos ends at 1e-15 of the largest singular value; errors are sums of 800 squares.
     agrees(claim="merging-networks/C6", peer="scikit-learn", what="error of the best linear merge, relative",
            measured=(error / (Y - kept).square().sum() - 1).abs(), at_most=1e-11)  # fmt: skip
-    centred = merging.linear_merge(Y - Y.mean(1, keepdim=True), width).error
+    centred = merging.linear_merge(Y - Y.mean(1, keepdim=True), width).left
     assert (centred / (Y - kept).square().sum() - 1).abs() > 0.001
