@@ -190,7 +190,8 @@ def table(app, introduction: list[nodes.Node]) -> list[nodes.Node]:
     total = sum(len({claim.id for claim in claims}) for _, claims in chapters)
     checks = sum(len(claims) for _, claims in chapters)
     marks = "".join(f'<span><span class="im-mark {css}"></span> {words}</span> ' for css, words in STATUS.values())
-    asked = [one for _, claims in chapters for id in {claim.id for claim in claims} for one in book.agreements.get(id, ())]
+    there = {claim.id for _, claims in chapters for claim in claims}
+    asked = [one for claim, found in book.agreements.items() if claim in there for one in found]
     names = {one.peer for one in asked}
     second = (
         f'<p class="im-claims-checks">Second opinions: independent packages ({len(names)}) compute what claims '

@@ -31,7 +31,8 @@ def record(request, claim, peer, what, measured, bound, side, reason):
     measured, bound = float(measured), float(bound)
     assert math.isfinite(measured) and math.isfinite(bound)
     name = request.node.nodeid.partition("[")[0].rpartition("/")[2]
-    entry = {"claim": claim, "peer": peer, "version": version(peer), "what": what, "measured": measured, side: bound,
+    installed = version(peer).partition("+")[0]  # of torch's builds, the version without the name of the build
+    entry = {"claim": claim, "peer": peer, "version": installed, "what": what, "measured": measured, side: bound,
              "reason": reason, "test": name}  # fmt: skip
     found = request.config.stash[FOUND]
     old = found.setdefault((claim, peer, what), entry)
@@ -84,9 +85,9 @@ def pytest_terminal_summary(terminalreporter, config):
         return
     terminalreporter.section("second opinions")
     for entry in found:
-        says = "agrees with" if entry["reason"] is None else "differs from"
-        to = "to" if entry["reason"] is None else "by"
-        line = f"{entry['claim']} {says} {entry['peer']} {entry['version']} {to} {entry['measured']:.1e}: {entry['what']}"
+        says, to = ("agrees with", "to") if entry["reason"] is None else ("differs from", "by")
+        peer = f"{entry['peer']} {entry['version']}"
+        line = f"{entry['claim']} {says} {peer} {to} {entry['measured']:.1e}: {entry['what']}"
         terminalreporter.line(line + (f" ({entry['reason']})" if entry["reason"] else ""))
     if not config.getoption("--record"):
         return

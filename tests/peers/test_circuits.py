@@ -36,7 +36,8 @@ class Formula:
         """Variables of the last layer."""
         for layer in circuit.layers:
             units = []
-            for weights, scale, bias in zip(layer.weights.tolist(), layer.scale.tolist(), layer.bias.tolist(), strict=True):
+            parts = (layer.weights.tolist(), layer.scale.tolist(), layer.bias.tolist())
+            for weights, scale, bias in zip(*parts, strict=True):
                 reads, fires = [v for v, w in zip(inputs, weights, strict=True) if w], self.fresh()
                 if scale == 0:
                     self.clauses.append([fires if bias > 0 else -fires])
@@ -77,11 +78,12 @@ def test_no_listed_point_is_wrong(seed, agrees):
     formula = Formula(X.shape[1])
     (out,) = formula.circuit(circuit, list(range(1, X.shape[1] + 1)))
     at = [[v + 1 if on else -v - 1 for v, on in enumerate(row)] for row in X.tolist()]
-    wrong = sum(satisfiable(formula, *row, -out if label else out) for row, label in zip(at, labels.tolist(), strict=True))
+    others = [-out if label else out for label in labels.tolist()]
+    wrong = sum(satisfiable(formula, *row, other) for row, other in zip(at, others, strict=True))
     assert all(satisfiable(formula, *row) for row in at)  # the clauses contradict no input
     agrees(claim="tempered-overfitting/C7", peer="python-sat", what="listed points at which a circuit can be wrong",
            measured=wrong, at_most=0)  # fmt: skip
-    assert satisfiable(formula, *at[0], out if labels[0] else -out)
+    assert satisfiable(formula, *at[0], -others[0])
 
 
 @pytest.mark.parametrize("seed", range(3))

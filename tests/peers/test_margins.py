@@ -1,4 +1,4 @@
-"""A second opinion on the hard-margin SVM: quadprog, an active-set method; ours is an interior-point method, polished."""
+"""A second opinion on the hard-margin SVM: quadprog, with active sets; ours is an interior-point method, polished."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A second opinion on the chains of `langevin-generalization`: quantecon finds which law a chain keeps, by elimination."""
+"""A second opinion on the chains of `langevin-generalization`: quantecon eliminates to find the law that one keeps."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Second opinions on merging: POT moves mass where we assign neurons, scikit-learn truncates where we merge linearly."""
+"""Second opinions on merging: POT moves mass where we assign neurons, scikit-learn truncates where we merge."""
 
 import pytest
 import torch

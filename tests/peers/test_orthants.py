@@ -27,7 +27,7 @@ def test_the_price_of_teachers_in_the_limit(agrees):
     bits = interpolators.gaussian_bits(units, labels, draws=DRAWS, generator=torch.Generator().manual_seed(0))
     p = torch.tensor([theirs(units, label) for label in labels], dtype=torch.float64)
     off = (2**-bits - p).abs() / (p * (1 - p) / DRAWS).sqrt()
-    # Four numbers are all within 5.1 standard errors but for one chance in a million (2.4e-7 both ways each, of a count).
+    # A normal number exceeds 5.1 standard errors with a chance of 3.4e-7; four of them, 1.4e-6. The draws are fixed.
     agrees(claim="typical-nets/C10", peer="scipy", what="chance of a sign pattern in the limit, in standard errors",
            measured=off.max(), at_most=5.1)  # fmt: skip
     assert ((2**-bits - p.roll(1)).abs() / (p * (1 - p) / DRAWS).sqrt()).min() > 5.1

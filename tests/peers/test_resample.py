@@ -1,4 +1,4 @@
-"""A second opinion on the low-pass of `alias-free-vit`: scipy.signal.resample, by Fourier transforms; ours is a matrix."""
+"""A second opinion on the low-pass of `alias-free-vit`: scipy resamples by Fourier transforms, ours is a matrix."""
 
 import pytest
 import torch

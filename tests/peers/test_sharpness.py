@@ -41,7 +41,7 @@ def test_the_top_eigenvalue(seed, agrees, differs):
     y = stability.noisy_labels(torch.sin(3 * x), 0.3, seeds=[seed])[0]
     ours = float(stability.sharpness(net, x, y))
     other = theirs(net, x, y, seed)
-    # The iteration stops when a step changes 1e-13; with the second eigenvalue at most 0.99 of the first, 1e-11 is left.
+    # It stops when a step changes 1e-13; with the second eigenvalue at most 0.99 of the first, 1e-11 is left.
     agrees(claim="stable-minima/C2", peer="PyHessian",
            what="largest eigenvalue of the Hessian, relative, the 1e-6 that it adds to each length undone",
            measured=abs(other * (1 + 1e-6 / ours) ** 2 / ours - 1), at_most=1e-10)  # fmt: skip

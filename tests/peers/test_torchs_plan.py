@@ -1,4 +1,4 @@
-"""A second opinion on the layers of `partial-synchronization`: torch deals out an MLP by its own tensor-parallel plan."""
+"""A second opinion on the layers of `partial-synchronization`: torch deals out an MLP by its own plan."""
 
 import torch
 
