@@ -1,5 +1,4 @@
-"""A second opinion on the flows of `score-flow`: torchdiffeq integrates them, start by start, so that one kink stops one start.
-"""
+"""A second opinion on the flows of `score-flow`: torchdiffeq integrates them, start by start, over their kinks."""
 
 import math
 
