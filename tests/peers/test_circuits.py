@@ -73,7 +73,7 @@ def memorized(seed, d=9, N=14):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_no_listed_point_is_wrong(seed, agrees):
-    """Each wrong answer is refuted. Seen to fail: a label that is flipped, and a bias off by one."""
+    """Each wrong answer is refuted. The comparison sees a label that is flipped."""
     circuit, X, labels = memorized(seed)
     formula = Formula(X.shape[1])
     (out,) = formula.circuit(circuit, list(range(1, X.shape[1] + 1)))
@@ -88,7 +88,7 @@ def test_no_listed_point_is_wrong(seed, agrees):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_dead_width_is_silent_everywhere(seed, agrees):
-    """A proof for all 512 inputs at once. Seen to fail: added neurons whose scale is not 0."""
+    """A proof for all 512 inputs at once. The comparison sees added neurons whose scale is not 0."""
     circuit, X, _ = memorized(seed)
     d, dice = X.shape[1], torch.Generator().manual_seed(seed)
     wide = interpolators.widen(circuit, 4, generator=dice)

@@ -27,20 +27,21 @@ def on_grid(x, coin=None):
 
 
 def test_casts_of_ml_dtypes(agrees):
-    """Seen to fail: ties that go up (3.5 to 4 stays, 2.5 goes to 3), and a grid with 5 in place of 4."""
+    """The comparison sees ties that are broken upward."""
     x = numbers()
     want = torch.from_numpy(x.numpy().astype(ml_dtypes.float4_e2m1fn).astype(np.float64))
     agrees(claim="fp4-training/C3", peer="ml-dtypes", what="numbers rounded to nearest in E2M1, ties among them",
            measured=(on_grid(x) - want).abs().max(), at_most=0)  # fmt: skip
     up = torch.copysign(low_precision.round_to_grid(x.abs().double() * (1 + 1e-7), low_precision.E2M1), x.double())
-    assert not torch.equal(up, want)  # the comparison sees a tie that is broken upward
+    assert not torch.equal(up, want)
 
 
 def test_coins_of_gfloat(agrees):
     """The same 16 random bits: gfloat rounds up where bits and fraction carry over, ours where the coin is below.
 
     A number's way to its upper neighbour, in steps of 2^-16, is w. Theirs: w + bits >= 2^16; with the coin
-    1 - (bits + 1/2) / 2^16, ours: w > 2^16 - bits - 1/2, which for whole w is the same. Seen to fail: the coin itself.
+    1 - (bits + 1/2) / 2^16, ours: w > 2^16 - bits - 1/2, which for whole w is the same. The comparison sees the
+    coin that is 1 where this one is 0.
     """
     dice = torch.Generator().manual_seed(1)
     step = torch.tensor([0.5, 0.5, 0.5, 0.5, 1.0, 1.0, 2.0], dtype=F64)
@@ -57,8 +58,8 @@ def test_coins_of_gfloat(agrees):
 
 
 def test_blocks_of_gfloat(agrees):
-    """MXFP4 by the standard's rule. Seen to fail: the scale rounded up in place of down."""
-    x = torch.randn(200, 32, generator=torch.Generator().manual_seed(2)) * torch.logspace(-6, 6, 200)[:, None]
+    """MXFP4 by the standard's rule. The comparison sees the scale rounded up in place of down."""
+    x = torch.randn(50, 32, generator=torch.Generator().manual_seed(2)) * torch.logspace(-6, 6, 50)[:, None]
     form = formats.format_info_mxfp4_e2m1
     want = torch.stack([
         torch.from_numpy(np.asarray(gfloat.quantize_block(form, row, gfloat.compute_scale_amax))) for row in x.numpy()

@@ -19,8 +19,7 @@ def theirs(X, y):
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(("N", "d", "K"), [(12, 5, 3), (30, 6, 4), (20, 3, 2)])
 def test_the_same_solution_and_duals(N, d, K, seed, agrees):
-    """Seen to fail: labels exchanged, the bound 1 in place of the margin of another class left out, duals in order of
-    the classes with the right one among them."""
+    """The comparison sees one support point that is left out, and duals of another order."""
     X, y = margins.teacher_classes(N, d, K, seed=seed)
     svm = margins.hard_margin_svm(X, y, K)
     w, alpha = theirs(X, y)
@@ -29,6 +28,6 @@ def test_the_same_solution_and_duals(N, d, K, seed, agrees):
            measured=(svm.W.flatten() - w).norm() / w.norm(), at_most=1e-8)  # fmt: skip
     agrees(claim="implicit-bias-multiclass/C8", peer="quadprog", what="its dual variables, relative",
            measured=(svm.alpha.flatten() - alpha).norm() / alpha.norm(), at_most=1e-8)  # fmt: skip
-    if N > K:
-        other = margins.hard_margin_svm(X[1:], y[1:], K)  # one support point less is seen
-        assert bool(svm.support[0].any()) is bool((other.W.flatten() - w).norm() > 1e-6 * w.norm())
+    rest = torch.arange(N) != int(svm.alpha.sum(1).argmax())
+    assert (margins.hard_margin_svm(X[rest], y[rest], K).W.flatten() - w).norm() > 1e-4 * w.norm()
+    assert (svm.alpha.flatten().flip(0) - alpha).norm() > 0.01 * alpha.norm()

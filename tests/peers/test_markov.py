@@ -23,7 +23,7 @@ def chains(seed):
 @pytest.mark.parametrize("kind", ["line", "cycles"])
 def test_the_law_that_is_kept(kind, seed, agrees):
     """Elimination without subtractions is right to a few roundings an entry whatever the chain, but rows sum to one
-    only to 1e-16. Seen to fail: a proposal that is accepted with the root of the ratio, and beta doubled."""
+    only to 1e-16. The comparison sees a proposal that is accepted with the root of the ratio."""
     found, law = chains(seed)
     other = quantecon.MarkovChain(found[kind].numpy()).stationary_distributions
     assert other.shape == (1, 9)

@@ -14,7 +14,8 @@ F64 = torch.float64
 @pytest.mark.parametrize("seed", range(5))
 def test_assignments_of_optimal_transport(seed, agrees):
     """The cheapest plan between equal masses is a permutation, found by a network simplex. Both permutations are the
-    same for random similarities; their sums are compared. Seen to fail: the smallest sum in place of the largest."""
+    same for random similarities; their sums are compared. The comparison sees the smallest
+    sum in place of the largest."""
     S = torch.randn(40, 40, generator=torch.Generator().manual_seed(seed), dtype=F64)
     ours = merging.assign(S)
     plan = torch.from_numpy(ot.emd([1 / 40] * 40, [1 / 40] * 40, -S.numpy())) * 40
@@ -28,7 +29,7 @@ def test_assignments_of_optimal_transport(seed, agrees):
 
 @pytest.mark.parametrize("width", [1, 5, 12])
 def test_truncations_of_scikit_learn(width, agrees):
-    """Features are not centred, as in the claim. Seen to fail: centred features, and one width less."""
+    """Features are not centred, as in the claim. The comparison sees centred features."""
     Y = torch.randn(16, 50, generator=torch.Generator().manual_seed(width), dtype=F64) + 0.5
     svd = TruncatedSVD(width, algorithm="arpack", random_state=0).fit(Y.T.numpy())
     kept = torch.from_numpy(svd.inverse_transform(svd.transform(Y.T.numpy()))).T

@@ -35,7 +35,7 @@ def theirs(net, x, y, seed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_top_eigenvalue(seed, agrees, differs):
-    """Seen to fail: the Gauss-Newton part alone, and the loss without its half."""
+    """The comparison sees the Gauss-Newton part in place of the whole."""
     x = stability.even_points(12)
     net = stability.initial_nets(6, seeds=[seed])
     y = stability.noisy_labels(torch.sin(3 * x), 0.3, seeds=[seed])[0]
@@ -43,9 +43,9 @@ def test_the_top_eigenvalue(seed, agrees, differs):
     other = theirs(net, x, y, seed)
     # It stops when a step changes 1e-13; with the second eigenvalue at most 0.99 of the first, 1e-11 is left.
     agrees(claim="stable-minima/C2", peer="PyHessian",
-           what="largest eigenvalue of the Hessian, relative, the 1e-6 that it adds to each length undone",
-           measured=abs(other * (1 + 1e-6 / ours) ** 2 / ours - 1), at_most=1e-10)  # fmt: skip
+           what="largest eigenvalue of the Hessian, relative, its 1e-6 undone",
+           measured=abs(other * (1 + 1e-6) ** 2 / ours - 1), at_most=1e-10)  # fmt: skip
     differs(claim="stable-minima/C2", peer="PyHessian", what="largest eigenvalue of the Hessian as it is returned",
-            measured=1 - other / ours, at_least=1e-8,
-            reason="it divides each vector by its length plus 1e-6, and so returns 2e-6 less")  # fmt: skip
+            measured=1 - other / ours, at_least=1.9e-6,
+            reason="it divides each vector by its length plus 1e-6, and so returns a share of 2e-6 less")  # fmt: skip
     assert abs(float(stability.gauss_newton_top(net, x)) / ours - 1) > 1e-6
