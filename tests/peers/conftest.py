@@ -87,7 +87,7 @@ def pytest_terminal_summary(terminalreporter, config):
     for entry in found:
         says, to = ("agrees with", "to") if entry["reason"] is None else ("differs from", "by")
         peer = f"{entry['peer']} {entry['version']}"
-        line = f"{entry['claim']} {says} {peer} {to} {entry['measured']:.1e}: {entry['what']}"
+        line = f"{entry['claim']} {says} {peer} {to} {entry['measured']:.2g}: {entry['what']}"
         terminalreporter.line(line + (f" ({entry['reason']})" if entry["reason"] else ""))
     if not config.getoption("--record"):
         return

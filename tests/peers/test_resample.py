@@ -38,5 +38,5 @@ def test_the_frequency_between_the_grids(n, size, differs):
     torch.testing.assert_close(ours, equivariance.bandlimit(other), rtol=0, atol=1e-13)
     differs(claim="alias-free-vit/C1", peer="scipy", what="pictures on an even, coarser grid",
             measured=(ours - other).abs().max() / x.abs().max(), at_least=0.01,
-            reason="scipy keeps the highest frequency of an even grid, which no shift by half a pixel can move; "
+            reason="scipy keeps the highest frequency of an even grid, which a shift by part of a pixel shrinks; "
                    "the chapter empties it")  # fmt: skip

@@ -41,10 +41,10 @@ def test_the_top_eigenvalue(seed, agrees, differs):
     y = stability.noisy_labels(torch.sin(3 * x), 0.3, seeds=[seed])[0]
     ours = float(stability.sharpness(net, x, y))
     other = theirs(net, x, y, seed)
-    # It stops when a step changes 1e-13; with the second eigenvalue at most 0.99 of the first, 1e-11 is left.
+    # It stops when a step changes 1e-13, and no other eigenvalue is above 0.6 of the first. Squares of 1e-6 are left out.
     agrees(claim="stable-minima/C2", peer="PyHessian",
            what="largest eigenvalue of the Hessian, relative, its 1e-6 undone",
-           measured=abs(other * (1 + 1e-6) ** 2 / ours - 1), at_most=1e-10)  # fmt: skip
+           measured=abs(other * (1 + 1e-6) ** 2 / ours - 1), at_most=1e-11)  # fmt: skip
     differs(claim="stable-minima/C2", peer="PyHessian", what="largest eigenvalue of the Hessian as it is returned",
             measured=1 - other / ours, at_least=1.9e-6,
             reason="it divides each vector by its length plus 1e-6, and so returns a share of 2e-6 less")  # fmt: skip
