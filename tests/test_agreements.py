@@ -5,6 +5,9 @@ The peers need not be installed: the comparisons are read, not run.
 
 import ast
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,3 +95,35 @@ def test_the_extra_pins_every_peer_that_is_not_in_the_lock(entries):
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8").lower()
     for peer in {entry["peer"].lower() for entry in entries}:
         assert f'"{peer}==' in pins or f"\n{peer}==" in f"\n{lock}", peer
+
+
+COMPARISON = """
+import pytest
+@pytest.mark.parametrize("x", [1.234e-9, 2e-9])
+def test_one(x, agrees):
+    agrees(claim="a/C1", peer="numpy", what="one", measured=x, at_most=1e-8)
+def test_two(differs):
+    differs(claim="a/C2", peer="numpy", what="two", measured=SIZE, at_least=0.1, reason="it rounds")
+"""
+
+
+def test_the_recorder(tmp_path):
+    """Largest difference and smallest disagreement are written; nothing is, if a comparison fails."""
+    shutil.copy(ROOT / "tests/peers/conftest.py", tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+
+    def record(size, *more):
+        (tmp_path / "test_x.py").write_text(COMPARISON.replace("SIZE", size))
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--record", *more]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+
+    file = tmp_path / "agreements.json"
+    assert "nothing was recorded: skipped or failed were test_x.py::test_two" in record("0.01") and not file.exists()
+    assert "1 failed" in record("float('nan')") and not file.exists()
+    said = record("0.25")
+    assert "a/C1 agrees with numpy" in said and "(it rounds)" in said
+    one, two = json.loads(file.read_text())
+    assert (one["measured"], one["at_most"], one["test"]) == (2e-9, 1e-8, "test_x.py::test_one")
+    assert (two["measured"], two["at_least"], two["reason"]) == (0.25, 0.1, "it rounds")
+    record("0.5", "-k", "two")
+    assert [entry["measured"] for entry in json.loads(file.read_text())] == [2e-9, 0.5]

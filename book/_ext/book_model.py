@@ -283,32 +283,6 @@ def read_ops(kernels: Path) -> dict[str, Op]:
     return found
 
 
-# --- second opinions -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """What a peer answers, from `tests/peers/agreements.json`: a difference, and a reason if it is a disagreement."""
-
-    claim: str
-    peer: str
-    version: str
-    what: str
-    measured: float
-    reason: str | None
-
-
-def read_agreements(path: Path) -> dict[str, tuple[Agreement, ...]]:
-    """The agreements of each claim, in the order of the file."""
-    if not isinstance(entries := _json(path), list):
-        raise BookError(f"{path} must be a list")
-    found: dict[str, tuple[Agreement, ...]] = {}
-    for i, entry in enumerate(entries):
-        made = _made(Agreement, entry, f"{path}: entry {i}")
-        found[made.claim] = (*found.get(made.claim, ()), made)
-    return found
-
-
 # --- the book ------------------------------------------------------------------------------------
 
 
@@ -381,10 +355,10 @@ class Book:
         return found
 
     @functools.cached_property
-    def agreements(self) -> dict[str, tuple[Agreement, ...]]:
-        """Second opinions by claim; empty where none were recorded."""
-        path = self.root / "tests/peers/agreements.json"
-        return read_agreements(path) if path.is_file() else {}
+    def agreements(self):
+        from agreements_model import read_agreements  # which raises this module's errors
+
+        return read_agreements(self.root / "tests/peers/agreements.json")
 
     @functools.cached_property
     def ops(self) -> dict[str, Op]:

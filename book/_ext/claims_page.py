@@ -12,7 +12,8 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from book_model import Agreement, Claim, book_of, is_chapter
+from agreements_model import Agreement
+from book_model import Claim, book_of, is_chapter
 
 logger = logging.getLogger(__name__)
 
@@ -192,10 +193,10 @@ def table(app, introduction: list[nodes.Node]) -> list[nodes.Node]:
     marks = "".join(f'<span><span class="im-mark {css}"></span> {words}</span> ' for css, words in STATUS.values())
     there = {claim.id for _, claims in chapters for claim in claims}
     asked = [one for claim, found in book.agreements.items() if claim in there for one in found]
-    names = {one.peer for one in asked}
+    peers, on = len({one.peer for one in asked}), len({one.claim for one in asked})
     second = (
-        f'<p class="im-claims-checks">Second opinions: independent packages ({len(names)}) compute what claims '
-        f"({len({one.claim for one in asked})}) rest on, from inputs of their tests.</p>"
+        f'<p class="im-claims-checks">On {on} of the claims there is a second opinion: '
+        f"{peers} independent package{'s' * (peers > 1)}, given random inputs, against our functions.</p>"
         if asked else ""
     )  # fmt: skip
     total_line = raw(

@@ -1,8 +1,9 @@
 """Second opinions on what claims rest on, and their record: `agreements.json`, which the claims page shows.
 
 A comparison calls `agrees` (or `differs`, where a peer answers otherwise for a reason that can be told). It asserts,
-and with ``--record`` what was measured goes into the file. `tests/test_agreements.py` holds the file without the peers,
-and reads the calls in these modules: claim, peer, what and reason are written there as plain strings.
+and with ``--record`` what was measured goes into the file; entries of tests that did not run stay as they are.
+`tests/test_agreements.py` holds the file without the peers, and reads the calls in these modules: claim, peer, what and
+reason are written there as plain strings.
 """
 
 import json
@@ -15,6 +16,7 @@ import pytest
 FILE = Path(__file__).with_name("agreements.json")
 FOUND = pytest.StashKey[dict]()
 UNSURE = pytest.StashKey[list]()  # what was skipped or failed
+RAN = pytest.StashKey[set]()
 
 
 def pytest_addoption(parser):
@@ -24,13 +26,19 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.stash[FOUND] = {}
     config.stash[UNSURE] = []
+    config.stash[RAN] = set()
+
+
+def test_of(nodeid):
+    """test_ridge.py::test_name, without folder and parameters."""
+    return nodeid.partition("[")[0].rpartition("/")[2]
 
 
 def record(request, claim, peer, what, measured, bound, side, reason):
     """Keep the value with the least room of all that one comparison measures; a comparison may have parameters."""
     measured, bound = float(measured), float(bound)
     assert math.isfinite(measured) and math.isfinite(bound)
-    name = request.node.nodeid.partition("[")[0].rpartition("/")[2]
+    name = test_of(request.node.nodeid)
     installed = version(peer).partition("+")[0]  # of torch's builds, the version without the name of the build
     entry = {"claim": claim, "peer": peer, "version": installed, "what": what, "measured": measured, side: bound,
              "reason": reason, "test": name}  # fmt: skip
@@ -65,6 +73,7 @@ def differs(request):
 
 
 def pytest_runtest_logreport(report):
+    CONFIG.stash[RAN].add(test_of(report.nodeid))
     if report.outcome != "passed":
         CONFIG.stash[UNSURE].append(report.nodeid)
 
@@ -74,13 +83,17 @@ def pytest_sessionstart(session):
     CONFIG = session.config
 
 
+def in_order(entries):
+    return sorted(entries, key=lambda entry: (entry["claim"], entry["peer"], entry["what"]))
+
+
 def rounded(value):
     """Two digits: the rest is another on another CPU."""
     return float(f"{value:.1e}")
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    found = sorted(config.stash[FOUND].values(), key=lambda entry: (entry["claim"], entry["peer"], entry["what"]))
+    found = in_order(config.stash[FOUND].values())
     if not found:
         return
     terminalreporter.section("second opinions")
@@ -96,5 +109,7 @@ def pytest_terminal_summary(terminalreporter, config):
         return
     sides = ("measured", "at_most", "at_least")
     entries = [{key: rounded(value) if key in sides else value for key, value in entry.items()} for entry in found]
+    old = json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else []
+    entries = in_order([*entries, *(entry for entry in old if entry["test"] not in config.stash[RAN])])
     FILE.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    terminalreporter.line(f"recorded {len(entries)} comparisons in {FILE.name}")
+    terminalreporter.line(f"recorded {len(found)} comparisons in {FILE.name}")

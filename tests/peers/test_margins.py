@@ -27,7 +27,7 @@ def test_the_same_solution_and_duals(N, d, K, seed, agrees):
     # 1.1e-16 may grow by that, and 18 of them add up to 4e-12; tenfold for what comes before it.
     agrees(claim="implicit-bias-multiclass/C3", peer="quadprog", what="the SVM of random classes, relative",
            measured=(svm.W.flatten() - w).norm() / w.norm(), at_most=1e-10)  # fmt: skip
-    agrees(claim="implicit-bias-multiclass/C8", peer="quadprog", what="its dual variables, relative",
+    agrees(claim="implicit-bias-multiclass/C8", peer="quadprog", what="dual variables of random classes, relative",
            measured=(svm.alpha.flatten() - alpha).norm() / alpha.norm(), at_most=1e-10)  # fmt: skip
     rest = torch.arange(N) != int(svm.alpha.sum(1).argmax())
     assert (margins.hard_margin_svm(X[rest], y[rest], K).W.flatten() - w).norm() > 1e-4 * w.norm()

@@ -22,7 +22,8 @@ def chains(seed):
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("kind", ["line", "cycles"])
 def test_the_law_that_is_kept(kind, seed, agrees):
-    """Elimination without subtractions loses no digits, however slow the chain. The comparison sees a proposal that is accepted with the root of the ratio."""
+    """Elimination without subtractions loses no digits, however slow the chain. The comparison sees a
+    proposal that is accepted with the root of the ratio."""
     found, law = chains(seed)
     other = quantecon.MarkovChain(found[kind].numpy()).stationary_distributions
     assert other.shape == (1, 9)

@@ -41,7 +41,7 @@ def test_the_top_eigenvalue(seed, agrees, differs):
     y = stability.noisy_labels(torch.sin(3 * x), 0.3, seeds=[seed])[0]
     ours = float(stability.sharpness(net, x, y))
     other = theirs(net, x, y, seed)
-    # It stops when a step changes 1e-13, and no other eigenvalue is above 0.6 of the first. Squares of 1e-6 are left out.
+    # It stops when a step changes 1e-13, and no other eigenvalue is above 0.6 of the first. Squares of 1e-6 are left.
     agrees(claim="stable-minima/C2", peer="PyHessian",
            what="largest eigenvalue of the Hessian, relative, its 1e-6 undone",
            measured=abs(other * (1 + 1e-6) ** 2 / ours - 1), at_most=1e-11)  # fmt: skip
