@@ -18,7 +18,7 @@ COUNT       := awk '/^(Collecting|Processing) / && ++n % 20 == 0 { print "  " n 
 
 .DEFAULT_GOAL := help
 .PHONY: help book serve lab execute lint lock new test test-library test-tools test-kernels test-notebooks test-browser \
-        test-cpus chromium bench bench-gpu explorer clean
+        test-cpus test-peers chromium bench bench-gpu explorer clean
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*##/ { printf "%-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ help: ## list what there is to make
 	@echo "installing torch: $(if $(TORCH_INDEX),the CPU build has 0.7 GB,with CUDA some GB; README says how to get the small CPU build)"
 	@$(PIP) $(TORCH_INDEX) "$$(grep -o '^torch==[0-9.]*' requirements.lock)"
 	@$(PIP) --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Second opinions. Nothing that they ask for is followed: galore-torch would bring other packages' builds of half of the lock.
+.venv/.peers: pyproject.toml | .venv/.all
+	@$(PIP) --quiet --no-deps $$($(BIN)/python -c "import tomllib; \
+		print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['peers'])")
 	@touch $@
 
 book: .venv/.book ## build the static book from the stored outputs
@@ -90,7 +96,7 @@ test-library: .venv/.all chromium ## library, and the claims of chapters with pl
 	@$(PYTEST) --dist loadfile tests/lib tests/chapters
 
 test-tools: .venv/.all chromium ## tools, the built book as files, the repository
-	@$(PYTEST) --dist loadfile tests --ignore tests/lib --ignore tests/chapters --ignore tests/kernels --ignore tests/browser
+	@$(PYTEST) --dist loadfile tests $(addprefix --ignore tests/,lib chapters kernels browser peers)
 
 test-kernels: .venv/.all ## kernels: cpu, interpreter and compile lanes (and gpu where there is one)
 	@$(PYTEST) --dist loadfile tests/kernels -m "not interp"
@@ -104,6 +110,9 @@ test-browser: .venv/.all chromium book ## the built book in a real browser, and 
 
 test-cpus: .venv/.all ## library, kernels and notebooks under the arithmetic of other CPUs (hours; CPUS="-a sse -s lib" runs a part)
 	@$(BIN)/python book/_tools/cpus.py $(CPUS)
+
+test-peers: .venv/.peers ## second opinions: independent packages on what claims rest on (RECORD=1 writes what they say)
+	@$(ONE_THREAD) $(BIN)/python -m pytest -q --durations=10 tests/peers $(if $(RECORD),--record)
 
 clean: ## remove what was built
 	@rm -rf _build .pytest_cache .ruff_cache

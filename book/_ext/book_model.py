@@ -355,6 +355,12 @@ class Book:
         return found
 
     @functools.cached_property
+    def agreements(self):
+        from agreements_model import read_agreements  # which raises this module's errors
+
+        return read_agreements(self.root / "tests/peers/agreements.json")
+
+    @functools.cached_property
     def ops(self) -> dict[str, Op]:
         return read_ops(self.root / "kernels")
 

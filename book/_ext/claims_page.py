@@ -12,6 +12,7 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+from agreements_model import Agreement
 from book_model import Claim, book_of, is_chapter
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,29 @@ def gauge(used: float) -> str:
     return (
         f'<span class="im-gauge" role="img" aria-label="{label}" style="--im-used:{used:.3f}"><i></i></span>'
     )
+
+
+def power_of_ten(value: float) -> str:
+    """HTML of a positive number with two digits at most: 0.34, 12, 4.7 × 10⁻¹⁶."""
+    if 0.001 <= value < 1000:
+        return f"{value:.2g}"
+    digits, exponent = f"{value:.1e}".split("e")
+    digits = digits.removesuffix(".0")
+    return (f"{digits} × " if digits != "1" else "") + f"10<sup>{int(exponent)}</sup>".replace("-", "−")
+
+
+def opinion(found: Agreement) -> str:
+    """HTML of what a peer says: agrees with NAME VERSION to X."""
+    name = f"{html.escape(found.peer)} {html.escape(found.version)}"
+    size = power_of_ten(found.measured) if found.measured else ""
+    if found.reason is not None:
+        said = f"differs from {name}{size and ' by ' + size}"
+        return f"{said}: {html.escape(found.what)}. The reason: {html.escape(found.reason)}"
+    return f"agrees with {name} {'to ' + size if size else 'exactly'}: {html.escape(found.what)}"
+
+
+def opinions(claims: tuple[Agreement, ...]) -> list[nodes.Node]:
+    return [raw(f'<span class="im-c-peer">{opinion(found)}</span>') for found in claims]
 
 
 def foot(claims: list[Claim], status: str, decisive: set[str]) -> str:
@@ -140,13 +164,14 @@ def group_row(app, docname: str, part: str) -> nodes.row:
     return row
 
 
-def claim_row(app, docname: str, claim: Claim) -> nodes.row:
+def claim_row(app, docname: str, claim: Claim, peers: tuple[Agreement, ...]) -> nodes.row:
     uri = app.builder.get_relative_uri(PAGE, docname)
     box = nodes.reference("", claim.short, refuri=f"{uri}#{claim.id}", internal=True)
     check = nodes.reference("", claim.check or "the check", refuri=f"{uri}#{claim.anchor}", internal=True)
     states = [nodes.Text(claim.statement)]
     if claim.math:
         states += [nodes.Text(" "), nodes.math(claim.math, claim.math)]
+    states += opinions(peers)
     css, words = STATUS[app.env.im_claim_boxes[docname].get(claim.id, "not-proved")]
     row = nodes.row()
     row += cell("id", box, nodes.Text(" "), nodes.inline("", "", check, classes=["im-c-check"]))
@@ -166,12 +191,20 @@ def table(app, introduction: list[nodes.Node]) -> list[nodes.Node]:
     total = sum(len({claim.id for claim in claims}) for _, claims in chapters)
     checks = sum(len(claims) for _, claims in chapters)
     marks = "".join(f'<span><span class="im-mark {css}"></span> {words}</span> ' for css, words in STATUS.values())
+    there = {claim.id for _, claims in chapters for claim in claims}
+    asked = [one for claim, found in book.agreements.items() if claim in there for one in found]
+    peers, on = len({one.peer for one in asked}), len({one.claim for one in asked})
+    second = (
+        f'<p class="im-claims-checks">On {on} of the claims there is a second opinion: '
+        f"{peers} independent package{'s' * (peers > 1)}, given random inputs, against our functions.</p>"
+        if asked else ""
+    )  # fmt: skip
     total_line = raw(
         f'<p class="im-claims-sum">{total} claim{"s" * (total != 1)}, '
         f'<span class="im-hold">{total} hold{"s" * (total == 1)}</span></p>'
     )
     head = raw(
-        f'<p class="im-claims-checks">They rest on {checks} checks that can fail. None of them does today.</p>'
+        f'<p class="im-claims-checks">They rest on {checks} checks that can fail. None of them does today.</p>{second}'
         f'<p class="im-claims-key">{marks}<span>{gauge(0.35)} measured on the way to its bound</span>'
         '<span>stated ≤ 1: mostly, measured is a ratio, of a quantity to its bound</span></p>'
         '<div class="im-claims-tools im-waiting">'
@@ -190,7 +223,10 @@ def table(app, introduction: list[nodes.Node]) -> list[nodes.Node]:
     for listed, claims in chapters:
         body += group_row(app, listed.docname, f"Part {listed.numeral}")
         in_order = sorted(claims, key=lambda claim: claim.number)
-        body.extend(claim_row(app, listed.docname, claim) for claim in in_order)
+        for before, claim in zip([None, *in_order], in_order, strict=False):
+            first = before is None or before.id != claim.id  # second opinions stand once, with a claim's first check
+            peers = book.agreements.get(claim.id, ()) if first else ()
+            body += claim_row(app, listed.docname, claim, peers)
     thead = nodes.thead()
     thead += header
     group += [thead, body]

@@ -39,9 +39,12 @@ def build(tmp_path, monkeypatch):
     """A function that builds a book of one chapter: (text, claims) -> (chapter, claims page, warnings)."""
     monkeypatch.syspath_prepend("book/_ext")
 
-    def run(text, claims):
+    def run(text, claims, agreements=None):
         for folder in ("chapters", "book"):
             (tmp_path / folder).mkdir()
+        if agreements is not None:
+            (tmp_path / "tests/peers").mkdir(parents=True)
+            (tmp_path / "tests/peers/agreements.json").write_text(json.dumps(agreements))
         (tmp_path / "conf.py").write_text(CONF)
         (tmp_path / "_toc.yml").write_text(json.dumps(TOC))
         (tmp_path / "index.md").write_text("# Home\n\n```{toctree}\nchapters/demo\nbook/claims\n```\n")
@@ -104,3 +107,44 @@ def test_no_two_elements_share_an_id(build):
     chapter = build(BOX + "\n" + second, checks)[0]
     ids = re.findall(r'\sid="([^"]+)"', chapter)
     assert len(ids) == len(set(ids))
+
+
+def agreement(claim="demo/C1", measured=4.7e-16, reason=None, **more):
+    return {"claim": claim, "peer": "a-peer", "version": "1.2", "what": "sums < 3", "measured": measured,
+            "reason": reason, "test": "test_x.py::test_y", **more}  # fmt: skip
+
+
+def test_second_opinions_stand_with_the_first_check_of_their_claim(build):
+    checks = [claim("demo/C1", "It is small.", measured=0.5, at_most=1.0),
+              claim("demo/C1", "It is five.", measured=5.001, equals=5, within=0.01, check="cost")]  # fmt: skip
+    asked = [agreement(), agreement(measured=0.0), agreement(measured=0.034, reason="it rounds & cuts", at_least=0.01)]
+    chapter, page, _ = build(BOX, checks, asked)
+    assert page.count("agrees with a-peer 1.2 to 4.7 × 10<sup>−16</sup>: sums &lt; 3") == 1
+    assert page.count("agrees with a-peer 1.2 exactly: sums &lt; 3") == 1
+    assert page.count("differs from a-peer 1.2 by 0.034: sums &lt; 3. The reason: it rounds &amp; cuts") == 1
+    assert page.index("It is small.") < page.index("agrees with") < page.index("It is five.")
+    assert "On 1 of the claims there is a second opinion: 1 independent package, given" in page
+    assert "agrees with" not in chapter
+
+
+def test_no_second_opinion_no_word_of_them(build):
+    _, page, _ = build(BOX, [claim("demo/C1", "It is small.", measured=0.5, at_most=1.0)])
+    assert "second opinion" not in page and "im-c-peer" not in page
+
+
+def test_an_agreement_without_a_version_stops_the_build(build):
+    broken = agreement()
+    del broken["version"]
+    with pytest.raises(Exception, match="entry 0 has no version"):
+        build(BOX, [claim("demo/C1", "It is small.", measured=0.5, at_most=1.0)], [broken])
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (0.001, "0.001"), (0.34, "0.34"), (12, "12"), (1e-15, "10<sup>−15</sup>"), (4.66e-16, "4.7 × 10<sup>−16</sup>"),
+    (9.96e-5, "10<sup>−4</sup>"), (2.5e4, "2.5 × 10<sup>4</sup>"),
+])  # fmt: skip
+def test_numbers_in_two_digits(value, text, monkeypatch):
+    monkeypatch.syspath_prepend("book/_ext")
+    from claims_page import power_of_ten
+
+    assert power_of_ten(value) == text

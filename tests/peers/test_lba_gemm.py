@@ -1,6 +1,6 @@
-"""Second opinions on narrow accumulators: apytypes adds up in a short float of its own, qtorch rounds one number.
+"""Second opinions on narrow accumulators: apytypes adds up in a short float of its own, gfloat rounds one number.
 
-``pip install -e ".[peers]"`` brings apytypes; what is missing is skipped. Neither has chunks, saturation or our counts:
+`make test-peers` installs them; what is missing is skipped. Neither has chunks, saturation or our counts:
 they are compared where these do not matter.
 """
 
@@ -27,7 +27,7 @@ def ours(x, w, mantissa, rounding="truncate"):
 
 def theirs(x, w, mantissa, rounding="truncate"):
     """Inner products in apytypes, the accumulator of as many bits."""
-    apytypes = pytest.importorskip("apytypes", reason="needs apytypes: pip install -e '.[peers]'")
+    apytypes = pytest.importorskip("apytypes", reason="needs apytypes: make test-peers")
     mode = apytypes.QuantizationMode.TO_ZERO if rounding == "truncate" else apytypes.QuantizationMode.TIES_EVEN
     found = []
     with apytypes.APyFloatAccumulatorContext(exp_bits=8, man_bits=mantissa, quantization=mode):
@@ -39,25 +39,40 @@ def theirs(x, w, mantissa, rounding="truncate"):
 
 @pytest.mark.parametrize("rounding", ["truncate", "nearest"])
 @pytest.mark.parametrize("mantissa", [3, 7, 10])
-def test_inner_products_of_apytypes(mantissa, rounding):
+def test_inner_products_of_apytypes(mantissa, rounding, agrees):
     x, w = rows(mantissa)
     want = theirs(x, w, mantissa, rounding)
-    assert torch.equal(ours(x, w, mantissa, rounding), want)
+    agrees(claim="low-bit-accumulators/C4", peer="apytypes", what="sums of 64 products of both signs in 3 to 10 bits",
+           measured=(ours(x, w, mantissa, rounding) - want).abs().max(), at_most=0)  # fmt: skip
     assert not torch.equal(ours(x, w, mantissa + 1, rounding), want)  # the comparison sees one bit
     assert not torch.equal(ours(x.flip(1), w.flip(1), mantissa, rounding), want)  # and the order
 
 
-def test_ones_of_apytypes():
+def test_ones_of_apytypes(agrees):
+    """The comparison sees one bit more, with which the sum stops at 512."""
     ones = torch.ones(1, 1000)
-    assert theirs(ones, ones, 7).item() == ours(ones, ones, 7).item() == 256
+    assert theirs(ones, ones, 7).item() == 256
+    agrees(claim="low-bit-accumulators/C1", peer="apytypes", what="where a sum of ones stops, seven bits",
+           measured=abs(theirs(ones, ones, 7) - ours(ones, ones, 7)).max(), at_most=0)  # fmt: skip
+    assert ours(ones, ones, 8).item() == 512
 
 
-def test_one_rounding_of_qtorch():
-    """qtorch rounds to nearest, ties to even, within its normal numbers."""
-    qtorch = pytest.importorskip("qtorch.quant", reason="needs qtorch, which compiles itself with a C++ compiler")
-    x = torch.randn(100_000, generator=torch.Generator().manual_seed(0))
+def test_one_rounding_of_gfloat(agrees):
+    """A format of gfloat with as many bits, to nearest, ties to even, within its normal numbers.
+
+    The comparison sees one bit more.
+    """
+    gfloat = pytest.importorskip("gfloat", reason="needs gfloat: make test-peers")
+    x = torch.randn(20_000, generator=torch.Generator().manual_seed(0))
     x = torch.cat([x[x.abs() > 2.0**-10], torch.tensor([1 + 2.0**-4, 1 + 3 * 2.0**-4, -1 - 2.0**-4])])
     for mantissa in (3, 7):
-        want = qtorch.float_quantize(x, exp=5, man=mantissa, rounding="nearest")
+        form = gfloat.FormatInfo(
+            "peer", 6 + mantissa, mantissa + 1, bias=15, is_signed=True, domain=gfloat.Domain.Extended, has_nz=True,
+            num_high_nans=2**mantissa - 1, has_subnormals=True, is_twos_complement=False,
+        )  # fmt: skip
+        want = torch.from_numpy(gfloat.round_ndarray(form, x.numpy()))
         got = ik.lba_quantize(x, mantissa=mantissa, exponent=5, bias=15, rounding="nearest")
-        assert torch.equal(got, want)
+        finer = ik.lba_quantize(x, mantissa=mantissa + 1, exponent=5, bias=15, rounding="nearest")
+        assert not torch.equal(finer, want)
+        agrees(claim="low-bit-accumulators/C4", peer="gfloat", what="numbers rounded to nearest, ties among them",
+               measured=(got - want).abs().max(), at_most=0)  # fmt: skip
