@@ -16,7 +16,7 @@ from neighbours_model import KINDS, Neighbour, Relation
 
 WIDTH, ROW = 452, 24  # ROW: what one can hit (WCAG 2.5.8)
 NAMES, STEM, DOTS, LABELS = 134, 146, 182, 193  # where names end; chapters' dots, papers' dots, labels begin
-LINE, WRAP = 18, 19  # of a chapter's name: its height; its most characters
+LINE, WRAP = 18, 18  # of a chapter's name: its height; its most characters
 PART, GAP = 32, 10  # room of a part's name; between chapters
 LETTER, BETWEEN = 6.8, 20  # about the width of a letter; between papers in a row
 

@@ -265,12 +265,13 @@ def touched(page, root, tap) -> None:
     """A tap on a slider of an explorer, at phone width, moves it."""
     slider = next(s for s in sliders(root) if s.is_enabled())
     slider.scroll_into_view_if_needed()
-    before, box = picture(root), slider.bounding_box()
+    before, box, moved = picture(root), slider.bounding_box(), []
     assert box["height"] >= 24 and box["x"] >= 0 and box["x"] + box["width"] <= 390, box
     for share in (0.1, 0.85):
         tap(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
         settled(page)
-    assert picture(root) != before
+        moved.append(picture(root) != before)
+    assert any(moved)  # one of them may be where it was
     plot = root.locator(".im-ex-plot").first.bounding_box()
     assert plot["width"] >= 280, plot
 
