@@ -19,9 +19,9 @@ COUNT = (
 CHAPTERS = ("low-rank-gradients",)
 BINDS = "bytes"
 NO_NUMBA = (
-    "What lies between the two products is little of a step: where a table has a row for the products alone, it shows "
-    "all that fusing could save. The products are the BLAS's, the second straight into the weight; no compiled loop was "
-    "found that beats them by a fifth at each of these ranks."
+    "What lies between the two products is little of a step: where a table has a row for the products alone, it "
+    "shows all that fusing could save. The products are the BLAS's, the second straight into the weight; no compiled "
+    "loop was found that beats them by a fifth at each of these ranks."
 )
 _CASE = {"call": "step", "m": 1024, "n": 4096, "r": 8, "dtype": "float32"}
 CASES = {
