@@ -10,7 +10,8 @@ BIN         := .venv/bin
 PIP         := $(BIN)/python -m pip install --disable-pip-version-check
 HTML        := _build/html
 NOTEBOOKS   ?= notebooks
-# Chapters make many small calls, which threads only slow down (fourfold on two cores); set these to use more.
+# Chapters make many small calls, which threads only slow down (fourfold on two cores); set these to use more. The kernels,
+# whose calls are long, take a thread a core.
 ONE_THREAD  := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} MKL_NUM_THREADS=$${MKL_NUM_THREADS:-1} OPENBLAS_NUM_THREADS=$${OPENBLAS_NUM_THREADS:-1}
 # pip says much, and with --quiet nothing for minutes: one line for every 20 packages, and one before the last step.
 COUNT       := awk '/^(Collecting|Processing) / && ++n % 20 == 0 { print "  " n " packages" } \
@@ -58,7 +59,8 @@ serve: book ## serve the book on localhost
 
 lab: .venv/.all ## open JupyterLab on copies of the chapters (LABFLAGS=--no-browser and the like)
 	@$(BIN)/python book/_tools/lab.py $(NOTEBOOKS)
-	@$(ONE_THREAD) $(BIN)/jupyter lab --notebook-dir $(NOTEBOOKS) $(LABFLAGS)
+	@export IMPLICITLY_THREADS=$${IMPLICITLY_THREADS:-$$($(BIN)/python -c 'import os; print(os.cpu_count())')}; \
+	$(ONE_THREAD) $(BIN)/jupyter lab --notebook-dir $(NOTEBOOKS) $(LABFLAGS)
 
 execute: .venv/.all ## run the chapters whose notebooks are stale (CHAPTER=slug runs that one; FORCE=1 replaces edits)
 	@$(BIN)/python book/_tools/execute.py $(CHAPTER) $(if $(FORCE),--force)

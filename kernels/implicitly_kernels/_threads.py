@@ -1,5 +1,10 @@
-"""How the numba backends run: in pieces, between which Python sees a Ctrl-C, shared among torch's threads."""
+"""How the numba backends run: in pieces, between which Python sees a Ctrl-C, shared among threads.
 
+They are as many as torch has, or as the environment variable IMPLICITLY_THREADS says: a notebook of many small tensors
+is fastest with one thread of torch's, and its kernels with one a core.
+"""
+
+import os
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from itertools import pairwise
 from threading import Event
@@ -8,6 +13,8 @@ import torch
 
 #: Operations of one compiled call, about: a tenth of a second on one core.
 PIECE = 1 << 28
+#: Operations for which a thread is worth its start.
+WORTH = 1 << 20
 
 
 def pieces(first, last, steps, work):
@@ -28,12 +35,22 @@ def pieces(first, last, steps, work):
             yield item, item + 1, step, min(step + some, steps)
 
 
+def count():
+    """How many threads a backend may use."""
+    told = os.environ.get("IMPLICITLY_THREADS", "")
+    if not told:
+        return torch.get_num_threads()
+    if not (told.isascii() and told.isdigit() and int(told) >= 1):
+        raise ValueError(f"IMPLICITLY_THREADS: expected a whole number of at least 1, got {told!r}")
+    return int(told)
+
+
 def share(part, items, steps=1, work=0):
     """Call `part(first, last, begin, end)`, which must release the GIL, on the pieces of `items` items.
 
     An error or a KeyboardInterrupt ends all threads after the piece at which they are.
     """
-    threads = max(1, min(torch.get_num_threads(), items))
+    threads = max(1, min(count(), items, items * work * max(1, steps) // WORTH))
     stop = Event()
 
     def run(first, last):

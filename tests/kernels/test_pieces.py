@@ -94,6 +94,38 @@ def test_pieces_change_no_bit(monkeypatch, name, piece):
     assert len(taken) > 2 or piece > 1
 
 
+@pytest.mark.parametrize("name", RUNS)
+def test_threads_change_no_bit(monkeypatch, name):
+    monkeypatch.setattr(_threads, "WORTH", 1)
+    results = []
+    for threads in ("1", "3"):
+        monkeypatch.setenv("IMPLICITLY_THREADS", threads)
+        results.append(flat(RUNS[name]()))
+    for one, two in zip(*results, strict=True):
+        assert torch.equal(one, two)
+
+
+def test_the_number_of_threads(monkeypatch):
+    monkeypatch.delenv("IMPLICITLY_THREADS", raising=False)
+    assert _threads.count() == torch.get_num_threads()
+    monkeypatch.setenv("IMPLICITLY_THREADS", "7")
+    assert _threads.count() == 7
+    for wrong in ("0", "-1", "two", "1.5", "²"):
+        monkeypatch.setenv("IMPLICITLY_THREADS", wrong)
+        with pytest.raises(ValueError, match=f"IMPLICITLY_THREADS: expected a whole number .*, got '{wrong}'"):
+            _threads.count()
+
+
+@pytest.mark.parametrize(("work", "threads"), [(1, 1), (_threads.WORTH // 8, 1), (_threads.WORTH // 4, 2), (10**9, 8)])
+def test_little_work_stays_on_one_thread(monkeypatch, work, threads):
+    monkeypatch.setenv("IMPLICITLY_THREADS", "8")
+    used, calls = set(), []
+    part = lambda *ends: (used.add(threading.get_ident()), calls.append(ends[:2]), time.sleep(0.01))  # noqa: E731
+    _threads.share(part, 8, work=work)
+    assert len(used) == threads
+    assert sorted(calls)[0][0] == 0 and sorted(calls)[-1][1] == 8
+
+
 @pytest.mark.parametrize(("first", "last", "steps", "work"), [
     (0, 0, 5, 3), (0, 7, 0, 3), (0, 7, 0, 10**6), (2, 9, 5, 3), (2, 9, 5, 10**6), (0, 3, 100, 30), (0, 100, 1, 0),
     (0, 10**12, 1, 10),

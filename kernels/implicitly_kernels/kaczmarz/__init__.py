@@ -113,7 +113,7 @@ def kaczmarz(e: Tensor, basis: Tensor, s2: Tensor, *, order: Tensor | None = Non
        N_t >= 1 and gamma, 0 < gamma <= 1 / max(s2). strength: a number or (k,), of float or int64.
     record: steps after which the loss is taken, whole numbers from 0 to k; None for the last alone.
     backend: "auto", "reference", "numba", "triton" (r and d padded to powers of two: r d at most 2048; on a GPU
-       "auto" takes the reference for more). numba spreads the trajectories over torch.get_num_threads() threads.
+       "auto" takes the reference for more). numba spreads the trajectories over threads.
 
     Returns e (B, d), the tasks taken (B, k) int64, the squared lengths of the steps (B, k), and the loss L at the
     recorded steps (B, len(record)), in e's dtype. A step computes V_m e afresh, so a trajectory's errors are those of

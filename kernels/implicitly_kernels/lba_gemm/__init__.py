@@ -152,7 +152,7 @@ def lba_gemm(x: Tensor, w: Tensor, *, mantissa: int = 7, exponent: int = 4, bias
        "immediate-overflow": 0 for a product that was clipped or whose sum was, or whose chunk's total was.
        "recursive-overflow": 0 also for all that was added before: the derivative of the clipped sum.
        "immediate-change": 0 for a product that left its sum, or whose chunk left the total, as it was.
-    backend: "auto", "reference", "numba", "triton". numba spreads rows over torch.get_num_threads() threads.
+    backend: "auto", "reference", "numba", "triton". numba spreads rows over threads.
 
     Returns y (m, n) or (B, m, n) in x's dtype. Every backend gives the same bits. For float32 they are those of exact
     products and sums; without underflow, a y below 2**-126 is rounded to float32. For float64, products are first

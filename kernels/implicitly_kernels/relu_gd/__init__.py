@@ -65,8 +65,8 @@ def relu_gd(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, x: Tensor, y: Tensor
     x, y: (B, n), each network's samples; n >= 1. step_size: (B,) numbers > 0.
     steps: int in [0, 2**31); 0 evaluates the loss.
     backend: "auto", "reference", "numba", "triton" (float32, k <= 256, n <= 1024; on a GPU "auto"
-       takes the reference for more). numba spreads the networks over torch.get_num_threads()
-       threads; results do not depend on how many.
+       takes the reference for more). numba spreads the networks over as many threads as
+       torch has, or IMPLICITLY_THREADS says; results do not depend on how many.
 
     Returns w1, b1, w2, b2 and the loss (B,) at these parameters. A run that diverges raises
     nothing: its loss is inf or NaN, and so may be any of its parameters. Other networks of the

@@ -201,12 +201,11 @@ def explorer_state(log_times):
         X, y = sketch_classes(geometry)
         svm = hard_margin_svm(X, y, 3)
         steps = 1200
-        while True:  # until the run has passed the last time
-            at = [*range(1, 400), *range(400, steps + 1, steps // 200)]  # every step where time runs fast
-            path = descend(X, y, loss, at=at, normalized=1.0, classes=3)
-            if path.log_time[-1, 0] >= times[-1]:
-                break
+        while descend(X, y, loss, at=[steps], normalized=1.0, classes=3).log_time[0, 0] < times[-1]:
             steps *= 3
+        # every step where time runs fast
+        at = [*range(1, 100), *range(100, 400, 4), *range(400, steps + 1, steps // 200)]
+        path = descend(X, y, loss, at=at, normalized=1.0, classes=3)
         W = path.at(times.clamp(min=float(path.log_time[0, 0])), problem=0)
         alpha = svm.alpha[svm.support]
         least = times - alpha.max().log()  # of the margins, and the norm over |What|, once the forces have settled

@@ -187,7 +187,11 @@ def weights_error(loss: str | PermLoss, u: Tensor) -> float:
 
 
 def _hessians(function, points: Tensor) -> Tensor:
-    return torch.func.vmap(torch.func.hessian(function))(points)
+    """Of `function`, ``(n, k) -> (n,)`` row by row, at each row: ``(n, k, k)``. (torch.func's imports all of torch's compiler.)"""
+    points = points.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(function(points).sum(), points, create_graph=True)
+    rows = [torch.autograd.grad(slope[:, k].sum(), points, retain_graph=True)[0] for k in range(points.shape[1])]
+    return torch.stack(rows, 1)
 
 
 def curvature_use(loss: str | PermLoss, u: Tensor) -> float:
@@ -224,5 +228,5 @@ def score_curvature(loss: str | PermLoss, K: int, *, seed: int = 0, draws: int =
     special = torch.zeros(2, K, dtype=torch.float64)
     special[1, 2:] = -40.0
     psi = _psi(_loss(loss))
-    of_scores = lambda s: psi(s[0] - s[1:])  # noqa: E731
+    of_scores = lambda s: psi(s[:, :1] - s[:, 1:])  # noqa: E731
     return float(torch.linalg.eigvalsh(_hessians(of_scores, torch.cat([scores, special]))).max())
