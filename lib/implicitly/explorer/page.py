@@ -24,7 +24,7 @@ def chrome(explorer) -> str:
     wait = ' disabled aria-disabled="true"' if asks else ""  # all controls wait for the answer
     return (
         f'<div class="im-ex-head"><p class="im-ex-title" id="{ident}-title">'
-        f"{label_html(explorer.title)}</p>"
+        f"{label_html(explorer.title)}</p>{_acts(explorer)}"
         '<button type="button" class="im-ex-reset" data-im-reset>Reset</button></div>'
         f"{asks.form(ident) if asks else ''}"
         f'<fieldset class="im-ex-controls" aria-label="Controls"{wait}>{controls}</fieldset>'
@@ -33,8 +33,32 @@ def chrome(explorer) -> str:
         f"{side}</div>"
         '<p class="im-ex-message" data-im-message role="alert" hidden></p>'
         f'<p class="im-ex-live" data-im-summary aria-live="polite">{sentence}</p>'
-        f"{caption}"
+        f"{caption}{_FOOT}"
     )
+
+
+_FOOT = (
+    '<div class="im-ex-foot"><details data-im-numbers><summary>Numbers as a table</summary>'
+    '<div class="im-ex-numbers" tabindex="0" role="group" aria-label="Numbers"></div></details>'
+    '<button type="button" class="im-ex-reset" data-im-csv>CSV<span class="im-ex-hidden"> of the numbers</span></button>'
+    "<span data-im-origin></span></div>"
+)
+
+
+def _acts(explorer):
+    """Of a page function: how far it is, and a button for new data."""
+    busy = (
+        '<span class="im-ex-busy" data-im-busy><span></span><button type="button" class="im-ex-reset">Stop</button></span>'
+        if explorer._page
+        else ""
+    )
+    seeds = "".join(
+        f'<span class="im-ex-seed" data-im-control="{c.name}"><span data-im-set>{label_html(c.label)} {c.default}</span>'
+        '<button type="button" class="im-ex-reset" data-im-new>New data</button></span>'
+        for c in explorer.controls
+        if c.kind == "seed"
+    )
+    return busy + seeds
 
 
 def rows(explorer) -> list:
