@@ -93,7 +93,7 @@ export async function computer(spec) {
     const url = URL.createObjectURL(new Blob([`(${work})(${instantiate}, ${agrees})`], { type: "text/javascript" }));
     worker = new Worker(url);
     URL.revokeObjectURL(url);
-    worker.onmessage = ({ data }) => heard?.(data);
+    worker.onmessage = ({ data }) => "done" in data || heard?.(data);
     worker.onerror = (event) => heard?.({ number, error: event.message || "its worker could not start" });
     worker.postMessage({ number, spec, check });
   };

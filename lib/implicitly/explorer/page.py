@@ -12,7 +12,7 @@ def chrome(explorer) -> str:
     sliders = [c for c in explorer.controls if c.kind == "slider"]
     controls = "".join(_choice(ident, c) for c in choices)
     if sliders:
-        rows = "".join(_slider(ident, c, c.name == explorer.animate) for c in sliders)
+        rows = "".join(_slider(explorer, c) for c in sliders)
         controls += f'<div class="im-ex-sliders">{rows}</div>'
     panels = "".join(_panel(explorer, k, p) for k, p in enumerate(explorer.panels))
     side = "".join(_side(explorer, k, bars) for k, bars in enumerate(explorer.side))
@@ -96,15 +96,17 @@ def _choice(ident, c):
     )
 
 
-def _slider(ident, c, plays):
+def _slider(explorer, c):
+    ident = explorer.id
     play = (
         '<button type="button" class="im-ex-play" data-im-play aria-pressed="false" '
         f'aria-label="Play {escape(c.name)}"></button>'
-        if plays
+        if c.name == explorer.animate
         else ""
     )
     text = escape(c.text(c.default))
     width = max(len(c.text(v)) for v in c.values) + 1  # between grid values a number takes a digit more
+    width += 2 * bool(explorer._page and not c.frames and not c.integer)  # and one that is typed is computed as it is
     typed = ' inputmode="decimal"' if c.values[0] >= 0 else ""
     share = 100 * c.index / (len(c.values) - 1)
     return (
