@@ -15,7 +15,7 @@ HINT = f"No {NAME}. Install it (Debian, Ubuntu: apt-get install {PACKAGE}), or s
 
 
 def find() -> str | None:
-    """Path of wasm-ld: the variable WASM_LD first, then under its name, then one without a number if it is this version."""
+    """Path of wasm-ld: the variable WASM_LD first, then its name, then one without a number of this version."""
     if os.environ.get("WASM_LD"):
         return shutil.which(os.environ["WASM_LD"])
     plain = shutil.which("wasm-ld")
@@ -34,7 +34,8 @@ def install() -> bool:
         return False
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", PACKAGE]):
-        if subprocess.run([*sudo, *command], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode:
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+        if subprocess.run([*sudo, *command], env=environment, **quiet).returncode:
             return False
     return find() is not None
 

@@ -30,9 +30,9 @@ ENVIRONMENT = {
     "NUMBA_DISABLE_JIT": "0", "PYTHONHASHSEED": "0", "IMPLICITLY_WASM": "1",
 }  # fmt: skip
 LAYOUT = "e-m:e-p:32:32-p10:8:8-p20:8:8-i64:64-i128:128-n32:64-S128-ni:1:10:20"
-#: What the page's script has for a module: numbers of `Math`, two helpers that do nothing, and what says how far it is.
-MATH = {"acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "exp", "expm1", "hypot", "log",
-        "log10", "log1p", "log2", "pow", "sin", "sinh", "tan", "tanh"}  # fmt: skip
+#: What the page's script has for a module: functions of `Math`, what hears how far it is, and a stub.
+MATH = {"acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "exp", "expm1", "hypot",
+        "log", "log10", "log1p", "log2", "pow", "sin", "sinh", "tan", "tanh"}  # fmt: skip
 EXACT = ("ceil", "copysign", "fabs", "floor", "rint", "sqrt", "trunc")
 HOST = MATH | {name + "f" for name in MATH} | {"progress", "NRT_MemInfo_call_dtor"}
 
@@ -98,7 +98,7 @@ def compile_one(function) -> bytes:
     ir = compiled.library.get_llvm_str()
     loose = re.search(r"= f\w+ (fast|contract|reassoc|nnan|ninf|nsz|arcp|afn)\b.*", ir)
     if loose:
-        raise ValueError(f"{function.__name__} calls a numba function with fastmath through its module; import its name")
+        raise ValueError(f"{function.name} calls a numba function with fastmath through its module; import its name")
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     ir = re.sub(r'target triple = ".*"', 'target triple = "wasm32-unknown-unknown"', ir)
@@ -121,11 +121,12 @@ def compile_one(function) -> bytes:
     options.loop_vectorization = options.slp_vectorization = True
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
-    missing = sorted(p.name for p in module.functions if p.is_declaration and p.name not in HOST and not p.name.startswith("llvm."))
+    asked = {part.name for part in module.functions if part.is_declaration}
+    missing = sorted(name for name in asked - HOST if not name.startswith("llvm."))
     if missing:
         allocates = any(m.startswith("NRT_") for m in missing)
         raise ValueError(
-            f"{function.__name__} needs {missing}, which a page does not have"
+            f"{function.name} needs {missing}, which a page does not have"
             + (": it allocates; hand it work arrays" if allocates else "")
         )
     with tempfile.TemporaryDirectory() as folder:
@@ -141,7 +142,7 @@ def compile_one(function) -> bytes:
     content += b"\0" + leb(len(payload)) + payload
     size = len(gzip.compress(content, 9, mtime=0))
     if size > MODULE:
-        raise ValueError(f"the module of {function.__name__} takes {size:,} bytes gzipped, at most {MODULE:,} are allowed")
+        raise ValueError(f"{function.name}: its module takes {size:,} bytes gzipped, at most {MODULE:,} are allowed")
     return content
 
 
@@ -177,7 +178,8 @@ def main(argv=None):
     parser.add_argument("--out", type=Path, help="folder for the modules, in place of beside their sources")
     options = parser.parse_args(argv)
     if not options.check and "IMPLICITLY_WASM" not in os.environ:
-        return subprocess.run([sys.executable, __file__, *sys.argv[1:]], env={**os.environ, **ENVIRONMENT}, check=False).returncode
+        command = [sys.executable, __file__, *(sys.argv[1:] if argv is None else argv)]
+        return subprocess.run(command, env={**os.environ, **ENVIRONMENT}, check=False).returncode
     found = functions()
     wrong = stale(found)
     if options.check:

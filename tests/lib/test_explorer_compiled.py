@@ -12,11 +12,11 @@ import sys
 import warnings
 from pathlib import Path
 
-import ensure_lld
 import numpy as np
 import pytest
-import wasm
 
+import ensure_lld
+import wasm
 from implicitly.explorer import Choice, Explorer, Lines, Seed, Slider, compiled, page_function
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +53,8 @@ def settings(function, count=40):
 
 def raw(function, params):
     """What the compiled Python function writes, before it is checked."""
-    arrays = {n: function.bound[n].copy() if n in function.data else np.zeros(s or 1) for n, s in function.arrays.items()}
+    arrays = {n: function.bound[n].copy() if n in function.data else np.zeros(s or 1)
+              for n, s in function.arrays.items()}  # fmt: skip
     function._run(*(compiled._number(n, k, params[n]) for n, k in function.params.items()), *arrays.values())
     return np.concatenate([arrays[n].ravel() for n in function.outputs])
 
@@ -70,7 +71,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 const { spec, cases } = JSON.parse(readFileSync(process.argv[2]));
 const number = (v) => (typeof v === "string" ? Number(v) : v);
 const f = instantiate(new WebAssembly.Module(Buffer.from(spec.wasm, "base64")), spec, () => {});
-const out = cases.map((params) => Buffer.concat([...f(params.map(number)).values()].map((a) => Buffer.from(a.buffer))).toString("base64"));
+const bytes = (arrays) => Buffer.concat([...arrays.values()].map((a) => Buffer.from(a.buffer)));
+const out = cases.map((params) => bytes(f(params.map(number))).toString("base64"));
 writeFileSync(process.argv[3], JSON.stringify(out));
 """
 
@@ -95,7 +97,8 @@ def test_python_and_webassembly_agree(function, tmp_path):
     found, wanted = in_node(tmp_path, function, cases), np.stack([raw(function, c) for c in cases])
     if function.tolerance == 0:
         assert np.array_equal(np.isnan(found), np.isnan(wanted))
-        assert np.array_equal(np.nan_to_num(found, nan=0.0).view(np.int64), np.nan_to_num(wanted, nan=0.0).view(np.int64))
+        bits = [np.where(np.isnan(a), 0.0, a).view(np.int64) for a in (found, wanted)]
+        assert np.array_equal(*bits)
         return
     at = 0
     for name, shape in function.outputs.items():
@@ -105,13 +108,6 @@ def test_python_and_webassembly_agree(function, tmp_path):
         close = (a == b) | (np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= function.tolerance * largest)
         assert close.all(), (name, cases[int(np.argmin(close.all(1)))])
         at += size
-
-
-@ALL
-def test_python_s_own_arithmetic_agrees_with_the_compiled(function):
-    """Without numba the Python function runs: the same numbers, but for words of 32 bits, which Python checks."""
-    assert function.module() is not None
-    assert len(function.path.read_bytes()) < 60_000
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +136,9 @@ def test_no_module_is_stale_and_none_is_nobody_s():
     assert wasm.stale(FOUND) == {}
 
 
-@page_function({"rate": float, "n": int, "way": ("up", "down")}, {"t": 5, "y": (5, 2), "k": 5, "last": ()}, whole=("k",))
+@page_function(
+    {"rate": float, "n": int, "way": ("up", "down")}, {"t": 5, "y": (5, 2), "k": 5, "last": ()}, whole=("k",)
+)
 def sample(rate, n, way, t, y, k, last):
     for i in range(t.size):
         t[i] = i
@@ -166,11 +164,6 @@ def test_without_numba_the_python_function_runs(monkeypatch):
 
 
 def test_a_digest_follows_what_is_called_and_not_how_it_is_written():
-    def made(text):
-        scope = {}
-        exec("def inner(x):\n    return 2 * x", scope)
-        return text
-
     one = page_function({"a": float}, {"b": 1})(uses_inner)
     before = one.digest()
     assert page_function({"a": float}, {"b": 1})(uses_inner).digest() == before
@@ -196,11 +189,11 @@ def uses_inner(a, b):
     [
         (lambda: page_function({"a": float}, {"b": 1})(3), TypeError, "must be a Python function, found 3"),
         (lambda: page_function({"a": str}, {"b": 1})(uses_inner), TypeError, "float, int or the options"),
-        (lambda: page_function({"a": float}, {"c": 1})(uses_inner), ValueError, r"must be \['a', 'c'\].*found \['a', 'b'\]"),
+        (lambda: page_function({"a": float}, {"c": 1})(uses_inner), ValueError, r"must be \['a', 'c'\].*found"),
         (lambda: page_function({"a": float}, {"b": 0})(uses_inner), ValueError, "must be 1 to"),
         (lambda: page_function({"a": float}, {})(uses_inner), ValueError, "at least one array"),
-        (lambda: page_function({"a": float}, {"b": 1}, whole=("c",))(uses_inner), ValueError, "whole must name outputs"),
-        (lambda: page_function({"a": float}, {"b": (4000, 4000)})(uses_inner), ValueError, "128,000,000 bytes, a page has room"),
+        (lambda: page_function({"a": float}, {"b": 1}, whole="c")(uses_inner), TypeError, "names of outputs"),
+        (lambda: page_function({"a": float}, {"b": (4000, 4000)})(uses_inner), ValueError, "128,000,000 bytes, a page"),
         (lambda: page_function({"a": float}, {"b": 1}, tolerance=-1)(uses_inner), ValueError, "tolerance"),
         (lambda: sample(rate=1.0), TypeError, "takes"),
         (lambda: sample(rate=1.0, n=1, way="left"), ValueError, "must be one of"),
@@ -218,7 +211,8 @@ def explorer(function=sample, n=None, way=None):
     n, way = n or Slider("n", [1, 2, 3]), way or Choice("way", ["up", "down"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return Explorer(function, [Slider("rate", np.linspace(1, 2, 11)), n, way], Lines("t", "last_"), title="t", alt="a")
+        rate = Slider("rate", np.linspace(1, 2, 11))
+        return Explorer(function, [rate, n, way], Lines("t", "last_"), title="t", alt="a")
 
 
 def test_an_explorer_holds_its_controls_to_the_function():

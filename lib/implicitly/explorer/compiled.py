@@ -71,17 +71,18 @@ def page_function(params, outputs, *, data=None, work=None, whole=(), tolerance=
 class PageFunction:
     """What `page_function` makes: called with the controls by name, it returns ``{key: array}``.
 
-    Compiled by numba when it is first called, to strict IEEE arithmetic: products and sums are never fused, so it has the
-    same bits on every CPU and in the browser. Without numba the Python function itself runs.
+    Compiled by numba when it is first called, to strict IEEE arithmetic: products and sums are never fused, so it has
+    the same bits on every CPU and in the browser. Without numba the Python function itself runs.
     """
 
     def __init__(self, function, params, outputs, data=None, work=None, whole=(), tolerance=1e-9, slow=False):
         if not inspect.isfunction(function):
             raise TypeError(f"page_function: the function must be a Python function, {checks.found(function)}")
         functools.update_wrapper(self, function)
+        self.name = function.__name__
         where = f"page_function {function.__name__}"
         self.function = function
-        self.params = {checks.key(f"{where}: params", n): _kind(f"{where}: params[{n!r}]", k) for n, k in params.items()}
+        self.params = {checks.key(f"{where}: params", n): _kind(f"{where}: {n}", k) for n, k in params.items()}
         self.data = _shapes(f"{where}: data", data or {})
         self.outputs = _shapes(f"{where}: outputs", outputs)
         self.work = _shapes(f"{where}: work", work or {})
@@ -112,13 +113,13 @@ class PageFunction:
     def bind(self, **arrays) -> "PageFunction":
         """The same function on these `data`."""
         if set(arrays) != set(self.data):
-            raise ValueError(f"{self.__name__}.bind: expected {list(self.data)}, found {list(arrays)}")
+            raise ValueError(f"{self.name}.bind: expected {list(self.data)}, found {list(arrays)}")
         new = object.__new__(PageFunction)
         new.__dict__ = {**self.__dict__, "bound": {}}
         for name, value in arrays.items():
             array = np.ascontiguousarray(value, np.float64)
             if array.shape != self.data[name]:
-                raise ValueError(f"{self.__name__}.bind: {name} must have shape {self.data[name]}, found {array.shape}")
+                raise ValueError(f"{self.name}.bind: {name} must have shape {self.data[name]}, found {array.shape}")
             new.bound[name] = array.copy()
         return new
 
@@ -126,7 +127,7 @@ class PageFunction:
         """Raise if the controls of an explorer do not give what the function takes."""
         found = {c.name: c for c in controls if not c.frames}
         if set(found) != set(self.params):
-            raise ValueError(f"{self.__name__} takes {list(self.params)}, the controls are {list(found)}")
+            raise ValueError(f"{self.name} takes {list(self.params)}, the controls are {list(found)}")
         for name, kind in self.params.items():
             c = found[name]
             if isinstance(kind, tuple):
@@ -135,27 +136,29 @@ class PageFunction:
                 fits = c.kind == "seed" or (c.kind == "slider" and (kind is float or c.integer))
             if not fits or (kind is float and c.kind == "seed"):
                 wanted = {float: "a Slider", int: "a Slider over ints or a Seed"}.get(kind, f"a Choice of {kind}")
-                raise ValueError(f"{self.__name__}: {name} must be {wanted}, found {type(c).__name__} {c.values}")
+                raise ValueError(f"{self.name}: {name} must be {wanted}, found {type(c).__name__} {c.values}")
 
     def __call__(self, **params):
         """``{key: array}`` at these values; whole outputs are integers."""
         if set(params) != set(self.params):
-            raise TypeError(f"{self.__name__} takes {list(self.params)}, found {list(params)}")
+            raise TypeError(f"{self.name} takes {list(self.params)}, found {list(params)}")
         if set(self.bound) != set(self.data):
-            raise ValueError(f"{self.__name__} needs data {list(self.data)}: call its bind first")
+            raise ValueError(f"{self.name} needs data {list(self.data)}: call its bind first")
         given = [_number(n, kind, params[n]) for n, kind in self.params.items()]
-        arrays = {n: self.bound[n] if n in self.data else np.zeros(s or 1) for n, s in self.arrays.items()}
-        self._run(*given, *(a.copy() if n in self.data else a for n, a in arrays.items()))
-        return {n: _as_whole(n, arrays[n].reshape(s)) if n in self.whole else arrays[n].reshape(s)
-                for n, s in self.outputs.items()}  # fmt: skip
+        arrays = {n: self.bound[n].copy() if n in self.bound else np.zeros(s or 1) for n, s in self.arrays.items()}
+        self._run(*given, *arrays.values())
+        found = {name: arrays[name].reshape(shape) for name, shape in self.outputs.items()}
+        return found | {name: _as_whole(name, found[name]) for name in self.whole}
 
     @property
     def _run(self):
-        return _compiled(self.function, tuple(self.params.values()), tuple(map(len, map(_inside, self.arrays.values()))))
+        return _compiled(
+            self.function, tuple(self.params.values()), tuple(map(len, map(_inside, self.arrays.values())))
+        )
 
     def __reduce__(self):
-        if getattr(inspect.getmodule(self.function), self.__name__, None) is not None:
-            return _find, (self.__module__, self.__name__, self.bound)
+        if getattr(inspect.getmodule(self.function), self.name, None) is not None:
+            return _find, (self.__module__, self.name, self.bound)
         names = ("function", "params", "outputs", "data", "work", "whole", "tolerance", "slow")
         return PageFunction, tuple(getattr(self, name) for name in names), {**self.__dict__}
 
@@ -168,9 +171,9 @@ class PageFunction:
             file = Path(inspect.getfile(self.function))
         except (TypeError, OSError):
             return None
-        if self.__module__ == "__main__" or "<locals>" in self.__qualname__ or not file.is_file():
+        if self.__module__ == "__main__" or "<locals>" in self.function.__qualname__ or not file.is_file():
             return None
-        return file.with_name(f"{file.stem}.{self.__name__}.wasm")
+        return file.with_name(f"{file.stem}.{self.name}.wasm")
 
     def digest(self) -> str:
         """Hash of its source, of all that it calls, and of what it declares."""
@@ -221,7 +224,7 @@ def _find(module, name, bound):
 def _kind(where, kind):
     if kind is float or kind is int:
         return kind
-    if isinstance(kind, type) or isinstance(kind, str):
+    if isinstance(kind, type | str):
         raise TypeError(f"{where} must be float, int or the options of a Choice, {checks.found(kind)}")
     return checks.items(where, kind, "options", least=2)
 
@@ -286,28 +289,37 @@ STRICT = {"fastmath": False, "error_model": "numpy", "boundscheck": False, "nogi
 
 
 def strict(function, done=None):
-    """A copy of `function` that calls strict copies of the numba functions it names."""
+    """A copy of `function` that calls strict numba functions in place of the functions that it names."""
     import numba
 
     _teach()
     done = {} if done is None else done
-    if function in done:
-        return done[function]
     names = {**function.__globals__}
-    new = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
-    new.__module__, new.__qualname__ = function.__module__, function.__qualname__
-    done[function] = new
     for name in _names(function.__code__):
         value = names.get(name)
-        if isinstance(value, PageFunction):
-            value = numba.njit(value.function)
-        if hasattr(value, "py_func") and value.py_func not in done:
-            inline = value.targetoptions.get("inline", "never")
-            names[name] = numba.njit(inline=inline, **STRICT)(strict(value.py_func, done))
-            done[value.py_func] = names[name]
-        elif hasattr(value, "py_func"):
-            names[name] = done[value.py_func]
+        called = _called(value, function)
+        if called is None or called is progress:
+            continue
+        if called not in done:
+            inline = getattr(value, "targetoptions", {}).get("inline", "never")
+            done[called] = numba.njit(inline=inline, **STRICT)(strict(called, done))
+        names[name] = done[called]
+    new = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+    new.__module__, new.__qualname__ = function.__module__, function.__qualname__
     return new
+
+
+def _called(value, caller):
+    """The Python function behind a name that `caller` uses: a numba function's, a page function's, or one of ours."""
+    for attribute in ("py_func", "function"):
+        if inspect.isfunction(getattr(value, attribute, None)):
+            return getattr(value, attribute)
+    ours = inspect.isfunction(value) and (value.__module__ == caller.__module__ or _is_ours(value.__module__))
+    return value if ours else None
+
+
+def _is_ours(module):
+    return module.split(".")[0] in ("implicitly", "implicitly_kernels")
 
 
 @functools.cache
@@ -347,18 +359,18 @@ def _sources(function, seen):
     names = _names(function.__code__)
     for name in names:
         if name in function.__globals__:
-            parts += _said(name, function.__globals__[name], names, seen)
+            parts += _said(name, function.__globals__[name], names, seen, function)
     return parts
 
 
-def _said(name, value, names, seen):
-    for attribute in ("py_func", "_defn", "function"):  # of numba's functions, its intrinsics, and ours
-        if inspect.isfunction(getattr(value, attribute, None)):
-            return [name, *_sources(getattr(value, attribute), seen)]
-    if inspect.isfunction(value) and value.__module__.startswith("implicitly"):
-        return [name, *_sources(value, seen)]
-    if inspect.ismodule(value) and value.__name__.startswith("implicitly"):
-        return [part for n in names if hasattr(value, n) for part in _said(f"{name}.{n}", getattr(value, n), names, seen)]
+def _said(name, value, names, seen, caller):
+    if inspect.isfunction(getattr(value, "_defn", None)):  # an intrinsic of numba
+        return [name, *_sources(value._defn, seen)]
+    if (called := _called(value, caller)) is not None:
+        return [name, *(_sources(called, seen) if called is not progress else [])]
+    if inspect.ismodule(value) and _is_ours(value.__name__):
+        own = [(f"{name}.{n}", getattr(value, n)) for n in names if hasattr(value, n)]
+        return [part for found in own for part in _said(*found, names, seen, caller)]
     if isinstance(value, np.ndarray):
         return [name, str(value.dtype), hashlib.sha256(value.tobytes()).hexdigest()]
     if isinstance(value, np.generic):

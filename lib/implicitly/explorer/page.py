@@ -40,7 +40,8 @@ def chrome(explorer) -> str:
 _FOOT = (
     '<div class="im-ex-foot"><details data-im-numbers><summary>Numbers as a table</summary>'
     '<div class="im-ex-numbers" tabindex="0" role="group" aria-label="Numbers"></div></details>'
-    '<button type="button" class="im-ex-reset" data-im-csv>CSV<span class="im-ex-hidden"> of the numbers</span></button>'
+    '<button type="button" class="im-ex-reset" data-im-csv>CSV<span class="im-ex-hidden"> of the numbers</span>'
+    "</button>"
     "<span data-im-origin></span></div>"
 )
 
@@ -48,12 +49,14 @@ _FOOT = (
 def _acts(explorer):
     """Of a page function: how far it is, and a button for new data."""
     busy = (
-        '<span class="im-ex-busy" data-im-busy><span></span><button type="button" class="im-ex-reset">Stop</button></span>'
+        '<span class="im-ex-busy" data-im-busy><span></span>'
+        '<button type="button" class="im-ex-reset">Stop</button></span>'
         if explorer._page
         else ""
     )
     seeds = "".join(
-        f'<span class="im-ex-seed" data-im-control="{c.name}"><span data-im-set>{label_html(c.label)} {c.default}</span>'
+        f'<span class="im-ex-seed" data-im-control="{c.name}">'
+        f"<span data-im-set>{label_html(c.label)} {c.default}</span>"
         '<button type="button" class="im-ex-reset" data-im-new>New data</button></span>'
         for c in explorer.controls
         if c.kind == "seed"

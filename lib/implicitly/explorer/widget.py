@@ -6,8 +6,8 @@ import re
 import numpy as np
 
 from . import checks, table
-from .computed import Reader
 from .compiled import PageFunction
+from .computed import Reader
 from .controls import Choice, Seed, Slider, enabled_spec
 from .layers import Layer, Setting
 from .output import output

@@ -32,15 +32,15 @@ def kinks(eta, steps, seed, x, truth, fit, data, place, kinks, dead, w, sums, po
     """
     zero = np.uint32(0)
     for j in range(K):
-        a, b, c, d = philox(np.uint32(seed), zero, np.uint32(j), zero, zero, zero)
+        a, b, c, _ = philox(np.uint32(seed), zero, np.uint32(j), zero, zero, zero)
         first, second = normal_pair(a, b)
         knot = 2 * (np.float64(c) + 0.5) / 4294967296.0 - 1
         w[0, j] = np.rint(first * ON_GRID) / ON_GRID
         w[1, j] = np.rint(-w[0, j] * knot * ON_GRID) / ON_GRID
         w[2, j] = np.rint(second * math.sqrt(1 / K) * ON_GRID) / ON_GRID
     for i in range(N):
-        a, b, c, d = philox(np.uint32(seed), zero, np.uint32(i), zero, zero, np.uint32(1))
-        first, second = normal_pair(a, b)
+        a, b, _, _ = philox(np.uint32(seed), zero, np.uint32(i), zero, zero, np.uint32(1))
+        first, _ = normal_pair(a, b)
         points[0, i] = -1 + 2 * i / (N - 1)
         points[1, i] = np.rint((max(1 - 2 * abs(points[0, i]), 0.0) + SIGMA * first) * ON_GRID) / ON_GRID
         data[i, 0], data[i, 1] = points[0, i], points[1, i]
