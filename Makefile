@@ -19,7 +19,7 @@ COUNT       := awk '/^(Collecting|Processing) / && ++n % 20 == 0 { print "  " n 
 
 .DEFAULT_GOAL := help
 .PHONY: help book serve lab execute lint lock new test test-library test-tools test-kernels test-notebooks test-browser \
-        test-cpus test-peers chromium bench bench-gpu explorer clean
+        test-cpus test-peers chromium bench bench-gpu explorer wasm clean
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*##/ { printf "%-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,7 @@ lint: .venv/.all ## lints of code, types, layers and chapters
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/mypy
+	@$(BIN)/python book/_tools/wasm.py --check
 	@$(BIN)/python book/_tools/lint.py
 
 lock: .venv/.all ## pin today's versions (UPGRADE=1 takes the newest)
@@ -85,6 +86,10 @@ bench-gpu: .venv/.all ## benchmark the kernels on this GPU
 
 explorer: ## rebuild the explorer's script from its source (needs Node)
 	@cd lib/explorer-js && npm ci --no-fund --no-audit && npm run build
+
+wasm: .venv/.all ## compile the page functions whose source has changed (installs wasm-ld)
+	@$(BIN)/python book/_tools/ensure_lld.py > /dev/null
+	@$(BIN)/python book/_tools/wasm.py
 
 chromium: .venv/bin/python
 	@$(BIN)/python book/_tools/ensure_chromium.py > /dev/null

@@ -8,6 +8,7 @@ claims from the outputs of the executed notebooks.
 
 from __future__ import annotations
 
+import base64
 import html
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from book_model import book_of
 
 HERE = Path(__file__).parent
 DRAWINGS = HERE.parent / "_static" / "drawings"
+#: What the cover computes with, and the picture where it cannot.
+MODULE = HERE.parents[1] / "lib" / "implicitly" / "diffusion" / "pages.cover.wasm"
+STILL = HERE.parent / "_static" / "vignettes" / "score-flow.svg"
 WORDMARK = HERE.parent / "_static" / "wordmark.svg"
 
 
@@ -63,6 +67,7 @@ def first_chapter(app) -> str | None:
 def _cover(app, uri, options) -> str:
     first = first_chapter(app)
     start = (f'<a class="im-button" href="{uri(first)}">Start reading</a>' if first else "")
+    module = base64.b64encode(MODULE.read_bytes()).decode("ascii")
     return f"""
 <header class="im-cover"><div class="im-cover-inner">
 <div class="im-cover-words">
@@ -71,7 +76,8 @@ def _cover(app, uri, options) -> str:
 <p class="im-cover-links">{start}<a href="{uri("book/claims")}">See every claim, checked</a></p>
 </div>
 <div class="im-cover-picture">
-<canvas id="im-flow" width="640" height="574" role="img" aria-label="Lines of flow from
+<div id="im-still" aria-hidden="true" hidden>{STILL.read_text(encoding="utf-8").strip()}</div>
+<canvas id="im-flow" data-module="{module}" width="640" height="574" role="img" aria-label="Lines of flow from
 everywhere in the plane; each ends at one of three filled points or, at right angles, at a hollow
 fourth."></canvas>
 <div class="im-cover-controls">

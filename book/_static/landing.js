@@ -1,50 +1,46 @@
-// The cover's picture: lines of the score flow x' = h(x) - x of the minimum-norm denoiser on three
-// points, in closed form (chapter score-flow, C1), with edges of length 1 at an angle of 90 to 150
-// degrees; for acute angles the form does not hold.  A test holds it to the library.
-var Cover = (function () {
-  var RHO = 0.1, GRID = 26, STEPS = 80, BOX = [-1.1, 1.8, -0.8, 1.8];
-  function ramp(z) {
-    return Math.min(1, Math.max(0, (z - RHO) / (1 - 2 * RHO)));
-  }
+// The cover's picture: lines of the score flow, computed by the library's own function (implicitly.diffusion.pages),
+// whose compiled module comes with the page.
+function Cover(bytes) {
+  var LINES = 676, POINTS = 81, BOX = [-1.1, 1.8, -0.8, 1.8];
+  var env = { sin: Math.sin, cos: Math.cos, hypot: Math.hypot, NRT_MemInfo_call_dtor: function () {} };
+  var f = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: env }).exports;
+  var at = (f.__heap_base.value + 31) & ~15, ends = at + 16 * LINES * POINTS, size = ends + 8 * LINES;
+  f.memory.grow(Math.max(0, Math.ceil((size - f.memory.buffer.byteLength) / 65536)));
   function edge(angle) {
     return [Math.cos(angle * Math.PI / 180), Math.sin(angle * Math.PI / 180)];
   }
-  function field(x, y, u) {
-    var p = ramp(x), q = ramp(u[0] * x + u[1] * y);
-    return [p + u[0] * q - x, u[1] * q - y];
-  }
-  // from (x, y) to rest (time 22) by Heun's method; a flat list of coordinates
-  function trace(x, y, u) {
-    var line = [x, y];
-    for (var i = 0; i < STEPS; i++) {
-      var step = Math.min(0.5, 0.05 * Math.pow(1.04, i));
-      var a = field(x, y, u), b = field(x + step * a[0], y + step * a[1], u);
-      line.push(x += step * (a[0] + b[0]) / 2, y += step * (a[1] + b[1]) / 2);
-    }
-    line.sum = Math.hypot(x - 1 - u[0], y - u[1]) < 0.05;
-    return line;
-  }
+  // flat lists of coordinates, with whether they end at the sum
   function lines(angle) {
-    var u = edge(angle), out = [];
-    for (var i = 0; i < GRID * GRID; i++) {
-      // rows are shifted by the golden ratio, or the starts line up
-      var row = Math.floor(i / GRID), column = i % GRID + (row * 0.618) % 1;
-      out.push(trace(BOX[0] + (BOX[1] - BOX[0]) * column / GRID,
-        BOX[2] + (BOX[3] - BOX[2]) * (row + 0.5) / GRID, u));
+    var out = [], all = new Float64Array(f.memory.buffer, at, 2 * LINES * POINTS), sum = new Float64Array(f.memory.buffer, ends, LINES);
+    f.f(at - 16, at - 8, angle, at, ends);
+    for (var i = 0; i < LINES; i++) {
+      out.push(all.slice(2 * POINTS * i, 2 * POINTS * (i + 1)));
+      out[i].sum = sum[i] == 1;
     }
     return out;
   }
-  return { edge: edge, field: field, trace: trace, lines: lines, BOX: BOX };
-})();
+  // a point on one of its lines, as the library has it
+  var line = lines(120)[300];
+  if (!(Math.abs(line[40] - 0.5733386982976901) + Math.abs(line[41] - 0.07910076398980172) < 1e-9))
+    throw new Error("other numbers than the book's");
+  return { edge: edge, lines: lines, BOX: BOX };
+}
 
 if (typeof document !== "undefined") (function () {
   function get(id) { return document.getElementById("im-" + id); }
   var canvas = get("flow"), slider = get("angle"), c = canvas.getContext("2d");
-  var box = Cover.BOX, all, frame, forced = matchMedia("(forced-colors: active)");
+  try {
+    var cover = Cover(Uint8Array.from(atob(canvas.dataset.module), function (c) { return c.charCodeAt(0); }));
+  } catch (error) {
+    canvas.hidden = slider.parentNode.hidden = !(get("still").hidden = false);
+    get("count").textContent = "A stored picture: this browser cannot compute it.";
+    return;
+  }
+  var box = cover.BOX, all, frame, forced = matchMedia("(forced-colors: active)");
 
   function draw(part) {
     var scale = Math.min(devicePixelRatio || 1, 2), width = canvas.clientWidth;
-    var k = width / (box[1] - box[0]), u = Cover.edge(+slider.value);
+    var k = width / (box[1] - box[0]), u = cover.edge(+slider.value);
     canvas.width = width * scale;
     canvas.height = width * scale * (box[3] - box[2]) / (box[1] - box[0]);
     c.setTransform(k * scale, 0, 0, -k * scale, -box[0] * k * scale, box[3] * k * scale);
@@ -73,7 +69,7 @@ if (typeof document !== "undefined") (function () {
   }
   function update() {
     var angle = +slider.value;
-    all = Cover.lines(angle);
+    all = cover.lines(angle);
     var share = Math.round(100 * all.filter(function (line) { return line.sum; }).length / all.length);
     get("angle-value").textContent = angle + "°";
     slider.setAttribute("aria-valuetext", angle + " degrees");

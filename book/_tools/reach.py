@@ -192,9 +192,11 @@ def key(source: Path, root: Path = ROOT) -> str:
     """Hash of all that a chapter's outputs depend on: its text, the modules it reaches, fonts, what the lock pins."""
     digest = hashlib.sha256()
     found = reached(source, root)
+    # What a page computes with is stored in its notebook.
     # The explorer's script runs in the reader's browser and never touches a stored output.
     fonts = (root / "lib/implicitly").rglob("*.ttf")
-    for path in [source, *sorted(found.files), *sorted(fonts)]:
+    modules = [module for file in found.files for module in file.parent.glob(f"{file.stem}.*.wasm")]
+    for path in [source, *sorted(found.files), *sorted(modules), *sorted(fonts)]:
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
         digest.update(path.read_bytes() + b"\0")
     for line in [*sorted(found.names), *map(" ".join, pins((root / "requirements.lock").read_text()))]:

@@ -298,8 +298,10 @@ def test_the_plan_and_the_chapters_agree():
 def cover():
     from py_mini_racer import MiniRacer
 
+    module = list((ROOT / "lib/implicitly/diffusion/pages.cover.wasm").read_bytes())
     with MiniRacer() as engine:  # left open, it can keep Python 3.12 and 3.13 from ending
         engine.eval((ROOT / "book/_static/landing.js").read_text(encoding="utf-8"))
+        engine.eval(f"var cover = Cover(new Uint8Array({module}))")
         yield lambda code: json.loads(engine.eval(f"JSON.stringify({code})"))
 
 
@@ -309,11 +311,21 @@ def test_cover_draws_the_flow_of_the_library(cover, degrees):
     from implicitly.diffusion import SimplexDenoiser, planar_triangle, score_flow
 
     h = SimplexDenoiser.from_points(planar_triangle(float(degrees)))
-    x = 3 * torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(degrees)) - 1.2
-    drawn = cover(f"{x.tolist()}.map(p => Cover.field(p[0], p[1], Cover.edge({degrees})))")
-    assert torch.allclose(torch.tensor(drawn, dtype=x.dtype), h(x, 0.1) - x, atol=1e-12)
+    whole = cover(f"cover.lines({degrees}).map(l => [...l])")
+    whole = torch.tensor(whole, dtype=torch.float64).unflatten(1, (81, 2))
+    # one step of Heun's method from wherever a line is
+    step = (0.05 * 1.04 ** torch.arange(80.0).double()).clamp_max(0.5).repeat(676)[:, None]
+    x = whole[:, :-1].reshape(-1, 2)
+    slope = h(x, 0.1) - x
+    there = x + step * slope
+    assert torch.allclose(whole[:, 1:].reshape(-1, 2), x + step * (slope + h(there, 0.1) - there) / 2, atol=1e-12)
+    if degrees == 120:
+        point = [float(f"{number:.16g}") for number in whole[300, 20]]
+        script = (ROOT / "book/_static/landing.js").read_text(encoding="utf-8")
+        held = [float(number) for number in re.findall(r"line\[4\d\] - ([\d.]+)", script)]
+        assert held == pytest.approx(point, abs=1e-12)  # what the page checks itself by
 
-    lines = cover(f"Cover.lines({degrees}).map(l => [l[0], l[1], ...l.slice(-2), l.sum ? 1 : 0])")
+    lines = cover(f"cover.lines({degrees}).map(l => [l[0], l[1], ...l.slice(-2), l.sum ? 1 : 0])")
     lines = torch.tensor(lines, dtype=torch.float64)
     assert len(lines) == 676
     # starts that the flow needs longer than the drawing's clock to decide are on the dividing lines
@@ -331,9 +343,10 @@ def test_cover_check_sees_a_fault(cover):
     from implicitly.diffusion import SimplexDenoiser, planar_triangle
 
     h = SimplexDenoiser.from_points(planar_triangle(100.0))
-    x = torch.tensor([[0.4, 0.3]], dtype=torch.float64)
-    drawn = torch.tensor(cover("[Cover.field(0.4, 0.3, Cover.edge(101))]"), dtype=x.dtype)
-    assert not torch.allclose(drawn, h(x, 0.1) - x, atol=1e-6)
+    line = torch.tensor(cover("[...cover.lines(101)[300]]"), dtype=torch.float64).view(81, 2)
+    slope = h(line[:1], 0.1) - line[:1]
+    there = line[:1] + 0.05 * slope
+    assert not torch.allclose(line[1:2], line[:1] + 0.05 * (slope + h(there, 0.1) - there) / 2, atol=1e-6)
 
 
 # --- style sheets ----------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def all_samples():
         (lambda: Choice("a", ["x", "x"]), ValueError, "the same"),
         (lambda: lines(compute=3), TypeError, "compute must be a function"),
         (lambda: lines(controls=[]), ValueError, "controls"),
-        (lambda: lines(controls=["a"]), TypeError, "Slider or Choice"),
+        (lambda: lines(controls=["a"]), TypeError, "Slider, Choice or Seed"),
         (lambda: lines(controls=[Slider("a", [1, 2]), Slider("a", [1, 2])]), ValueError, "different"),
         (lambda: lines(view="lines"), TypeError, "view must be"),
         (lambda: lines(title=" "), ValueError, "title"),

@@ -1,8 +1,10 @@
 // One core, two hosts: `boot()` mounts every explorer of a static page on its table, `live(model, el)`
 // mounts one on a Jupyter kernel. Everything fixed comes as HTML from Python; this fills in the rest.
 
+import { computer } from "./compute.js";
 import { drawPanel } from "./draw.js";
 import { fillSentence, formatValue, parseValue, writeValue } from "./format.js";
+import { numbersOf } from "./numbers.js";
 import { ask } from "./predict.js";
 import { canonical, corners, decode, gridIndex, isEnabled, lookup } from "./table.js";
 import { positionOf, readHash, valueAt, writeHash } from "./state.js";
@@ -10,6 +12,7 @@ import { positionOf, readHash, valueAt, writeHash } from "./state.js";
 const FINE = 0.1; // step of a slider that may stand between two grid values
 const PATIENCE = 10_000; // milliseconds until a kernel that says nothing is taken for lost
 const near = (a, b) => Math.abs(a - b) <= 1e-9 * Math.abs(b);
+const spaced = (n) => n.toLocaleString("en").replaceAll(",", "\u202f");
 const put = (node, text) => node.textContent !== text && (node.textContent = text);
 
 export async function mount(root, spec, host) {
@@ -20,6 +23,10 @@ export async function mount(root, spec, host) {
   const $ = (selector) => root.querySelector(selector);
   const message = $("[data-im-message]");
   const positions = controls.map((c) => c.default);
+  let machine = null; // what computes in this page
+  let hopes = Boolean(spec.compute) && !host.ask; // that it will
+  let asked = null; // the setting that it computed last, or computes
+  let computed = false; // whether the picture is its
   let current = null; // Map name -> values at the setting on the screen
   let queued = false;
   let speak = 0;
@@ -65,6 +72,7 @@ export async function mount(root, spec, host) {
   const exactly = (c, value) => writeValue(value, c.format, (v) => near(v, value)) + c.unit;
   const words = (c, k) => {
     if (c.kind === "choice") return c.labels[positions[k]];
+    if (c.kind === "seed") return String(positions[k]);
     const value = valueAt(c, positions[k]);
     return c.frames || Number.isInteger(positions[k]) ? formatValue(value, c.format) + c.unit : exactly(c, value);
   };
@@ -99,12 +107,18 @@ export async function mount(root, spec, host) {
     });
     clearTimeout(speak);
     const text = sentence();
-    speak = setTimeout(() => ($("[data-im-summary]").textContent = text), 500);
+    speak = setTimeout(() => {
+      $("[data-im-summary]").textContent = text;
+      numbers_.show();
+    }, 500);
+    const from = host.ask ? "" : computed ? "computed in this page" : "stored values";
+    put($("[data-im-origin]") ?? {}, from);
   };
 
+  let note = ""; // why it does not compute, as long as that is so
   const show = (text, stale = Boolean(text)) => {
-    message.hidden = !text;
-    message.textContent = text ?? "";
+    message.hidden = !text && !note;
+    message.textContent = text || note;
     root.toggleAttribute("data-im-stale", stale);
   };
 
@@ -117,7 +131,8 @@ export async function mount(root, spec, host) {
       queued = false;
       try {
         if (host.ask) host.ask(params(), receive);
-        else current = fromTable();
+        else if (machine) compute();
+        else if (!hopes) current = fromTable();
         draw();
       } catch (error) {
         show(`This picture could not be drawn: ${error.message}`);
@@ -125,6 +140,79 @@ export async function mount(root, spec, host) {
       }
     });
   };
+
+  // -- a page function --------------------------------------------------------------------------
+
+  const head = $("[data-im-busy]");
+  const wait = (done, of) => {
+    root.setAttribute("data-im-waits", "");
+    put(head.firstChild, done === undefined ? "computing" : `computing, ${spaced(done)} of ${spaced(of)}`);
+    root.style.setProperty("--im-done", `${(100 * (done ?? 0)) / (of ?? 1)}%`);
+  };
+  let patience = 0;
+  let far = null; // how far it said it is
+  const rest = () => {
+    clearTimeout(patience);
+    far = null;
+    root.removeAttribute("aria-busy");
+    root.removeAttribute("data-im-waits");
+  };
+  const compute = () => {
+    const setting = params();
+    const key = JSON.stringify(setting);
+    if (key === asked) return; // a frame slider moved, or nothing did
+    asked = key;
+    rest();
+    root.setAttribute("aria-busy", "true");
+    patience = setTimeout(() => wait(...(far ?? [])), 150);
+    machine.ask(spec.compute.params.map(([name]) => setting[name]), {
+      said: (...now) => {
+        far = now;
+        if (root.hasAttribute("data-im-waits")) wait(...now);
+      },
+      done: (result) => {
+        rest();
+        try {
+          current = named(result);
+        } catch (error) {
+          return failed(error);
+        }
+        computed = true;
+        show();
+        draw();
+      },
+      fail: (error) => (rest(), failed(error)),
+    });
+  };
+  const failed = (error) => show(`This setting could not be computed; the picture shows the last one that could. ${error.message}`);
+  // What the function gives, under the names of the table.
+  const named = (result) =>
+    new Map(spec.arrays.map(({ name }) => {
+      let values = result.get(name);
+      if (!values) {
+        const pairs = result.get(name.slice(0, -2));
+        values = Float64Array.from({ length: pairs.length / 2 }, (_, i) => pairs[2 * i + (name.endsWith(".y") ? 1 : 0)]);
+      }
+      if (values.some((v) => Math.abs(v) === Infinity)) throw new Error(`There are infinite values in ${name}.`);
+      return [name, values];
+    }));
+  head?.querySelector("button").addEventListener("click", () => {
+    machine.stop();
+    rest();
+    asked = null;
+    show("Stopped. The picture shows the setting before.");
+  });
+  const begin = () =>
+    computer(spec.compute).then(
+      (made) => (machine = made),
+      (error) => {
+        hopes = false;
+        note = `Nothing is computed in this page, because ${error.message}: it shows a few stored settings and what lies between them.`;
+        root.setAttribute("data-im-computes", "no");
+        for (const c of controls) if (c.kind === "seed") nodes[controls.indexOf(c)].querySelector("button").disabled = true;
+        show();
+      },
+    );
 
   const params = () => {
     const at = canonical(controls, positions);
@@ -144,6 +232,16 @@ export async function mount(root, spec, host) {
 
   const nodes = controls.map((c) => $(`[data-im-control="${c.name}"]`));
 
+  controls.forEach((c, k) => {
+    if (c.kind !== "seed") return;
+    nodes[k].querySelector("button").addEventListener("click", () => {
+      stop();
+      question.again();
+      question.show();
+      set(k, (positions[k] + 1) % 2 ** 31);
+    });
+  });
+
   const ranges = nodes.map((node) => node.querySelector("[type=range]"));
   const fields = nodes.map((node) => node.querySelector("[data-im-value]")); // where a slider's value stands and is typed
   let typing = null; // the field that a reader is writing in
@@ -159,6 +257,7 @@ export async function mount(root, spec, host) {
       }
       if (c.kind === "choice") return;
       const text = words(c, k);
+      if (c.kind === "seed") return put(nodes[k].querySelector("[data-im-set]"), `${c.label} ${text}`);
       if (Number(ranges[k].value) !== positions[k]) ranges[k].value = positions[k];
       ranges[k].setAttribute("aria-valuetext", text);
       ranges[k].style.setProperty("--im-share", `${(100 * positions[k]) / (c.values.length - 1)}%`);
@@ -201,7 +300,7 @@ export async function mount(root, spec, host) {
     settle();
   };
 
-  const stepped = (c) => c.kind === "choice" || (!host.ask && !c.frames && c.nearest);
+  const stepped = (c) => c.kind !== "slider" || (!host.ask && !hopes && !c.frames && c.nearest);
 
   // Where a hand leaves a slider: at the nearest number with few digits.
   const tidy = (c, position) => {
@@ -233,6 +332,7 @@ export async function mount(root, spec, host) {
         });
       return;
     }
+    if (c.kind === "seed") return;
     const range = ranges[k];
     const field = fields[k];
     range.step = stepped(c) ? 1 : FINE;
@@ -310,13 +410,21 @@ export async function mount(root, spec, host) {
 
   // -- start ----------------------------------------------------------------------------------
 
+  const numbers_ = numbersOf(root, spec, () => current && { get, words: controls.map((c, k) => [c.label, words(c, k)]) });
   current = fromTable();
+  if (hopes) {
+    const ready = begin();
+    if (spec.compute.slow) {
+      asked = JSON.stringify(params()); // the default is stored
+      ready.then(refresh);
+    } else await ready;
+  }
   adopt(host.recall?.());
   draw();
   root.setAttribute("data-im-ready", host.ask ? "live" : "static");
   const observer = new ResizeObserver(() => requestAnimationFrame(() => ((sizes = null), draw())));
   for (const box of boxes) observer.observe(box);
-  return { adopt, remove: () => (stop(), observer.disconnect(), clearTimeout(speak)) };
+  return { adopt, remove: () => (stop(), observer.disconnect(), clearTimeout(speak), machine?.stop()) };
 }
 
 // -- hosts ------------------------------------------------------------------------------------
@@ -473,4 +581,4 @@ export function live(model, el) {
 }
 
 const defaults = ({ controls }) =>
-  Object.fromEntries(controls.filter((c) => !c.frames).map((c) => [c.name, c.kind === "choice" ? c.default : c.values[c.default]]));
+  Object.fromEntries(controls.filter((c) => !c.frames).map((c) => [c.name, c.kind === "slider" ? c.values[c.default] : c.default]));

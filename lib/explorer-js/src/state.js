@@ -3,6 +3,7 @@
 // To twelve digits: what was typed comes back as it was typed.
 export function valueAt(control, position) {
   if (control.kind === "choice") return control.values[position];
+  if (control.kind === "seed") return position;
   const low = Math.min(Math.floor(position), control.values.length - 2);
   const [a, b, f] = [control.values[low], control.values[low + 1], position - low];
   if (f === 0) return a;
@@ -19,6 +20,7 @@ export function positionOf(control, text) {
     return found < 0 ? null : found;
   }
   const value = Number(text);
+  if (control.kind === "seed") return /^\d+$/.test(text) && value < 2 ** 31 ? value : null;
   const { values } = control;
   const last = values.length - 1;
   if (text.trim() === "" || !(value >= values[0] && value <= values[last])) return null;

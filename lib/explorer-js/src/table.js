@@ -65,28 +65,29 @@ export function gridIndex(controls) {
       if (!numbers.has(key)) numbers.set(key, numbers.size);
       return;
     }
-    const count = controls[k].frames ? 1 : controls[k].values.length;
-    for (let i = 0; i < count; i++) walk(k + 1, [...positions, i]);
+    for (const i of grid(controls[k])) walk(k + 1, [...positions, i]);
   };
   walk(0, []);
   return numbers;
 }
 
-const gridKey = (controls, positions) => positions.filter((_, k) => !controls[k].frames).join();
+// Positions of a control that the table has: a page function's is small, and it holds one data set.
+const grid = (c) => (passes(c) ? [0] : c.stored ?? c.values.keys());
+const passes = (c) => c.frames || c.kind === "seed";
+const gridKey = (controls, positions) => positions.filter((_, k) => !passes(controls[k])).join();
 
 // The corners of the grid cell around `positions`: [grid point number, weight], heaviest first.
 export function corners(controls, numbers, positions) {
   let found = [[[], 1]];
   canonical(controls, positions).forEach((p, k) => {
     const control = controls[k];
-    if (control.frames) return (found = found.map(([at, w]) => [[...at, 0], w]));
-    const low = Math.floor(p);
-    const stepped = control.kind === "choice" || control.nearest || low === p;
-    found = found.flatMap(([at, w]) =>
-      stepped
-        ? [[[...at, Math.round(p)], w]]
-        : [[[...at, low], w * (low + 1 - p)], [[...at, low + 1], w * (p - low)]],
-    );
+    if (passes(control)) return (found = found.map(([at, w]) => [[...at, 0], w]));
+    const places = [...grid(control)];
+    const after = Math.max(1, places.findIndex((place) => place >= p));
+    const [low, high] = [places[after - 1], places[after] ?? places[after - 1]];
+    const f = high > low ? (p - low) / (high - low) : 0;
+    const stepped = control.kind === "choice" || control.nearest || f === 0 || f === 1;
+    found = found.flatMap(([at, w]) => (stepped ? [[[...at, f < 0.5 ? low : high], w]] : [[[...at, low], w * (1 - f)], [[...at, high], w * f]]));
   });
   return found
     .map(([at, weight]) => [numbers.get(gridKey(controls, at)), weight])

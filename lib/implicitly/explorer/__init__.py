@@ -1,7 +1,8 @@
 """One widget class for the book's interactive pictures; see `Explorer`."""
 
 from .charts import Bars, Lines, Rule
-from .controls import Choice, Slider
+from .compiled import PageFunction, page_function, progress
+from .controls import Choice, Seed, Slider
 from .panel import Panel
 from .plane import Field, Heatmap, Points, Trajectories
 from .predict import Predict
@@ -14,10 +15,14 @@ __all__ = [
     "Field",
     "Heatmap",
     "Lines",
+    "PageFunction",
     "Panel",
     "Points",
     "Predict",
     "Rule",
+    "Seed",
     "Slider",
     "Trajectories",
+    "page_function",
+    "progress",
 ]

@@ -1,13 +1,14 @@
 """What a reader can turn: sliders over numbers, choices between a few named settings."""
 
 import math
+import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from . import checks
 from .text import format_value, label_text
 
-__all__ = ["Choice", "Slider"]
+__all__ = ["Choice", "Seed", "Slider"]
 
 
 def _enabled_when(where, given) -> dict:
@@ -92,6 +93,11 @@ class Slider:
         """Position of the default on the grid."""
         return self.values.index(self.default)
 
+    @property
+    def stored(self) -> list[int]:
+        """Positions that the table of a page function has: both ends and the default."""
+        return sorted({0, self.index, len(self.values) - 1})
+
     def text(self, value) -> str:
         """`value` as the page writes it."""
         return format_value(checks.number("value", value), self.format) + self.unit
@@ -174,6 +180,10 @@ class Choice:
         return self.options
 
     @property
+    def stored(self) -> list[int]:
+        return list(range(len(self.options)))
+
+    @property
     def index(self) -> int:
         return self.position(self.default)
 
@@ -196,6 +206,55 @@ class Choice:
             "labels": [label_text(t) for t in self.labels],
             "default": self.index,
             "label": label_text(self.label or self.name),
+            "frames": False,
+        }
+
+
+@dataclass
+class Seed:
+    """New data at the press of a button: a whole number that the result's random numbers are drawn from.
+
+    For a `page_function`, which can draw them in the page; what a table holds is one data set.
+
+    Args:
+        name: the parameter of `compute`, which gets an int from 0 to 2**31 - 1.
+        default: the first data set; the button goes on to the next.
+        label: what a data set is called, before its number.
+    """
+
+    name: str
+    default: int = 0
+    label: str = "data set"
+
+    kind = "seed"
+    frames = False
+    enabled_when = types.MappingProxyType({})
+    index = 0
+    stored = (0,)
+
+    def __post_init__(self):
+        checks.key("Seed: name", self.name)
+        self.default = self.check(self.default)
+        checks.label(f"Seed {self.name!r}: label", self.label)
+
+    @property
+    def values(self):
+        return (self.default,)
+
+    def check(self, value) -> int:
+        """`value` as `compute` gets it; raises for what is no seed."""
+        return checks.whole(self.name, value, 0, 2**31 - 1)
+
+    def text(self, value) -> str:
+        return str(value)
+
+    def spec(self) -> dict:
+        return {
+            "name": self.name,
+            "kind": "seed",
+            "values": [self.default],
+            "default": self.default,
+            "label": label_text(self.label),
             "frames": False,
         }
 

@@ -12,7 +12,7 @@ def chrome(explorer) -> str:
     sliders = [c for c in explorer.controls if c.kind == "slider"]
     controls = "".join(_choice(ident, c) for c in choices)
     if sliders:
-        rows = "".join(_slider(ident, c, c.name == explorer.animate) for c in sliders)
+        rows = "".join(_slider(explorer, c) for c in sliders)
         controls += f'<div class="im-ex-sliders">{rows}</div>'
     panels = "".join(_panel(explorer, k, p) for k, p in enumerate(explorer.panels))
     side = "".join(_side(explorer, k, bars) for k, bars in enumerate(explorer.side))
@@ -24,7 +24,7 @@ def chrome(explorer) -> str:
     wait = ' disabled aria-disabled="true"' if asks else ""  # all controls wait for the answer
     return (
         f'<div class="im-ex-head"><p class="im-ex-title" id="{ident}-title">'
-        f"{label_html(explorer.title)}</p>"
+        f"{label_html(explorer.title)}</p>{_acts(explorer)}"
         '<button type="button" class="im-ex-reset" data-im-reset>Reset</button></div>'
         f"{asks.form(ident) if asks else ''}"
         f'<fieldset class="im-ex-controls" aria-label="Controls"{wait}>{controls}</fieldset>'
@@ -33,8 +33,35 @@ def chrome(explorer) -> str:
         f"{side}</div>"
         '<p class="im-ex-message" data-im-message role="alert" hidden></p>'
         f'<p class="im-ex-live" data-im-summary aria-live="polite">{sentence}</p>'
-        f"{caption}"
+        f"{caption}{_FOOT}"
     )
+
+
+_FOOT = (
+    '<div class="im-ex-foot"><details data-im-numbers><summary>Numbers as a table</summary>'
+    '<div class="im-ex-numbers" tabindex="0" role="group" aria-label="Numbers"></div></details>'
+    '<button type="button" class="im-ex-reset" data-im-csv>CSV<span class="im-ex-hidden"> of the numbers</span>'
+    "</button>"
+    "<span data-im-origin></span></div>"
+)
+
+
+def _acts(explorer):
+    """Of a page function: how far it is, and a button for new data."""
+    busy = (
+        '<span class="im-ex-busy" data-im-busy><span></span>'
+        '<button type="button" class="im-ex-reset">Stop</button></span>'
+        if explorer._page
+        else ""
+    )
+    seeds = "".join(
+        f'<span class="im-ex-seed" data-im-control="{c.name}">'
+        f"<span data-im-set>{label_html(c.label)} {c.default}</span>"
+        '<button type="button" class="im-ex-reset" data-im-new>New data</button></span>'
+        for c in explorer.controls
+        if c.kind == "seed"
+    )
+    return busy + seeds
 
 
 def rows(explorer) -> list:
@@ -72,15 +99,17 @@ def _choice(ident, c):
     )
 
 
-def _slider(ident, c, plays):
+def _slider(explorer, c):
+    ident = explorer.id
     play = (
         '<button type="button" class="im-ex-play" data-im-play aria-pressed="false" '
         f'aria-label="Play {escape(c.name)}"></button>'
-        if plays
+        if c.name == explorer.animate
         else ""
     )
     text = escape(c.text(c.default))
     width = max(len(c.text(v)) for v in c.values) + 1  # between grid values a number takes a digit more
+    width += 2 * bool(explorer._page and not c.frames and not c.integer)  # and one that is typed is computed as it is
     typed = ' inputmode="decimal"' if c.values[0] >= 0 else ""
     share = 100 * c.index / (len(c.values) - 1)
     return (

@@ -64,11 +64,14 @@ def as_array(value, where: str) -> np.ndarray:
     return array
 
 
-def grid(controls) -> list[dict]:
-    """The settings `compute` is called with, in the order of the table (`enabled_when` applied)."""
+def grid(controls, few: bool = False) -> list[dict]:
+    """The settings `compute` is called with, in the order of the table (`enabled_when` applied).
+
+    `few`: of each slider its ends and its default alone, which is the table of a page function.
+    """
     controls = [c for c in controls if not c.frames]
     points, seen = [], set()
-    for values in itertools.product(*(c.values for c in controls)):
+    for values in itertools.product(*([c.values[k] for k in c.stored] if few else c.values for c in controls)):
         params = canonical(controls, {c.name: v for c, v in zip(controls, values, strict=True)})
         key = tuple(map(str, params.values()))
         if key not in seen:

@@ -6,8 +6,9 @@ import re
 import numpy as np
 
 from . import checks, table
+from .compiled import PageFunction
 from .computed import Reader
-from .controls import Choice, Slider, enabled_spec
+from .controls import Choice, Seed, Slider, enabled_spec
 from .layers import Layer, Setting
 from .output import output
 from .page import chrome
@@ -27,8 +28,9 @@ class Explorer:
     page. Keys that no view and no sentence names are left out.
 
     Args:
-        compute: the function. Shapes of its arrays must not change over the grid.
-        controls: `Slider` and `Choice`, in the order shown.
+        compute: the function. Shapes of its arrays must not change over the grid. A `page_function` is computed
+            in the reader's browser too, at any value, and its table holds the ends and defaults of sliders alone.
+        controls: `Slider` and `Choice`, in the order shown; with a `page_function` a `Seed`, too.
         view: a `Panel`, a layer (`Lines`, `Points`, `Trajectories`, `Field`, `Heatmap`, `Bars`), or a
             list of panels (small multiples).
         title: heading, and the source of `id`.
@@ -111,7 +113,10 @@ class Explorer:
         self.by_name = {c.name: c for c in self.controls}
         placed = [(layer, panel) for panel in self.panels for layer in panel.layers]
         self._reader = Reader(self.controls, placed + [(bars, None) for bars in self.side], summary)
-        self.points = table.grid(self.controls)
+        self._page = compute if isinstance(compute, PageFunction) else None
+        if self._page:
+            self._page.check(self.controls)
+        self.points = table.grid(self.controls, few=bool(self._page))
         self._fill()
         self._widget = None
 
@@ -160,7 +165,8 @@ class Explorer:
     def _payload(self):
         controls = []
         for c in self.controls:
-            controls.append({**c.spec(), "enabled": enabled_spec(c, self.controls)})
+            stored = {"stored": list(c.stored)} if self._page and c.kind == "slider" and not c.frames else {}
+            controls.append({**c.spec(), "enabled": enabled_spec(c, self.controls), **stored})
         panels = [p._spec(ranges, self._columns) for p, ranges in zip(self.panels, self.ranges, strict=True)]
         return {
             "id": self.id,
@@ -175,8 +181,18 @@ class Explorer:
             "seconds": self.seconds,
             "predict": self.predict and self.predict.spec(),
             "data": self._data,
+            **self._computes(),
             "chrome": chrome(self),
         }
+
+    def _computes(self):
+        """What the page computes with, if its function has a module."""
+        module = self._page and self._page.module()
+        if not module:
+            return {}
+        ends = self.points[:1] if self._page.slow else [self.points[0], self.points[-1]]
+        start = table.canonical(self.controls, {c.name: c.default for c in self.controls})
+        return {"compute": self._page.spec(module, [start, *(p for p in ends if p != start)])}
 
     def sentence(self) -> str:
         """The default state in words (what screen readers are told after a change)."""
@@ -249,8 +265,8 @@ class Explorer:
 def _controls(controls):
     controls = list(checks.items("Explorer: controls", controls, "Slider and Choice"))
     for c in controls:
-        if not isinstance(c, (Slider, Choice)):
-            raise TypeError(f"Explorer: controls must be Slider or Choice, found {type(c).__name__}")
+        if not isinstance(c, (Slider, Choice, Seed)):
+            raise TypeError(f"Explorer: controls must be Slider, Choice or Seed, found {type(c).__name__}")
     names = [c.name for c in controls]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"Explorer: controls must have different names, found {names}")
