@@ -17,6 +17,7 @@ from sphinx.util.docutils import SphinxDirective
 from book_model import Book, BookError, Chapter, Claim, _json, book_of
 from claims_model import Box
 from claims_page import PAGE, raw
+from map_picture import shown
 from plain_notebooks import References, Writer, numbered
 from rebuild import git
 
@@ -72,11 +73,18 @@ def data(book: Book, references: References) -> dict:
     return made
 
 
+def written(made: dict) -> str:
+    """As JSON, a claim a line, so that a comparison of two files shows which have changed."""
+    short = lambda value: json.dumps(value, ensure_ascii=False)  # noqa: E731
+    head = "".join(f" {short(name)}: {short(value)},\n" for name, value in made.items() if name != "claims")
+    return f'{{\n{head} "claims": [\n' + ",\n".join(map(short, made["claims"])) + "\n]}\n"
+
+
 def write(app, error) -> None:
     """build-finished: the file, beside the page."""
     if error or app.builder.format != "html" or PAGE not in app.env.found_docs:
         return
-    text = json.dumps(data(book_of(app), numbered(app)), indent=1, ensure_ascii=False) + "\n"
+    text = written(data(book_of(app), numbered(app)))
     target = Path(app.outdir) / FILE
     if not target.is_file() or target.read_text(encoding="utf-8") != text:
         target.write_text(text, encoding="utf-8")
@@ -85,32 +93,27 @@ def write(app, error) -> None:
 # --- on the page ---------------------------------------------------------------------------------
 
 
-def type_of(field: dict, schema: dict) -> str:
-    """A field's type in words: text; number or null; list of texts."""
+NAMES = {"string": "text", "integer": "whole number", "number": "number", "null": "null"}
+
+
+def type_of(field: dict) -> str:
+    """HTML of a field's type: text; number or null; list of claims."""
     if "$ref" in field:
-        kind = field["$ref"].rpartition("/")[2]
-        return {"id": "an id"}.get(kind, f"a {kind}")
-    if "const" in field:
-        return "always " + json.dumps(field["const"])
+        return html.escape(field["$ref"].rpartition("/")[2])
     if "enum" in field:
-        return " or ".join(map(json.dumps, field["enum"]))
-    names = {"string": "text", "integer": "whole number", "null": "null", "number": "number"}
+        return ", ".join(f"<code>{html.escape(value)}</code>" for value in field["enum"])
+    if "const" in field:
+        return "text" if isinstance(field["const"], str) else f"always {field['const']}"
     kinds = [field["type"]] if isinstance(field["type"], str) else field["type"]
-    said = []
-    for kind in kinds:
-        if kind == "array":
-            said.append(f"list of {type_of(field['items'], schema).removeprefix('an ').removeprefix('a ')}s")
-        else:
-            said.append(names[kind])
-    return " or ".join(said)
+    return " or ".join(f"list of {type_of(field['items'])}s" if kind == "array" else NAMES[kind] for kind in kinds)
 
 
-def rows_of(schema: dict) -> list[tuple[str, str, list[tuple[str, str, str]]]]:
-    """Of each kind of thing its name, where it is found, and its fields: name, type, description."""
-    kinds = [("The file", "", schema)]
-    kinds += [(kind["title"], name, kind) for name, kind in schema["$defs"].items() if "properties" in kind]
-    return [(title, name, [(field, type_of(what, schema), what["description"])
-                           for field, what in kind["properties"].items()]) for title, name, kind in kinds]  # fmt: skip
+def fields_of(schema: dict) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """Of the file, of a claim and of a check, the fields: name, HTML of the type, what it is."""
+    kinds = [("The file", schema)]
+    kinds += [(kind["title"], kind) for kind in schema["$defs"].values() if "properties" in kind]
+    return [(title, [(name, type_of(field), field["description"]) for name, field in kind["properties"].items()])
+            for title, kind in kinds]  # fmt: skip
 
 
 class ClaimsData(SphinxDirective):
@@ -124,9 +127,9 @@ class ClaimsData(SphinxDirective):
         links = (f'<p class="im-data-links"><a href="{html.escape(Path(FILE).name)}" download>claims.json</a> '
                  f'<a href="{up}_static/{Path(SCHEMA).name}">its JSON Schema, version {VERSION}</a></p>')  # fmt: skip
         made: list[nodes.Node] = [raw(links)]
-        for title, _, fields in rows_of(schema):
-            body = "".join(f'<tr><th scope="row"><code>{html.escape(name)}</code></th><td>{html.escape(kind)}</td>'
-                           f"<td>{html.escape(said)}</td></tr>" for name, kind, said in fields)  # fmt: skip
+        for title, fields in fields_of(schema):
+            body = "".join(f'<tr><th scope="row"><code>{html.escape(name)}</code></th><td>{kind}</td>'
+                           f"<td>{shown(said)}</td></tr>" for name, kind, said in fields)  # fmt: skip
             made.append(raw(
                 f'<div class="im-scroll"><table class="im-data"><caption>{html.escape(title)}</caption><thead><tr>'
                 f'<th scope="col">name</th><th scope="col">type</th><th scope="col">what it is</th></tr></thead>'

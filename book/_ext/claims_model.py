@@ -65,7 +65,7 @@ def boxes_of(texts: Iterable[str], slug: str) -> list[Box]:
 
 
 def cycles(boxes: Mapping[str, Box]) -> Iterator[list[str]]:
-    """Ways from a claim over the claims that it uses back to itself, until the last is broken; each begins and ends alike."""
+    """Ways from a claim over claims that are used back to itself; each begins and ends with that claim."""
     graph = {name: {used for used in box.uses if used in boxes} for name, box in boxes.items()}
     while True:
         try:

@@ -6,6 +6,7 @@ warnings are errors.
 """
 
 import html
+from collections.abc import Callable, Sequence
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -95,13 +96,19 @@ def opinions(claims: tuple[Agreement, ...]) -> list[nodes.Node]:
     return [raw(f'<span class="im-c-peer">{opinion(found)}</span>') for found in claims]
 
 
-def name_of(book: Book, used: str, slug: str) -> str:
-    """A claim as it is called in the chapter `slug`: C3; C3 of chapter 2; C3 of a-draft."""
-    other, _, short = used.rpartition("/")
-    if other == slug:
-        return short
-    planned = book.planned.get(other)
-    return f"{short} of chapter {planned.number}" if planned else f"{short} of {other}"
+def joined(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def names_of(book: Book, claims: Sequence[str], slug: str, said: Callable[[str], str]) -> str:
+    """Claims as they are called in the chapter `slug`: C1 and C3; C4 and C6 of chapter 7. `said` is a claim's name."""
+    found = []
+    for other in dict.fromkeys(name.rpartition("/")[0] for name in claims):
+        names = joined([said(name) for name in claims if name.startswith(f"{other}/")])
+        planned = book.planned.get(other)
+        where = "" if other == slug else f" of chapter {planned.number}" if planned else f" of {other}"
+        found.append(names + where)
+    return "; ".join(found)
 
 
 def foot(claims: list[Claim], box: Box, decisive: set[str], uses: str) -> str:
@@ -119,13 +126,14 @@ def foot(claims: list[Claim], box: Box, decisive: set[str], uses: str) -> str:
 
 
 def uses_line(app, docname: str, box: Box) -> str:
-    """HTML of what a claim uses, as links from `docname`: uses C1, C6 of chapter 7; nothing if it uses nothing."""
-    if not box.uses:
-        return ""
-    book = book_of(app)
-    links = [f'<a href="{html.escape(address(app, docname, used))}">{html.escape(name_of(book, used, box.slug))}</a>'
-             for used in box.uses]  # fmt: skip
-    return f'<span class="im-claim-uses">uses {", ".join(links)}</span> '
+    """HTML of what a claim uses, as links from `docname`; nothing if it uses nothing."""
+    names = names_of(book_of(app), box.uses, box.slug, lambda name: link(app, docname, name))
+    return f'<span class="im-claim-uses">uses {names}</span> ' if names else ""
+
+
+def link(app, docname: str, claim: str) -> str:
+    """HTML of a claim's name that leads to its box, from `docname`."""
+    return f'<a href="{html.escape(address(app, docname, claim))}">{claim.rpartition("/")[2]}</a>'
 
 
 def address(app, docname: str, claim: str) -> str:
@@ -231,9 +239,8 @@ def table(app) -> list[nodes.Node]:
     """Key, tools and the table, in the order of the book."""
     book = book_of(app)
     chapters = [(listed, claims) for listed in book.listed if (claims := book.chapter(listed.docname).claims)]
-    marks = "".join(f'<span><span class="im-mark {css}"></span> {words}</span> ' for css, words in STATUS.values())
     head = raw(
-        f'<p class="im-claims-key">{marks}<span>{gauge(0.35)} measured on the way to its bound</span>'
+        f'<p class="im-claims-key"><span>{gauge(0.35)} measured on the way to its bound</span>'
         '<span>stated ≤ 1: mostly, measured is a ratio, of a quantity to its bound</span></p>'
         '<div class="im-claims-tools im-waiting">'
         '<label>Filter <input type="search" id="im-claims-filter" placeholder="a word or a chapter"></label> '

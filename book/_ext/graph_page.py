@@ -6,6 +6,7 @@ Both come from the `:uses:` of the claims' boxes (`claims_model`).
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
@@ -13,13 +14,13 @@ from sphinx.util.docutils import SphinxDirective
 import graph_picture
 from book_model import Book, book_of
 from claims_model import Box, reached, users
-from claims_page import PAGE, STATUS, address, name_of, raw
+from claims_page import PAGE, STATUS, address, link, names_of, raw
 from katex_math import render_text
 
 SCRIPT, SHEET = "graph.js", "graph.css"
 LABEL, LIST = "graph-label", "graph-list"
 HINT = ("Point at a claim, or walk there with the arrow keys: what it uses, and what uses it, stands here. "
-        "Enter or a click holds it, and the line's links with it.")  # fmt: skip
+        "Enter or a click keeps it here, with links; once more leads to the claim.")  # fmt: skip
 
 
 class claims_graph(nodes.General, nodes.Element):
@@ -44,24 +45,20 @@ def rows(app, book: Book) -> list[graph_picture.Row]:
     return found
 
 
-def joined(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 def further(direct: tuple[str, ...], box: Box, edges: dict[str, tuple[str, ...]]) -> int:
     """How many more one comes to through those that are named."""
     return len(reached(box.id, edges)) - len(direct)
 
 
-def sentences(box: Box, said, uses: dict[str, tuple[str, ...]], used_by: dict[str, tuple[str, ...]]) -> list[str]:
-    """What a claim uses and what uses it; `said` says a claim's name."""
+def sentences(book: Book, box: Box, edges, said: Callable[[str], str]) -> str:
+    """What a claim uses and what uses it, in words; `edges` are both, and `said` is a claim's name."""
     found = []
-    for words, edges in (("Uses", uses), ("Used by", used_by)):
-        if direct := edges[box.id]:
-            more = further(direct, box, edges)
+    for words, ways in zip(("Uses", "Used by"), edges, strict=True):
+        if direct := ways[box.id]:
+            more = further(direct, box, ways)
             through = f", and through {'it' if len(direct) == 1 else 'them'} {more} more" if more else ""
-            found.append(f"{words} {joined([said(name) for name in direct])}{through}.")
-    return found or ["Uses no other claim, and none uses it."]
+            found.append(f"{words} {names_of(book, direct, box.slug, said)}{through}.")
+    return " ".join(found) or "Uses no other claim, and none uses it."
 
 
 def sum_of(boxes: dict[str, Box]) -> str:
@@ -77,44 +74,39 @@ def sum_of(boxes: dict[str, Box]) -> str:
 
     chain = max(map(long, boxes), default=0)
     bare = sum(not box.uses for box in boxes.values())
-    return (f"{len(boxes)} claims use each other {len(uses)} times, {between} of them across chapters. "
-            f"{bare} rest on no other claim; the longest chain has {chain}.")  # fmt: skip
+    return (f"The {len(boxes)} claims use one another {len(uses)} times, {between} times across chapters. "
+            f"{bare} use no other. The longest chain has {chain} claims.")  # fmt: skip
 
 
-def listed(app, chapters: list[graph_picture.Row], boxes: dict[str, Box], uses, used_by) -> str:
+def listed(app, chapters: list[graph_picture.Row], edges) -> str:
     """The list: chapters, in each its claims, and of each what the picture says."""
-    book = book_of(app)
     items = ""
     for row in chapters:
         inner = ""
         for box in row.claims:
-            def said(name: str, slug: str = box.slug) -> str:
-                return f'<a href="{html.escape(address(app, PAGE, name))}">{html.escape(name_of(book, name, slug))}</a>'
-
             css, words = STATUS[box.status or "not-proved"]
+            said = sentences(book_of(app), box, edges, lambda name: link(app, PAGE, name))
             inner += (
                 f'<li data-claim="{box.id}"><a class="im-graph-id" href="{html.escape(address(app, PAGE, box.id))}">'
                 f'{box.short}</a> <i class="im-graph-title">{render_text(box.title)}</i> '
                 f'<span class="im-graph-status"><span class="im-mark {css}"></span>{words}.</span> '
-                f'<span class="im-graph-said-uses">{" ".join(sentences(box, said, uses, used_by))}</span></li>'
+                f'<span class="im-graph-said-uses">{said}</span></li>'
             )
         title = f"{row.number} {row.title}".strip()
         items += (f'<li><a class="im-graph-of" href="{html.escape(row.address)}">{html.escape(title)}</a>'
                   f"<ul>{inner}</ul></li>")  # fmt: skip
-    return (f'<details class="im-graph-list" id="{LIST}"><summary>The same as a list</summary>'
+    return (f'<details class="im-graph-list" id="{LIST}"><summary>Which claim uses which, as a list</summary>'
             f"<ul>{items}</ul></details>")  # fmt: skip
 
 
 def graph(app) -> nodes.raw:
     book = book_of(app)
-    boxes = book.boxes
-    uses, used_by = {name: box.uses for name, box in boxes.items()}, users(boxes)
-    chapters = rows(app, book)
+    boxes, chapters = book.boxes, rows(app, book)
+    edges = {name: box.uses for name, box in boxes.items()}, users(boxes)
 
     def plain(box: Box) -> str:
-        _, words = STATUS[box.status or "not-proved"]
-        said = " ".join(sentences(box, lambda name: name_of(book, name, box.slug), uses, used_by))
-        return f"{box.short} {box.title}: {words}. {said}"
+        said = sentences(book, box, edges, lambda name: name.rpartition("/")[2])
+        return f"{box.short} {box.title}: {STATUS[box.status or 'not-proved'][1]}. {said}"
 
     drawn = graph_picture.picture(chapters, {name: plain(box) for name, box in boxes.items()}, LABEL)
     words = {status: said for status, (_, said) in STATUS.items()}
@@ -122,7 +114,7 @@ def graph(app) -> nodes.raw:
         f'<p class="im-claims-checks" id="{LABEL}">{sum_of(boxes)}</p>'
         f'<div class="im-graph">{graph_picture.key(words, LIST)}'
         f'<div class="im-graph-said im-waiting"><p>{HINT}</p></div>{drawn}</div>'
-        f"{listed(app, chapters, boxes, uses, used_by)}"
+        f"{listed(app, chapters, edges)}"
     )
 
 

@@ -16,8 +16,8 @@ NUMBERS, TITLES, FIRST = 40, 48, 262  # where numbers of chapters end; their tit
 STEP, LAST = 54, 36  # from claim to claim; room for the last one's name
 HIT = 26  # what one can hit (WCAG 2.5.8)
 MARK = 4.3  # radius
-LOW, MORE, HIGH = 11, 6, 40  # an arc's height over one step, for each step more, at most
-ABOVE, BELOW, LANE = 14, 15, 5  # room over the arcs of a row and under its claims; between lines under a row
+LOW, MORE = 11, 5  # an arc's height over one step, for each step more
+LEAST, ABOVE, BELOW, LANE = 26, 14, 15, 5  # room over a row at least, over its arcs, under it; between lines there
 PART = 12  # room between parts, each side of the line
 CHANNEL, CORNER = 17, 7  # a line between rows runs so far left of its claim; its corners
 
@@ -44,7 +44,7 @@ def mark(status: str, x: float = 0, y: float = 0) -> str:
 
 
 def height(steps: int) -> float:
-    return min(LOW + MORE * (steps - 1), HIGH)
+    return LOW + MORE * (steps - 1)
 
 
 def arc(start: float, end: float, y: float) -> str:
@@ -60,15 +60,16 @@ def head(x: float, y: float, back: float) -> str:
 
 
 def line(x: float, y: float, to: float, under: float, end: float) -> str:
-    """From a claim to one of another row: up or down left of it, along `under` the other's row, and up to it."""
+    """Between claims of two rows: from what is used, whose mark ends at `end`, down to the line `under` its row, along
+    that, and up or down left of the user. It begins there so that the dashes of several lines fall on each other."""
     side, turn = x - CHANNEL, CORNER if under < y else -CORNER
-    along = CORNER if to > side else -CORNER
     if abs(to - side) < 2 * CORNER:
-        to_end = f"V{under + turn:g}C{side:g} {under:g} {to:g} {under:g} {to:g} {end:g}"
+        along = f"C{to:g} {under:g} {side:g} {under:g} {side:g} {under + turn:g}"
     else:
-        to_end = (f"V{under + turn:g}Q{side:g} {under:g} {side + along:g} {under:g}H{to - along:g}"
-                  f"Q{to:g} {under:g} {to:g} {under - CORNER + 1:g}V{end:g}")  # fmt: skip
-    return (f"M{x - 7:g} {y:g}H{side + CORNER:g}Q{side:g} {y:g} {side:g} {y - turn:g}{to_end}"
+        step = CORNER if to > side else -CORNER
+        along = (f"V{under - CORNER + 1:g}Q{to:g} {under:g} {to - step:g} {under:g}"
+                 f"H{side + step:g}Q{side:g} {under:g} {side:g} {under + turn:g}")  # fmt: skip
+    return (f"M{to:g} {end:g}{along}V{y - turn:g}Q{side:g} {y:g} {side + CORNER:g} {y:g}H{x - 7:g}"
             f"{head(to, end, 4.5)}")  # fmt: skip
 
 
@@ -95,13 +96,13 @@ def places(rows: Sequence[Row]) -> Places:
             y += 2 * PART - 5
         spans = [abs(there[used][1] - at) for at, box in enumerate(row.claims) for used in box.uses
                  if there[used][0] is row]  # fmt: skip
-        y += ABOVE + (height(max(spans)) if spans else 0)
+        y += max(LEAST, ABOVE + height(max(spans)) if spans else 0)
         heights[row.slug] = y
         claims |= {box.id: (FIRST + at * STEP, y) for at, box in enumerate(row.claims)}
         mine = [used for used in far if there[used][0] is row]
         mine.sort(key=lambda used: -there[used][1])
         lanes |= {used: y + BELOW + i * LANE for i, used in enumerate(mine)}
-        y += BELOW + max(0, len(mine)) * LANE
+        y += BELOW + len(mine) * LANE
     most = max((len(row.claims) for row in rows), default=0)
     return Places(heights, claims, lanes, tuple(rules), FIRST + max(0, most - 1) * STEP + LAST, y + 2)
 
@@ -114,8 +115,9 @@ def claim(box: Box, address: str, name: str, at: Places) -> str:
         way = arc(x, to, y) if end == y else line(x, y, to, at.lanes[used], end + 7)
         uses += f'<path class="im-graph-use" data-to="{used}" d="{way}"/>'
     return (
-        f'<a class="im-graph-claim" href="{html.escape(address)}" data-claim="{box.id}"><title>{html.escape(name)}</title>'
-        f'{uses}<rect class="im-graph-hit" x="{x - 13:g}" y="{y - HIT / 2:g}" width="{STEP - 8}" height="{HIT}"/>'
+        f'<a class="im-graph-claim" href="{html.escape(address)}" data-claim="{box.id}">'
+        f"<title>{html.escape(name)}</title>{uses}"
+        f'<rect class="im-graph-hit" x="{x - 13:g}" y="{y - HIT / 2:g}" width="{STEP - 8}" height="{HIT}"/>'
         f'<circle class="im-graph-halo" cx="{x:g}" cy="{y:g}" r="9"/>{mark(box.status, x, y)}'
         f'<text x="{x + 9:g}" y="{y + 4.5:g}">{box.short}</text></a>'
     )
@@ -136,8 +138,8 @@ def picture(rows: Sequence[Row], names: dict[str, str], label: str) -> str:
                  f'<text x="{TITLES}" y="{y:g}">{html.escape(row.title)}</text></a>')  # fmt: skip
         body += "".join(claim(box, f"{row.address}#{box.id}", names[box.id], at) for box in row.claims)
     return (
-        f'<svg class="im-graph-svg" width="{at.width:g}" height="{at.height:g}" viewBox="0 0 {at.width:g} {at.height:g}" '
-        f'role="group" aria-labelledby="{label}" xmlns="http://www.w3.org/2000/svg">{body}</svg>'
+        f'<svg class="im-graph-svg" width="{at.width:g}" height="{at.height:g}" role="group" aria-labelledby="{label}" '
+        f'viewBox="0 0 {at.width:g} {at.height:g}" xmlns="http://www.w3.org/2000/svg">{body}</svg>'
     )
 
 
@@ -150,8 +152,8 @@ def small(status: str) -> str:
 def key(words: dict[str, str], skip: str) -> str:
     """What the marks and arrows mean, and a link past the picture, to `skip`."""
     entries = [f"<span>{small(status)} {said}</span>" for status, said in words.items()]
-    bow = f'<path class="im-graph-use" d="{arc(STEP, 0, 17)}"/>'
-    arrow = f'<svg class="im-graph-svg" width="60" height="18" viewBox="-4 0 60 18" aria-hidden="true">{bow}</svg>'
+    bow = f'<path class="im-graph-use" d="{arc(STEP, 0, 21)}"/>'
+    arrow = f'<svg class="im-graph-svg" width="60" height="16" viewBox="-4 0 60 16" aria-hidden="true">{bow}</svg>'
     entries.append(f'<span class="im-graph-arrow">{arrow} uses</span>')
     entries.append(f'<a class="im-graph-skip" href="#{skip}">skip the picture: the list says the same</a>')
     return f'<p class="im-graph-key">{" ".join(entries)}</p>'
