@@ -66,13 +66,15 @@ def boxes_of(texts: Iterable[str], slug: str) -> list[Box]:
 
 def cycles(boxes: Mapping[str, Box]) -> Iterator[list[str]]:
     """Ways from a claim over claims that are used back to itself; each begins and ends with that claim."""
-    graph = {name: {used for used in box.uses if used in boxes} for name, box in boxes.items()}
+    graph = {name: [used for used in dict.fromkeys(box.uses) if used in boxes] for name, box in boxes.items()}
     while True:
         try:
             TopologicalSorter(graph).prepare()
             return
         except CycleError as error:
-            found = error.args[1][::-1]  # the first uses the second, and so on
+            found = error.args[1][:0:-1]  # each uses the next, and the last the first
+            first = found.index(min(found))
+            found = found[first:] + found[: first + 1]
             yield found
             graph[found[0]].remove(found[1])
 
