@@ -106,6 +106,9 @@ class Claim:
     statement: str
     math: str | None
     relation: str
+    measured: float
+    stated: float
+    within: float | None
     over: str
     seeds: list[int] | None
     used: float
@@ -180,6 +183,14 @@ class Chapter:
                 if not re.fullmatch(r"[a-z0-9-]+/C\d+", found[-1].id):
                     raise BookError(f"{where} has the id {found[-1].id!r}; an id is like stable-minima/C3")
         return found
+
+    @functools.cached_property
+    def boxes(self):
+        """The boxes of its claims, in the order of the page."""
+        from claims_model import boxes_of  # which reads notebooks as `plain_notebooks` does, and that uses this module
+
+        return tuple(boxes_of((source_of(cell) for cell in self.notebook["cells"] if cell["cell_type"] == "markdown"),
+                              self.slug))  # fmt: skip
 
     @functools.cached_property
     def code(self) -> tuple[str, ...]:
@@ -359,6 +370,19 @@ class Book:
         from agreements_model import read_agreements  # which raises this module's errors
 
         return read_agreements(self.root / "tests/peers/agreements.json")
+
+    @functools.cached_property
+    def boxes(self):
+        """The boxes of all claims by id, in the order of the book; what they use is there, and none rests on itself."""
+        from claims_model import problems
+
+        found = {box.id: box for chapter in self.chapters for box in chapter.boxes}
+        wrong = problems(found)
+        checked = dict.fromkeys(claim.id for chapter in self.chapters for claim in chapter.claims)
+        wrong += [f"{name} has a check and no box" for name in checked if name not in found]
+        if wrong:
+            raise BookError("\n".join(f"{self.root / 'chapters'}: {problem}" for problem in wrong))
+        return found
 
     @functools.cached_property
     def ops(self) -> dict[str, Op]:

@@ -6,18 +6,19 @@ warnings are errors.
 """
 
 import html
-import re
+from collections.abc import Callable, Sequence
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from agreements_model import Agreement
-from book_model import Claim, book_of, is_chapter
+from book_model import Book, Claim, book_of, is_chapter
+from claims_model import ID, Box
 
 logger = logging.getLogger(__name__)
 
-CLAIM_ID = re.compile(r"[a-z0-9-]+/C\d+")
 PAGE = "book/claims"
 STATUS = {
     "proved": ("im-proved", "proved here"),
@@ -36,13 +37,21 @@ class claims_table(nodes.General, nodes.Element):
     """Placeholder, replaced when the titles of all chapters are known."""
 
 
-class ClaimsTable(SphinxDirective):
-    """`{claims-table}`: every claim of the book, generated; its content stands between the sum and the key."""
+class ClaimsSum(SphinxDirective):
+    """`{claims-sum}`: how many claims there are and hold; its content stands between that and the second opinions."""
 
     has_content = True
 
     def run(self):
-        return [claims_table("", *self.parse_content_to_nodes())]
+        total, checks = counts(book_of(self.env.app))
+        return [total, *self.parse_content_to_nodes(), checks]
+
+
+class ClaimsTable(SphinxDirective):
+    """`{claims-table}`: every check of the book, with a key and a filter."""
+
+    def run(self):
+        return [claims_table()]
 
 
 def stated(claim: Claim) -> str:
@@ -87,9 +96,24 @@ def opinions(claims: tuple[Agreement, ...]) -> list[nodes.Node]:
     return [raw(f'<span class="im-c-peer">{opinion(found)}</span>') for found in claims]
 
 
-def foot(claims: list[Claim], status: str, decisive: set[str]) -> str:
-    """The line under a theorem, however many checks: status, how many hold, least room, id."""
-    css, words = STATUS[status]
+def joined(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def names_of(book: Book, claims: Sequence[str], slug: str, said: Callable[[str], str]) -> str:
+    """Claims as they are called in the chapter `slug`: C1 and C3; C4 and C6 of chapter 7. `said` is a claim's name."""
+    found = []
+    for other in dict.fromkeys(name.rpartition("/")[0] for name in claims):
+        names = joined([said(name) for name in claims if name.startswith(f"{other}/")])
+        planned = book.planned.get(other)
+        where = "" if other == slug else f" of chapter {planned.number}" if planned else f" of {other}"
+        found.append(names + where)
+    return "; ".join(found)
+
+
+def foot(claims: list[Claim], box: Box, decisive: set[str], uses: str) -> str:
+    """The line under a theorem, however many checks: status, how many hold, least room, what it uses, id."""
+    css, words = STATUS[box.status or "not-proved"]
     count = len(claims)
     first = next((claim for claim in claims if claim.anchor in decisive), claims[0])
     hold = f"{count} checks hold" if count > 1 else "the check holds"
@@ -97,25 +121,25 @@ def foot(claims: list[Claim], status: str, decisive: set[str]) -> str:
         f'<div class="im-claim-foot"><span><span class="im-mark {css}"></span> {words}</span> '
         f'<a class="im-check-link" href="#{first.anchor}">{hold}</a> '
         f"<span>{'least room' if count > 1 else 'room'} {gauge(max(claim.used for claim in claims))}</span> "
-        f'<code class="im-claim-id">{html.escape(claims[0].id)}</code></div>'
+        f'{uses}<code class="im-claim-id">{html.escape(claims[0].id)}</code></div>'
     )
 
 
-def on_builder_inited(app):
-    app.env.im_claim_boxes = getattr(app.env, "im_claim_boxes", {})
+def uses_line(app, docname: str, box: Box) -> str:
+    """HTML of what a claim uses, as links from `docname`; nothing if it uses nothing."""
+    names = names_of(book_of(app), box.uses, box.slug, lambda name: link(app, docname, name))
+    return f'<span class="im-claim-uses">uses {names}</span> ' if names else ""
 
 
-def on_doctree_read(app, doctree):
-    """Remember each box's status."""
-    docname = app.env.docname
-    boxes = {}
-    for node in doctree.findall(lambda n: isinstance(n, nodes.Element) and "realtype" in n):
-        if CLAIM_ID.fullmatch(node.get("label", "")):
-            status = next((name for name in STATUS if name in node["classes"]), None)
-            if status is None:
-                logger.warning("claim box %s needs a class: %s", node["label"], ", ".join(STATUS), location=node)
-            boxes[node["label"]] = status or "not-proved"
-    app.env.im_claim_boxes[docname] = boxes
+def link(app, docname: str, claim: str) -> str:
+    """HTML of a claim's name that leads to its box, from `docname`."""
+    return f'<a href="{html.escape(address(app, docname, claim))}">{claim.rpartition("/")[2]}</a>'
+
+
+def address(app, docname: str, claim: str) -> str:
+    """Where the box of a claim is, from `docname`."""
+    there = f"chapters/{claim.rpartition('/')[0]}"
+    return ("" if there == docname else app.builder.get_relative_uri(docname, there)) + f"#{claim}"
 
 
 def add_feet(app, doctree, docname):
@@ -125,13 +149,16 @@ def add_feet(app, doctree, docname):
         for section in node.findall(nodes.section):
             section["ids"] = []  # sphinx-proof gives every box's inner section the same one
         label = node.get("label", "")
-        if not CLAIM_ID.fullmatch(label):
+        if not ID.fullmatch(label):
             continue
+        if not set(STATUS) & set(node["classes"]):
+            logger.warning("claim box %s needs a class: %s", label, ", ".join(STATUS), location=node)
         mine = [claim for claim in checks if claim.id == label]
         if not mine:
             logger.warning("claim box %s has no check in the notebook", label, location=node)
         else:
-            node += nodes.raw("", foot(mine, app.env.im_claim_boxes[docname][label], decisive), format="html")
+            box = book_of(app).boxes[label]
+            node += raw(foot(mine, box, decisive, uses_line(app, docname, box)))
 
 
 def raw(text: str) -> nodes.raw:
@@ -164,15 +191,19 @@ def group_row(app, docname: str, part: str) -> nodes.row:
     return row
 
 
-def claim_row(app, docname: str, claim: Claim, peers: tuple[Agreement, ...]) -> nodes.row:
+def claim_row(app, docname: str, claim: Claim, first: bool) -> nodes.row:
+    """A check; with the first of a claim, what the claim uses and its second opinions."""
+    book = book_of(app)
     uri = app.builder.get_relative_uri(PAGE, docname)
     box = nodes.reference("", claim.short, refuri=f"{uri}#{claim.id}", internal=True)
     check = nodes.reference("", claim.check or "the check", refuri=f"{uri}#{claim.anchor}", internal=True)
     states = [nodes.Text(claim.statement)]
     if claim.math:
         states += [nodes.Text(" "), nodes.math(claim.math, claim.math)]
-    states += opinions(peers)
-    css, words = STATUS[app.env.im_claim_boxes[docname].get(claim.id, "not-proved")]
+    if first:
+        states.append(raw(uses_line(app, PAGE, book.boxes[claim.id])))
+        states += opinions(book.agreements.get(claim.id, ()))
+    css, words = STATUS[book.boxes[claim.id].status or "not-proved"]
     row = nodes.row()
     row += cell("id", box, nodes.Text(" "), nodes.inline("", "", check, classes=["im-c-check"]))
     row += cell("states", *states)
@@ -184,14 +215,11 @@ def claim_row(app, docname: str, claim: Claim, peers: tuple[Agreement, ...]) -> 
     return row
 
 
-def table(app, introduction: list[nodes.Node]) -> list[nodes.Node]:
-    """Counts, introduction, key, tools and the table, in the order of the book."""
-    book = book_of(app)
-    chapters = [(listed, claims) for listed in book.listed if (claims := book.chapter(listed.docname).claims)]
-    total = sum(len({claim.id for claim in claims}) for _, claims in chapters)
-    checks = sum(len(claims) for _, claims in chapters)
-    marks = "".join(f'<span><span class="im-mark {css}"></span> {words}</span> ' for css, words in STATUS.values())
-    there = {claim.id for _, claims in chapters for claim in claims}
+def counts(book: Book) -> tuple[nodes.raw, nodes.raw]:
+    """How many claims hold; on how many checks they rest, and how many second opinions there are."""
+    claims = [claim for chapter in book.chapters for claim in chapter.claims]
+    there = {claim.id for claim in claims}
+    total, checks = len(there), len(claims)
     asked = [one for claim, found in book.agreements.items() if claim in there for one in found]
     peers, on = len({one.peer for one in asked}), len({one.claim for one in asked})
     second = (
@@ -199,13 +227,20 @@ def table(app, introduction: list[nodes.Node]) -> list[nodes.Node]:
         f"{peers} independent package{'s' * (peers > 1)}, given random inputs, against our functions.</p>"
         if asked else ""
     )  # fmt: skip
-    total_line = raw(
+    return raw(
         f'<p class="im-claims-sum">{total} claim{"s" * (total != 1)}, '
         f'<span class="im-hold">{total} hold{"s" * (total == 1)}</span></p>'
-    )
-    head = raw(
+    ), raw(
         f'<p class="im-claims-checks">They rest on {checks} checks that can fail. None of them does today.</p>{second}'
-        f'<p class="im-claims-key">{marks}<span>{gauge(0.35)} measured on the way to its bound</span>'
+    )
+
+
+def table(app) -> list[nodes.Node]:
+    """Key, tools and the table, in the order of the book."""
+    book = book_of(app)
+    chapters = [(listed, claims) for listed in book.listed if (claims := book.chapter(listed.docname).claims)]
+    head = raw(
+        f'<p class="im-claims-key"><span>{gauge(0.35)} measured on the way to its bound</span>'
         '<span>stated ≤ 1: mostly, measured is a ratio, of a quantity to its bound</span></p>'
         '<div class="im-claims-tools im-waiting">'
         '<label>Filter <input type="search" id="im-claims-filter" placeholder="a word or a chapter"></label> '
@@ -224,14 +259,12 @@ def table(app, introduction: list[nodes.Node]) -> list[nodes.Node]:
         body += group_row(app, listed.docname, f"Part {listed.numeral}")
         in_order = sorted(claims, key=lambda claim: claim.number)
         for before, claim in zip([None, *in_order], in_order, strict=False):
-            first = before is None or before.id != claim.id  # second opinions stand once, with a claim's first check
-            peers = book.agreements.get(claim.id, ()) if first else ()
-            body += claim_row(app, listed.docname, claim, peers)
+            body += claim_row(app, listed.docname, claim, first=before is None or before.id != claim.id)
     thead = nodes.thead()
     thead += header
     group += [thead, body]
     result += group
-    return [total_line, *introduction, head, result]
+    return [head, result]
 
 
 def on_doctree_resolved(app, doctree, docname):
@@ -239,7 +272,7 @@ def on_doctree_resolved(app, doctree, docname):
         return
     add_feet(app, doctree, docname)
     for placeholder in list(doctree.findall(claims_table)):
-        placeholder.replace_self(table(app, placeholder.children))
+        placeholder.replace_self(table(app))
 
 
 def on_page_context(app, pagename, templatename, context, doctree):
@@ -252,17 +285,19 @@ def outdated(app, env, added, changed, removed):
     return [PAGE] if PAGE in env.found_docs else []
 
 
-def merge(app, env, docnames, other):
-    env.im_claim_boxes.update({name: other.im_claim_boxes.get(name, {}) for name in docnames})
+def accept_uses() -> None:
+    """Let the boxes of sphinx-proof have the option `:uses:`, which `claims_model` reads."""
+    from sphinx_proof.directive import ElementDirective
+
+    ElementDirective.option_spec = {**ElementDirective.option_spec, "uses": directives.unchanged_required}
 
 
 def setup(app):
+    accept_uses()
     app.add_node(claims_table)
+    app.add_directive("claims-sum", ClaimsSum)
     app.add_directive("claims-table", ClaimsTable)
-    app.connect("builder-inited", on_builder_inited)
-    app.connect("doctree-read", on_doctree_read)
     app.connect("doctree-resolved", on_doctree_resolved)
     app.connect("html-page-context", on_page_context)
     app.connect("env-get-outdated", outdated)
-    app.connect("env-merge-info", merge)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"version": "2", "parallel_read_safe": True, "parallel_write_safe": True}

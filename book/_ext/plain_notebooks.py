@@ -182,6 +182,10 @@ class Writer:
     references: References
     numbers: dict[str, str] = field(default_factory=dict)  # what the run has glued
 
+    @classmethod
+    def of(cls, chapter: Chapter, references: References) -> Writer:
+        return cls(chapter.docname, references, glued_numbers.values(chapter.notebook))
+
     def markdown(self, lines: list[str]) -> list[str]:
         out: list[str] = []
         for block in blocks(lines):
@@ -225,6 +229,15 @@ class Writer:
     def line(self, text: str) -> str:
         return INLINE.sub(self.inline, text)
 
+    def uses(self, names: str) -> str:
+        """What a claim uses, as links: ; uses [C1](…), [C6 of …](…)."""
+        links = []
+        for name in (name.strip() for name in names.split(",") if name.strip()):
+            slug, _, short = name.rpartition("/")
+            _, link = self.references.labels[name if slug else f"{self.docname.rpartition('/')[2]}/{name}"]
+            links.append(f"[{f'{short} of {slug}' if slug else short}]({link})")
+        return f"; uses {', '.join(links)}" if links else ""
+
     def directive(self, block: Directive) -> list[str]:
         name, title = block.name, self.line(block.argument)
         label, classes = block.options.get("label", ""), block.options.get("class", "").split()
@@ -240,7 +253,7 @@ class Writer:
             head = f"**{number}**" + (f" *{title}*" if title else "")
             status = next((words for key, words in STATUS.items() if key in classes), "")
             if CLAIM.match(label):
-                head += f" (claim `{label}`{', ' if status else ''}{status})"
+                head += f" (claim `{label}`{', ' if status else ''}{status}{self.uses(block.options.get('uses', ''))})"
             return quote([head, "", *body])
         if name == "exercise":
             head = f"**{self.references.labels[label][0] if label else 'Exercise'}**" + (f" *{title}*" if title else "")
@@ -263,7 +276,7 @@ def plain(chapter: Chapter, references: References, number: str = "") -> dict:
     """The twin of a chapter's notebook."""
     docname = chapter.docname
     asked = f"\n\n*{chapter.header.question}*" if chapter.header.question else ""
-    writer = Writer(docname, references, glued_numbers.values(chapter.notebook))
+    writer = Writer.of(chapter, references)
     twin = copy.deepcopy(chapter.notebook)
     cells = twin["cells"] = []
     meta = twin["metadata"]
@@ -296,16 +309,22 @@ def chapter_number(app, docname: str) -> str:
     return ".".join(map(str, app.env.toc_secnumbers.get(docname, {}).get("") or ()))
 
 
-def write(app, error) -> None:
-    """build-finished: the twins, beside the pages."""
-    if error or app.builder.format != "html":
-        return
+def numbered(app) -> References:
+    """The words and addresses of all labels of the book, as its pages have them."""
     book = book_of(app)
     references = References(app.config.html_baseurl.rstrip("/") + "/", book.papers)
     references.titles |= {docname: title.astext() for docname, title in app.env.titles.items()}
     for chapter in book.chapters:
         references.add(chapter, chapter_number(app, chapter.docname))
-    for chapter in book.chapters:
+    return references
+
+
+def write(app, error) -> None:
+    """build-finished: the twins, beside the pages."""
+    if error or app.builder.format != "html":
+        return
+    references = numbered(app)
+    for chapter in book_of(app).chapters:
         twin = plain(chapter, references, chapter_number(app, chapter.docname))
         text = json.dumps(twin, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         target = Path(app.outdir) / f"{chapter.docname}.ipynb"

@@ -25,7 +25,7 @@ def remove_late_copies(app) -> None:
             path.unlink()
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def git(folder: Path, *arguments: str) -> str:
     """What git prints; nothing where git or the repository is missing."""
     try:
         done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
@@ -38,9 +38,9 @@ def source_date(app, docname: str) -> str:
     """The day of the last commit that changed a page's source, or nothing where git does not know it."""
     folder = Path(app.srcdir)
     # A shallow clone knows one commit, and says that everything was changed in it.
-    if _git(folder, "rev-parse", "--is-shallow-repository") != "false":
+    if git(folder, "rev-parse", "--is-shallow-repository") != "false":
         return ""
-    day = _git(folder, "log", "-1", "--format=%cs", "--", f"{docname}.md")  # a notebook is made from its .md
+    day = git(folder, "log", "-1", "--format=%cs", "--", f"{docname}.md")  # a notebook is made from its .md
     return format_date("%b %d, %Y", date=datetime.fromisoformat(day), language=app.config.language) if day else ""
 
 

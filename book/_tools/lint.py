@@ -6,6 +6,7 @@ What Sphinx checks itself (citations, cross-references, formulas) is left to the
 """
 
 import ast
+import functools
 import io
 import json
 import re
@@ -17,6 +18,7 @@ from execute import is_claim_call, is_claim_cell, read_source
 from paths import CHAPTERS, ROOT, slugs
 
 sys.path.append(str(ROOT / "book/_ext"))
+import claims_model
 import glued_numbers
 import main_text
 
@@ -219,6 +221,20 @@ def lint_claims(slug, notebook):
         yield f"{check}: two checks with one name; give each its own check="
 
 
+@functools.cache
+def boxes_elsewhere() -> dict[str, claims_model.Box]:
+    """The claims of all chapters by id, as their sources have them now."""
+    texts = {slug: (CHAPTERS / f"{slug}.md").read_text(encoding="utf-8") for slug in slugs()}
+    return {box.id: box for slug, text in texts.items() for box in claims_model.boxes_of([text], slug)}
+
+
+def lint_uses(slug, notebook):
+    """What a claim uses is there, and no claim rests on itself."""
+    mine = claims_model.boxes_of([markdown_of(notebook)], slug)
+    others = {name: box for name, box in boxes_elsewhere().items() if box.slug != slug}
+    yield from claims_model.problems(others | {box.id: box for box in mine}, of=slug)
+
+
 def markdown_of(notebook) -> str:
     return "\n\n".join(text_of(cell) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
 
@@ -325,9 +341,9 @@ def lint_digits(slug, notebook):
             )
 
 
-LINTS = [lint_setup, lint_cells, lint_outputs, lint_printed, lint_text, lint_prose, lint_claims, lint_checks, lint_glue,
-         lint_order, lint_length, lint_opening, lint_symbols, lint_digits]  # fmt: skip
-ON_SOURCE = [lint_setup, lint_cells, lint_text, lint_prose, lint_checks, lint_glue,
+LINTS = [lint_setup, lint_cells, lint_outputs, lint_printed, lint_text, lint_prose, lint_claims, lint_uses, lint_checks,
+         lint_glue, lint_order, lint_length, lint_opening, lint_symbols, lint_digits]  # fmt: skip
+ON_SOURCE = [lint_setup, lint_cells, lint_text, lint_prose, lint_uses, lint_checks, lint_glue,
              lint_order, lint_length, lint_opening, lint_symbols, lint_digits]  # fmt: skip
 
 

@@ -48,7 +48,8 @@ def build(tmp_path, monkeypatch):
         (tmp_path / "conf.py").write_text(CONF)
         (tmp_path / "_toc.yml").write_text(json.dumps(TOC))
         (tmp_path / "index.md").write_text("# Home\n\n```{toctree}\nchapters/demo\nbook/claims\n```\n")
-        (tmp_path / "book/claims.md").write_text("# Claims\n\n```{claims-table}\n```\n")
+        (tmp_path / "book/claims.md").write_text("# Claims\n\n```{claims-sum}\n```\n\n```{claims-table}\n```\n")
+        (tmp_path / "book/plan.yml").write_text("parts: []")
         (tmp_path / "chapters/demo.ipynb").write_text(notebook(text, claims))
         log = tmp_path / "warnings.txt"
         out = tmp_path / "out"

@@ -363,7 +363,7 @@ def test_purge_keeps_what_is_used():
 
 
 def test_our_sheets_are_not_purged_and_the_theme_is_in_a_layer(site):
-    own = ("answers.css", "book.css", "tokens.css", "landing.css", "map.css")
+    own = ("answers.css", "book.css", "tokens.css", "landing.css", "map.css", "graph.css")
     for name in own:
         assert (site / "_static" / name).read_bytes() == (ROOT / "book/_static" / name).read_bytes()
     for sheet in (site / "_static").rglob("*.css"):
