@@ -16,9 +16,10 @@ from sphinx.util.docutils import SphinxDirective
 from book_model import book_of, is_chapter
 
 #: Words with other meanings besides: links in the chapters that define them, in bold, and in no others.
-EVERYDAY = {"band", "block", "check", "claim", "constraint", "coordinate", "edge", "estimate", "explorer", "feature",
-            "force", "generic", "head", "horizon", "jump", "order", "overflow", "policy", "price", "sample", "scale",
-            "schedule", "score", "seed", "separable", "support", "task", "unit", "window"}  # fmt: skip
+EVERYDAY = {"band", "block", "check", "claim", "clipped", "constraint", "coordinate", "edge", "estimate",
+            "explorer", "feature", "force", "generic", "head", "horizon", "jump", "order", "overflow",
+            "policy", "price", "sample", "scale", "schedule", "score", "seed", "separable", "support", "task",
+            "token", "unit", "window"}  # fmt: skip
 GLOSSARY, INDEX = "book/glossary", "book/word-index"
 CLOSED = (nodes.reference, nodes.title, nodes.literal, nodes.strong, nodes.caption, nodes.raw, nodes.math, nodes.rubric)
 
@@ -123,6 +124,12 @@ def places(app) -> dict[str, list[tuple[str, str, bool]]]:
     return found
 
 
+def place(address: str, title: str, number: int, defined: bool) -> str:
+    """HTML of one number in the index."""
+    shown = f"<b>{number}</b>" if defined else str(number)
+    return f'<a href="{html.escape(address)}" title="{html.escape(title)}">{shown}</a>'
+
+
 def fill(app, doctree, docname: str) -> None:
     """doctree-resolved: the index."""
     for mark in list(doctree.findall(word_index)):
@@ -131,9 +138,8 @@ def fill(app, doctree, docname: str) -> None:
         groups: dict[str, list[str]] = {}
         for term, found in sorted(places(app).items(), key=lambda entry: entry[0].lower()):
             page, anchor = terms(app)[term]
-            links = ", ".join(
-                f'<a href="{uri(chapter)}#{at}" title="{html.escape(app.env.titles[chapter].astext())}">'
-                f'{"<b>" * defined}{numbers[chapter]}{"</b>" * defined}</a>' for chapter, at, defined in found)  # fmt: skip
+            links = ", ".join(place(f"{uri(chapter)}#{at}", app.env.titles[chapter].astext(), numbers[chapter], defined)
+                              for chapter, at, defined in found)  # fmt: skip
             groups.setdefault(term[0].upper(), []).append(
                 f'<li><a class="reference internal" href="{uri(page)}#{anchor}">{html.escape(term)}</a>'
                 f'{", " * bool(links)}{links}</li>')  # fmt: skip

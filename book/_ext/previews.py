@@ -73,10 +73,10 @@ def write(app, error) -> None:
     folder, written = out / FOLDER, set()
     for docname, there in sorted(anchors.items()):
         shown = json.dumps(pieces(pages[docname], there), ensure_ascii=False, separators=(",", ":"))
-        target = folder / f"{docname}.js"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(f"(window.imPreviews ??= {{}})[{json.dumps(docname)}] = {shown};\n", encoding="utf-8")
-        written.add(target)
+        script = folder / f"{docname}.js"
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text(f"(window.imPreviews ??= {{}})[{json.dumps(docname)}] = {shown};\n", encoding="utf-8")
+        written.add(script)
     for leftover in set(folder.rglob("*.js")) - written:
         leftover.unlink()
 

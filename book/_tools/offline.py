@@ -2,10 +2,10 @@
 
     python book/_tools/offline.py [SLUG ...]
 
-Reads what `make book` built, and writes `_build/offline/implicitly.zip` and `_build/offline/pdf/SLUG.pdf`; with slugs the
-PDFs of these chapters alone.  Chromium prints the pages as a browser without scripts shows them, explorers as their still
-pictures.  It is told that they come from the published address, so that links in a PDF lead there and not to a file of
-this machine; what it asks for is answered from the disk, and nothing else is.
+Reads what `make book` built, and writes `_build/offline/implicitly.zip` and `_build/offline/pdf/SLUG.pdf`; with slugs
+the PDFs of these chapters alone.  Chromium prints the pages as a browser without scripts shows them, explorers as their
+still pictures.  It is told that they come from the published address, so that links in a PDF lead there and not to a
+file of this machine; what it asks for is answered from the disk, and nothing else is.
 """
 
 import sys
@@ -46,7 +46,7 @@ def pack(site: Path, target: Path) -> None:
 
 @contextmanager
 def printer(site: Path, base: str, chromium: str) -> Iterator[BrowserContext]:
-    """A browser without scripts, to which the folder `site` is the address `base`, and beyond which there is nothing."""
+    """A browser without scripts, to which the folder `site` is the address `base`, and there is nothing else."""
 
     def answer(route: Route) -> None:
         url = route.request.url.split("#")[0].split("?")[0]

@@ -28,7 +28,8 @@ def table(root: Path = ROOT) -> str:
     for planned in book.planned.values():
         if planned.docname in listed:
             chapter = book.chapter(planned.docname)
-            lines.append(f"| {planned.number} | [{chapter.title}]({site}{planned.docname}.html) | {chapter.header.question} |")
+            link = f"[{chapter.title}]({site}{planned.docname}.html)"
+            lines.append(f"| {planned.number} | {link} | {chapter.header.question} |")
     return "\n".join(lines) + "\n"
 
 

@@ -15,8 +15,8 @@ OTHER = """<article class="bd-article"><div class="proof theorem im-box" id="b/C
 <div class="section"><div class="im-eq" id="equation-e">E</div></div></div><p id="after">after</p>
 <div class="im-eq" id="equation-f"><div>F</div></div><div class="figure" id="fig">no</div>
 <div class="citation" id="id1"><p>A paper.</p></div></article>"""
-GLOSSARY = """<article class="bd-article"><dl><dt id="term-knot">knot<a class="headerlink">#</a></dt><dd><p>It bends.</p>
-<p>More.</p></dd><dt id="f"><code>f</code></dt><dd><pre>f(x)</pre>
+GLOSSARY = """<article class="bd-article"><dl><dt id="term-knot">knot<a class="headerlink">#</a></dt><dd>
+<p>It bends.</p><p>More.</p></dd><dt id="f"><code>f</code></dt><dd><pre>f(x)</pre>
 <p>A function.</p><table></table></dd><dt id="bare">bare</dt></dl></article>"""
 
 
@@ -28,7 +28,8 @@ def test_links_from_the_text_to_other_pages_count():
 def test_boxes_equations_papers_and_entries_are_cut_out_whole():
     found = previews.pieces(OTHER, {"b/C1", "equation-f", "fig", "id1", "after", "nowhere"})
     assert set(found) == {"b/C1", "equation-f", "id1"}
-    assert found["b/C1"].startswith('<div class="proof theorem im-box"') and found["b/C1"].endswith("E</div></div></div>")
+    box = found["b/C1"]
+    assert box.startswith('<div class="proof theorem im-box"') and box.endswith("E</div></div></div>")
     assert found["equation-f"] == '<div class="im-eq" id="equation-f"><div>F</div></div>'
     entries = previews.pieces(GLOSSARY, {"term-knot", "f", "bare"})
     assert entries["term-knot"].endswith("</a></dt><dd><p>It bends.</p></dd>"), "its first paragraph"

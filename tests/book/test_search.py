@@ -55,8 +55,8 @@ def test_claims_are_read_from_the_stored_checks_once_each():
     one = {"check": None, "math": None, "relation": "at most", "over": "exact", "seeds": None, "used": 0.2,
            "anchor": "check", "display": {}}  # fmt: skip
     stored = [("a/C10", "Ten."), ("a/C2", "Two."), ("a/C2", "Two again.")]
-    cells = [{"cell_type": "code", "outputs": [{"metadata": {"implicitly": {"claim": one | {"id": i, "statement": s}}}}]}
-             for i, s in stored]  # fmt: skip
+    outputs = [{"metadata": {"implicitly": {"claim": one | {"id": i, "statement": said}}}} for i, said in stored]
+    cells = [{"cell_type": "code", "outputs": [output]} for output in outputs]
     chapter = Chapter("chapters/a", Path("chapters/a.ipynb"), {"cells": cells})
     assert search_text.claims(chapter) == [["a/C2", "Two."], ["a/C10", "Ten."]]
 
