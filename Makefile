@@ -18,7 +18,7 @@ COUNT       := awk '/^(Collecting|Processing) / && ++n % 20 == 0 { print "  " n 
                     /^Installing collected/ { print "  unpacking" } { fflush() }'
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab execute lint lock new test test-library test-tools test-kernels test-notebooks test-browser \
+.PHONY: help book serve offline lab execute lint lock new test test-library test-tools test-kernels test-notebooks test-browser \
         test-cpus test-peers chromium bench bench-gpu explorer wasm clean
 
 help: ## list what there is to make
@@ -57,6 +57,9 @@ book: .venv/.book ## build the static book from the stored outputs
 serve: book ## serve the book on localhost
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
 
+offline: .venv/.all chromium book ## the site as one zip, each chapter as a PDF, in _build/offline (CHAPTER=slug prints that one)
+	@$(BIN)/python book/_tools/offline.py $(CHAPTER)
+
 lab: .venv/.all ## open JupyterLab on copies of the chapters (LABFLAGS=--no-browser and the like)
 	@$(BIN)/python book/_tools/lab.py $(NOTEBOOKS)
 	@export IMPLICITLY_THREADS=$${IMPLICITLY_THREADS:-$$($(BIN)/python -c 'import os; print(os.cpu_count())')}; \
@@ -64,6 +67,7 @@ lab: .venv/.all ## open JupyterLab on copies of the chapters (LABFLAGS=--no-brow
 
 execute: .venv/.all ## run the chapters whose notebooks are stale (CHAPTER=slug runs that one; FORCE=1 replaces edits)
 	@$(BIN)/python book/_tools/execute.py $(CHAPTER) $(if $(FORCE),--force)
+	@$(BIN)/python book/_tools/readme_chapters.py
 
 lint: .venv/.all ## lints of code, types, layers and chapters
 	@$(BIN)/ruff check .

@@ -10,6 +10,7 @@ import pytest
 
 import implicitly
 import paths
+import readme_chapters
 
 DOCS = ("README.md", "CONTRIBUTING.md", "book/how-to-read.md")
 TEXTS = {name: (paths.ROOT / name).read_text(encoding="utf-8") for name in DOCS}
@@ -83,3 +84,27 @@ def test_a_reader_is_told_where_the_library_is():
     for name in ("README.md", "book/how-to-read.md"):
         for told in (".venv/bin/python", "source .venv/bin/activate", "pip install ."):
             assert told in TEXTS[name], f"{name} does not say {told!r}"
+
+
+def test_the_readme_lists_the_chapters_of_today():
+    assert readme_chapters.written(TEXTS["README.md"]) == TEXTS["README.md"], "run book/_tools/readme_chapters.py"
+
+
+def test_another_list_is_replaced_and_a_readme_without_its_place_is_an_error():
+    old = f"a\n{readme_chapters.BEGIN}| 1 | Old |\n{readme_chapters.END}\nb\n"
+    new = readme_chapters.written(old)
+    assert new.startswith("a\n") and new.endswith("\nb\n") and "Old" not in new and "| 1 | [" in new
+    assert readme_chapters.written(new) == new
+    with pytest.raises(ValueError, match="must have one line"):
+        readme_chapters.written("a\nb\n")
+
+
+def test_the_landing_names_the_parts_that_there_are():
+    """Its words say which parts ask which question; the list below them is made from the plan."""
+    text = (paths.ROOT / "book/index.md").read_text(encoding="utf-8")
+    ranges = re.findall(r"Parts? ([IVX]+)(?: (?:to|and) ([IVX]+))?", text)
+    numerals = [part.numeral for part in readme_chapters.Book(paths.ROOT).parts]
+    named = [one for first, last in ranges
+             for one in numerals[numerals.index(first) : numerals.index(last or first) + 1]]  # fmt: skip
+    assert named == numerals
+    assert not re.search(r"\b(\w+teen|\w+ty|\d\d) chapters", text + TEXTS["README.md"]), "a number to keep up"

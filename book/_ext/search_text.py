@@ -1,4 +1,4 @@
-"""What the search page searches: the text of every page by section, and the symbols of the notation page.
+"""What the search page searches: the text of every page by section, the symbols of the notation page, and the claims.
 
 It is a script, not a file that the page fetches, so that it also works from the disk, where a page may fetch
 nothing; and it holds formulas as one sees them, so that a symbol can be found.  `book/_static/search.js` reads it.
@@ -14,10 +14,11 @@ from pathlib import Path
 
 from sphinx.search.en import SearchEnglish
 
-from book_model import is_chapter
+from book_model import Chapter, book_of, is_chapter
 
 FILE = "search-text.js"
 SYMBOLS = "book/notation"
+LEFT_OUT = {"book/word-index"}  # words of other pages
 # said twice or not meant to be read: MathML beside the drawn formula, scripts, drawings, signs beside headings
 DROP = re.compile(
     r'<math\b.*?</math>|<script\b.*?</script>|<style\b.*?</style>|<svg\b.*?</svg>|<button\b.*?</button>'
@@ -31,7 +32,8 @@ TOKEN = re.compile(r"<(/?)([a-z][a-z0-9]*)\b([^>]*)>|([^<]+)")
 BLOCK = {"p", "li", "dd", "dt", "div", "section", "td", "th", "tr", "pre", "h1", "h2", "h3", "h4", "figcaption",
          "summary", "details", "aside", "ul", "ol", "dl", "table", "br", "label"}  # fmt: skip
 IDENTIFIER = re.compile(r'\bid="([^"]+)"')
-ROW = re.compile(r"<tr\b[^>]*>\s*<td\b[^>]*>(.*?)</td>\s*<td\b[^>]*>(.*?)</td>", re.S)
+CELL = r"\s*<td\b[^>]*>(.*?)</td>"
+ROW = re.compile(rf"<tr\b[^>]*>{CELL}{CELL}(?:{CELL})?", re.S)
 
 
 def words(text: str) -> str:
@@ -70,19 +72,25 @@ def sections(page: str) -> list[list[str]]:
 
 
 def symbols(page: str) -> list[list[str]]:
-    """[anchor, section, symbol as HTML, symbol as text, meaning as HTML, meaning as text] of each row."""
+    """[anchor, section, symbol as HTML, as text, meaning as HTML, as text, name in code] of each row."""
     found = []
     for part in re.split(r'(?=<section id=")', page):
         identifier, heading = re.match(r'<section id="([^"]+)"', part), re.search(r"<h2\b[^>]*>(.*?)<a", part, re.S)
         if not (identifier and heading):
             continue
         title = words(re.sub(r"<[^>]+>", "", heading[1]))
-        for symbol, meaning in ROW.findall(part):
-            parted = [DROP.sub("", cell).replace("\u200b", " ") for cell in (symbol, meaning)]
+        for symbol, meaning, code in ROW.findall(part):
+            parted = [DROP.sub("", cell).replace("\u200b", " ") for cell in (symbol, meaning, code)]
             as_text = [words(re.sub(r"<[^>]+>", "", cell)) for cell in parted]
             as_html = [re.sub(r"</?p\b[^>]*>", "", cell).strip() for cell in (symbol, meaning)]
-            found.append([identifier[1], title, as_html[0], as_text[0], as_html[1], as_text[1]])
+            found.append([identifier[1], title, as_html[0], as_text[0], as_html[1], as_text[1], as_text[2]])
     return found
+
+
+def claims(chapter: Chapter) -> list[list[str]]:
+    """[id, statement] of each claim of a chapter, in the order of their numbers."""
+    first = {claim.id: claim.statement for claim in reversed(chapter.claims)}
+    return sorted(([name, words(said)] for name, said in first.items()), key=lambda row: int(row[0].rsplit("/C", 1)[1]))
 
 
 def language() -> str:
@@ -99,13 +107,15 @@ def write(app, error) -> None:
     pages = []
     for docname in sorted(app.env.found_docs):
         path = out / f"{docname}.html"
-        if path.is_file():
+        if path.is_file() and docname not in LEFT_OUT:
             page = path.read_text(encoding="utf-8")
             if is_chapter(docname):
                 page = CODE.sub(" ", page)
             pages.append({"page": docname, "title": app.env.titles[docname].astext(), "sections": sections(page)})
             if docname == SYMBOLS:
                 pages[-1]["symbols"] = symbols(page)
+            if is_chapter(docname):
+                pages[-1]["claims"] = claims(book_of(app).chapter(docname))
     text = language() + f"const SEARCH_TEXT = {json.dumps(pages, ensure_ascii=False, separators=(',', ':'))};\n"
     target = out / "_static" / FILE
     if not target.is_file() or target.read_text(encoding="utf-8") != text:

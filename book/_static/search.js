@@ -1,5 +1,6 @@
 // The search page. search-text.js holds the text of every page by section, Sphinx's stemmer, and the words too common to
-// search for. A symbol is found as one sees it (γ), as TeX (\gamma) or by name (gamma).
+// search for. A symbol is found as one sees it (γ), as TeX (\gamma), by name (gamma) or by its name in code; a claim by its
+// id; a function by its name, with or without its module.
 const Finder = (() => {
   const NAMES = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega".split(" ");
   const GREEK = new Map(NAMES.map((name, i) => [name, String.fromCharCode(0x3b1 + i + (i > 16 ? 1 : 0))]));
@@ -27,7 +28,7 @@ const Finder = (() => {
     const stem = /^[a-z]+$/.test(lower) ? new Stemmer().stemWord(lower) : lower;
     const start = escape(lower.startsWith(stem) ? stem : lower.slice(0, -1));
     const either = bare.length < 5 && joined !== escape(lower) ? `|${joined}` : "";  // x_1 as one sees it: x1
-    return { pattern: new RegExp(`(?<![\\p{L}\\p{N}])(?:${start}${either})[\\p{L}]*`, "giu"), symbol: Boolean(either), word: lower };
+    return { pattern: new RegExp(`(?<![\\p{L}\\p{N}])(?:${start}${either})[\\p{L}]*`, "giu"), symbol: Boolean(either), word: lower, identifier: lower.includes("_") };
   }
 
   function parse(query) {
@@ -43,18 +44,24 @@ const Finder = (() => {
     const terms = parse(query);
     if (!terms.length) return [];
     const results = [];
-    for (const { page, title, sections, symbols = [] } of pages) {
-      if (terms.some(t => t.symbol)) {
-        for (const [anchor, where, symbol, symbolText, meaning, meaningText] of symbols) {
-          const hit = terms.every(t => count(alike(t.symbol ? symbolText : symbolText + " " + meaningText), t.pattern));
+    const id = query.trim().toLowerCase();
+    for (const { page, title, sections, symbols = [], claims = [] } of pages) {
+      for (const [claim, statement] of id.includes("/c") ? claims : []) {
+        const exact = claim.toLowerCase() === id;
+        if (exact || claim.toLowerCase().startsWith(id)) results.push({ page, anchor: claim, score: exact ? 3000 : 2000, title: claim, where: title, text: statement });
+      }
+      if (terms.some(t => t.symbol || t.identifier)) {
+        for (const [anchor, where, symbol, symbolText, meaning, meaningText, code] of symbols) {
+          const hit = terms.every(t => count(alike(t.symbol ? symbolText : `${symbolText} ${meaningText} ${code}`), t.pattern));
           if (hit) results.push({ page, anchor, score: 1000, title: symbol, where: `${title}, ${where}`, html: meaning });
         }
       }
       const found = sections.map(([anchor, heading, text]) => {
         const hits = terms.map(t => [count(alike(heading), t.pattern), count(alike(text), t.pattern)]);
         const all = hits.every(([inHeading, inText]) => inHeading + inText);
-        const score = hits.reduce((sum, [inHeading, inText]) => sum + 20 * Math.min(inHeading, 1) + Math.log2(1 + inText), 0);
-        return { page, anchor, heading, text, all, score, hits, title: heading || title, where: title };
+        const named = terms.length === 1 && anchor.includes(".") && `.${anchor}`.toLowerCase().endsWith(`.${terms[0].word}`);  // a function
+        const score = hits.reduce((sum, [inHeading, inText]) => sum + 20 * Math.min(inHeading, 1) + Math.log2(1 + inText), 40 * named);
+        return { page, anchor, heading, text, all: all || named, score, hits, title: heading || title, where: title };
       });
       let best = found.filter(section => section.all);
       // words that are on the page but in no one section: the section that has most of them

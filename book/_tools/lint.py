@@ -21,6 +21,7 @@ sys.path.append(str(ROOT / "book/_ext"))
 import claims_model
 import glued_numbers
 import main_text
+import setting_symbols
 
 LINES, LINES_WITH_REASON, WIDTH, OUTPUT_BYTES = 15, 25, 73, 1_000_000
 DECISIVE = 10
@@ -32,7 +33,6 @@ ENDS = ("plt.show()", "plotting.use()")
 MAIN_WORDS = 4000
 FIVE_MINUTES = re.compile(r"\A# .+\n\s*(?:^<!--.*-->\s*)*^:{3,}\{five-minutes\}", re.M)
 SETTING = re.compile(r"^## Setting\s*$", re.M)
-SYMBOL_TABLE = re.compile(r"^\| *symbol *\|.*\n\|[-| :]+\|\n((?:^\|.*\n?)+)", re.M)
 #: A number that somebody typed: a decimal, a share, so many of so many.
 TYPED = re.compile(
     r"(?<![\w.])\d+\.\d+(?![\w.]*\d)|(?<![\w.])\d+(?:\.\d+)? ?(?:%|per ?cent)|\b(?:\d+|all|none|most|half|one|two|three"
@@ -310,23 +310,10 @@ def lint_opening(slug, notebook):
         yield "no heading '## Setting'"
 
 
-def symbols_of(cell: str) -> list[str]:
-    """The symbols that the first cell of a row names: `$x_i$, $f(x,y)$` are two, and of `$H=G+R$` it is H."""
-    found = []
-    for formula in re.findall(r"\$([^$]+)\$", cell) or [cell]:
-        depth, start = 0, 0
-        for at, sign in enumerate(formula + ","):
-            depth += (sign in "({[") - (sign in ")}]")
-            if sign == "," and depth <= 0:
-                found.append(re.sub(r"\s|\\[,;! ]", "", formula[start:at].partition("=")[0]))
-                start = at + 1
-    return [symbol for symbol in found if symbol]
-
-
 def lint_symbols(slug, notebook):
     """One letter, one meaning: no symbol stands twice in the table of the setting."""
-    for rows in SYMBOL_TABLE.findall(markdown_of(notebook)):
-        found = [symbol for row in rows.splitlines() for symbol in symbols_of(row.strip("|").partition("|")[0].strip())]
+    for _, *rows in setting_symbols.tables(markdown_of(notebook)):
+        found = [symbol for row in rows for symbol in setting_symbols.symbols_of(row[0])]
         for symbol in sorted({symbol for symbol in found if found.count(symbol) > 1}):
             yield f"the symbol {symbol} stands twice in the table of symbols"
 

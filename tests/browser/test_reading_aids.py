@@ -46,7 +46,7 @@ def test_search_finds_a_word_of_a_chapter(context, sites, light_chapter, scheme)
 
 
 @pytest.mark.parametrize("scheme", ["file", "http"])
-def test_search_finds_a_symbol_and_a_function(context, sites, scheme):
+def test_search_finds_a_symbol_a_function_and_a_claim(context, sites, scheme):
     page = context.new_page()
     first = page.locator("#search-results li").first
     for query, leads_to, says in [
@@ -55,6 +55,9 @@ def test_search_finds_a_symbol_and_a_function(context, sites, scheme):
         ("eta", "book/notation.html#everywhere", "step size"),
         ("score_flow_exact",
          "book/library.html?highlight=score_flow_exact#implicitly.diffusion.score_flow_exact", "ramp"),
+        ("diffusion.score_flow_exact",
+         "book/library.html?highlight=diffusion.score_flow_exact#implicitly.diffusion.score_flow_exact", "ramp"),
+        ("score-flow/C1", "chapters/score-flow.html#score-flow/C1", "Where the flow comes to rest"),
     ]:
         page.goto(f"{sites[scheme]}search.html?q={query}")
         expect(first.locator("a").first).to_have_attribute("href", leads_to)

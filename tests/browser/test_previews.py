@@ -1,0 +1,132 @@
+"""Previews: what a link leads to, shown beside it; by pointer and by keyboard, from the disk as from a server."""
+
+import pytest
+from conftest import CHAPTERS, DESK, PHONE, visiting
+from playwright.sync_api import expect
+
+KINDS = {
+    "theorem": "a.internal[href^='#'][href*='/C']",
+    "equation": "a.internal[href^='#equation-']",
+    "citation": "a.internal[href*='references.html#']",
+    "word": "a.internal[href*='glossary.html#']",
+    "function": "a.im-api-link[href*='library.html#']",
+}
+BOX = "#im-preview"
+WAIT = 1000  # milliseconds: more than a preview waits, to come or to go
+
+
+def link_of(page, kind: str):
+    """The first link of a kind that one sees, in running text."""
+    return page.locator(f".bd-article p {KINDS[kind]}:visible").first
+
+
+@pytest.fixture(scope="module", params=["file", "http"])
+def visit(request, context, sites, book):
+    """A chapter with links of all kinds."""
+    has_all = [name for name in CHAPTERS if all(
+        part in (book / name).read_text(encoding="utf-8")
+        for part in ['internal" href="#equation-', "references.html#", "glossary.html#", "library.html#"])]  # fmt: skip
+    name = min(has_all, key=lambda name: (book / name).stat().st_size)
+    with visiting(context, sites[request.param] + name) as visit:
+        visit.site = sites[request.param]
+        yield visit
+
+
+@pytest.fixture
+def page(visit):
+    visit.at_first()
+    visit.page.mouse.move(2, 2)
+    visit.page.evaluate("document.activeElement.blur()")
+    visit.page.wait_for_timeout(WAIT)
+    return visit.page
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_pointer_brings_it_and_takes_it_away(visit, page, kind):
+    link, box = link_of(page, kind), page.locator(BOX)
+    before = page.evaluate("window.imShifts.length")
+    link.hover()
+    expect(box).to_be_visible()
+    assert len(box.inner_text()) > 5
+    assert not box.locator("a, [id], button, details").count(), "what works only in its place, or is there twice"
+    assert link.get_attribute("aria-details") == box.get_attribute("id")
+    size = box.bounding_box()
+    page.mouse.move(size["x"] + size["width"] / 2, size["y"] + min(10, size["height"] / 2))
+    page.wait_for_timeout(WAIT)
+    expect(box).to_be_visible()  # the pointer may go over it (WCAG 1.4.13)
+    page.mouse.move(2, 2)
+    expect(box).to_be_hidden()
+    assert link.get_attribute("aria-details") is None
+    assert page.evaluate("window.imShifts.length") == before, "the text moved"
+    assert not visit.failures and not visit.errors and not visit.elsewhere(visit.site)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_keyboard_brings_it_and_escape_closes_it(page, kind):
+    link, box = link_of(page, kind), page.locator(BOX)
+    link.evaluate("""link => {
+        const stops = [...document.querySelectorAll("a[href], button, input, summary, [tabindex='0']")]
+            .filter(e => e.checkVisibility({visibilityProperty: true}));
+        stops[stops.indexOf(link) - 1].focus();
+    }""")
+    for _ in range(3):  # one stop, or two where something between them scrolls
+        page.keyboard.press("Tab")
+        if link.evaluate("link => link === document.activeElement"):
+            break
+    expect(link).to_be_focused()
+    expect(box).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(box).to_be_hidden()
+    page.wait_for_timeout(WAIT)
+    expect(box).to_be_hidden()
+    expect(link).to_be_focused()  # and the reader is where they were
+
+
+def test_escape_closes_what_the_pointer_brought(page):
+    link_of(page, "theorem").hover()
+    expect(page.locator(BOX)).to_be_visible()
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(WAIT)
+    expect(page.locator(BOX)).to_be_hidden()
+
+
+def test_a_link_that_is_passed_brings_nothing(page):
+    link_of(page, "theorem").hover()
+    page.mouse.move(2, 2)
+    page.wait_for_timeout(WAIT)
+    expect(page.locator(BOX)).to_be_hidden()
+
+
+def test_what_scrolls_is_the_next_stop(page):
+    page.set_viewport_size({"width": 390, "height": 400})
+    link, box = link_of(page, "theorem"), page.locator(BOX)
+    link.scroll_into_view_if_needed()
+    page.keyboard.press("Tab")
+    link.focus()
+    expect(box).to_be_visible()
+    scrolls = box.evaluate("box => box.scrollHeight > box.clientHeight + 1")
+    assert scrolls, "the box is small: this test shows nothing"
+    page.keyboard.press("Tab")
+    expect(box).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(box).to_be_hidden()
+    expect(link).to_be_focused()
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["1440", "390"])
+@pytest.mark.parametrize("look", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}])
+def test_it_lies_in_the_window_and_can_be_told_from_the_page(page, size, look):
+    page.set_viewport_size(size)
+    page.emulate_media(**look)
+    link_of(page, "citation").hover()
+    box = page.locator(BOX)
+    expect(box).to_be_visible()
+    at = box.bounding_box()
+    assert at["x"] >= 0 and at["x"] + at["width"] <= size["width"] and at["y"] >= 0, at
+    assert at["y"] + at["height"] <= size["height"], at
+    seen = box.evaluate("""box => {
+        const style = getComputedStyle(box), text = getComputedStyle(box.querySelector("p"));
+        return {ground: style.backgroundColor, border: style.borderTopColor, text: text.color,
+                page: getComputedStyle(document.body).backgroundColor};
+    }""")
+    assert seen["ground"] not in (seen["text"], "rgba(0, 0, 0, 0)") and seen["border"] != seen["page"], seen
