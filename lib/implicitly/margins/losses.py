@@ -187,8 +187,8 @@ def weights_error(loss: str | PermLoss, u: Tensor) -> float:
 
 
 def _hessians(function, points: Tensor) -> Tensor:
-    """Of `function`, ``(n, k) -> (n,)`` row by row, at each row: ``(n, k, k)``. (torch.func's imports all of torch's compiler.)"""
-    points = points.clone().requires_grad_()
+    """Of `function`, ``(n, k) -> (n,)`` row by row, at each row: ``(n, k, k)``."""
+    points = points.clone().requires_grad_()  # not torch.func, which imports all of torch's compiler
     (slope,) = torch.autograd.grad(function(points).sum(), points, create_graph=True)
     rows = [torch.autograd.grad(slope[:, k].sum(), points, retain_graph=True)[0] for k in range(points.shape[1])]
     return torch.stack(rows, 1)
