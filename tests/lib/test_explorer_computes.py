@@ -1,4 +1,4 @@
-"""A page function in a real Chromium: from the disk and from a server, at any value, beside the page's thread, tampered."""
+"""A page function in a real Chromium: from the disk and a server, at any value, beside the page's thread, tampered."""
 
 import base64
 import functools
@@ -72,7 +72,8 @@ def opened(chromium, address, script=""):
     yield page
     assert errors == []
     own = [url for url in asked if not url.startswith(("blob:", "data:"))]
-    assert all(re.search(r"(light\.html|explorer\.(css|js)|_data/\S+\.js|_images/\S+\.png)(#.*)?$", u) for u in own), own
+    ours = r"(light\.html|explorer\.(css|js)|_data/\S+\.js|_images/\S+\.png)(#.*)?$"
+    assert all(re.search(ours, url) for url in own), own
     context.close()
 
 
@@ -94,7 +95,8 @@ def tables(page, ident="waves"):
     if fold.get_attribute("open") is None:
         fold.locator("summary").click()
     page.wait_for_timeout(600)  # it follows the picture when that rests
-    rows = fold.locator("table").evaluate_all("all => all.map(t => [...t.rows].map(r => [...r.cells].map(c => c.textContent)))")
+    read = "all => all.map(t => [...t.rows].map(r => [...r.cells].map(c => c.textContent)))"
+    rows = fold.locator("table").evaluate_all(read)
     return {name: column for head, *body in rows for name, column in zip(head, zip(*body, strict=True), strict=True)}
 
 
@@ -118,7 +120,8 @@ def test_any_value_gives_what_the_library_gives(page):
         assert np.allclose(numbers(found["dots.y"]), wanted["dots"][:, 1], rtol=1e-8, atol=1e-12)
         assert np.array_equal(numbers(found["kind"]), wanted["kind"])
         expect(page.locator("#waves [data-im-origin]")).to_have_text("computed in this page")
-        expect(page.locator("#waves [data-im-summary]")).to_contain_text(f"mean is {wanted['mean']:.4f}".replace("-", "−"))
+        said = f"mean is {wanted['mean']:.4f}".replace("-", "−")
+        expect(page.locator("#waves [data-im-summary]")).to_contain_text(said)
 
 
 def test_the_address_keeps_values_and_data(disk):
