@@ -61,7 +61,7 @@ def explorer():
 def slow_explorer():
     return Explorer(
         slow,
-        [Slider("size", [5, 10], label="Size"), Slider("work", [1, 10, 100, 3000], default=1, label="Work")],
+        [Slider("size", [5, 10], label="Size"), Slider("work", [1, 10, 100, 1000], default=1, label="Work")],
         Panel(Lines("t", "y"), ylim=(0, 100)),
         title="Slow",
         alt="A line.",
