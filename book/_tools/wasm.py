@@ -23,7 +23,8 @@ from pathlib import Path
 import ensure_lld
 from paths import ROOT
 
-LIBRARY = ROOT / "lib"
+#: Where page functions are: the library, and what the explorer's script is measured with.
+HOMES = {ROOT / "lib/implicitly": "implicitly.", ROOT / "lib/explorer-js/bench": ""}
 #: numba reads these when it is imported.
 ENVIRONMENT = {
     "NUMBA_OPT": "0", "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_LOOP_VECTORIZE": "0",
@@ -42,13 +43,16 @@ def functions():
     from implicitly.explorer.compiled import PageFunction
 
     found = {}
-    for path in sorted(LIBRARY.rglob("*.py")):
-        if not re.search(r"^@page_function\(", path.read_text(encoding="utf-8"), re.MULTILINE):
-            continue
-        module = importlib.import_module(".".join(path.relative_to(LIBRARY).with_suffix("").parts))
-        for value in vars(module).values():
-            if isinstance(value, PageFunction) and value.__module__ == module.__name__:
-                found[value.path] = value
+    for home, package in HOMES.items():
+        if not package and str(home) not in sys.path:
+            sys.path.append(str(home))
+        for path in sorted(home.rglob("*.py")):
+            if not re.search(r"^@page_function\(", path.read_text(encoding="utf-8"), re.MULTILINE):
+                continue
+            module = importlib.import_module(package + ".".join(path.relative_to(home).with_suffix("").parts))
+            for value in vars(module).values():
+                if isinstance(value, PageFunction) and value.__module__ == module.__name__:
+                    found[value.path] = value
     return found
 
 
@@ -165,7 +169,7 @@ def stale(found) -> dict[Path, str]:
             wrong[path] = "is missing"
         elif about(path.read_bytes()).get("digest") != function.digest():
             wrong[path] = "is not what its source compiles to"
-    for path in LIBRARY.rglob("*.wasm"):
+    for path in (path for home in HOMES for path in home.rglob("*.wasm")):
         if path not in found:
             wrong[path] = "belongs to no page function"
     return wrong

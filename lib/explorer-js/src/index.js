@@ -1,7 +1,7 @@
 // One core, two hosts: `boot()` mounts every explorer of a static page on its table, `live(model, el)`
 // mounts one on a Jupyter kernel. Everything fixed comes as HTML from Python; this fills in the rest.
 
-import { computer } from "./compute.js";
+import { computer, memory } from "./compute.js";
 import { drawPanel } from "./draw.js";
 import { fillSentence, formatValue, parseValue, writeValue } from "./format.js";
 import { numbersOf } from "./numbers.js";
@@ -452,6 +452,8 @@ const specOf = (root) =>
     script.src = root.dataset.imSrc;
     document.head.append(script);
   });
+
+export { memory };
 
 export function boot() {
   const states = readHash(location.hash);

@@ -1,0 +1,243 @@
+"""A page function in a real Chromium: from the disk and a server, at any value, beside the page's thread, tampered."""
+
+import base64
+import functools
+import http.server
+import importlib
+import json
+import re
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+import ensure_chromium
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "lib/explorer-js/bench"))
+samples = importlib.import_module("samples")
+paged = importlib.import_module("paged")
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    path = ensure_chromium.find() or pytest.fail("no Chromium or Chrome; `make chromium` installs it", pytrace=False)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory):
+    """The same page from the disk and from a server."""
+    folder = tmp_path_factory.mktemp("paged")
+    page = samples.write_page(folder, [paged.explorer(), paged.slow_explorer()])
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield {"file": page.as_uri(), "http": f"http://127.0.0.1:{server.server_port}/{page.name}"}
+    server.shutdown()
+
+
+@pytest.fixture(params=["file", "http"])
+def page(chromium, sites, request):
+    yield from opened(chromium, sites[request.param])
+
+
+@pytest.fixture
+def disk(chromium, sites):
+    yield from opened(chromium, sites["file"])
+
+
+def opened(chromium, address, script=""):
+    context = chromium.new_context(viewport={"width": 1000, "height": 900})
+    page = context.new_page()
+    errors, asked = [], []
+    page.on("pageerror", lambda e: errors.append(str(e)))
+    page.on("request", lambda r: asked.append(r.url))
+    if script:
+        page.add_init_script(script)
+    page.goto(address)
+    page.wait_for_selector("#waves[data-im-ready]")
+    yield page
+    assert errors == []
+    own = [url for url in asked if not url.startswith(("blob:", "data:"))]
+    ours = r"(light\.html|explorer\.(css|js)|_data/\S+\.js|_images/\S+\.png)(#.*)?$"
+    assert all(re.search(ours, url) for url in own), own
+    context.close()
+
+
+def typed(page, name, text, ident="waves"):
+    field = page.locator(f"#{ident} [data-im-control={name}] [data-im-value]")
+    field.fill(text)
+    field.press("Enter")
+    rested(page, ident)
+
+
+def rested(page, ident):
+    page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+    page.wait_for_function(f"!document.getElementById('{ident}').hasAttribute('aria-busy')")
+
+
+def tables(page, ident="waves"):
+    """The numbers that the page offers: column -> values."""
+    fold = page.locator(f"#{ident} [data-im-numbers]")
+    if fold.get_attribute("open") is None:
+        fold.locator("summary").click()
+    page.wait_for_timeout(600)  # it follows the picture when that rests
+    read = "all => all.map(t => [...t.rows].map(r => [...r.cells].map(c => c.textContent)))"
+    rows = fold.locator("table").evaluate_all(read)
+    return {name: column for head, *body in rows for name, column in zip(head, zip(*body, strict=True), strict=True)}
+
+
+def numbers(column):
+    return np.array([float(text) if text else np.nan for text in column])
+
+
+def test_any_value_gives_what_the_library_gives(page):
+    rng = np.random.default_rng(1)
+    for k in range(4):
+        rate, pitch = round(rng.uniform(0, 2), 6), round(rng.uniform(1, 20), 6)
+        way = ("wave", "steps")[k % 2]
+        page.locator(f"#waves [data-im-control=way] input[value='{k % 2}']").check()
+        typed(page, "rate", str(rate))
+        typed(page, "pitch", str(pitch))
+        page.locator("#waves [data-im-new]").click()
+        rested(page, "waves")
+        expect(page.locator("#waves [data-im-set]")).to_have_text(f"data set {4 + k}")
+        found, wanted = tables(page), paged.waves(rate=rate, pitch=pitch, way=way, seed=4 + k)
+        assert np.allclose(numbers(found["y"]), wanted["y"], rtol=1e-8, atol=1e-12)
+        assert np.allclose(numbers(found["dots.y"]), wanted["dots"][:, 1], rtol=1e-8, atol=1e-12)
+        assert np.array_equal(numbers(found["kind"]), wanted["kind"])
+        expect(page.locator("#waves [data-im-origin]")).to_have_text("computed in this page")
+        said = f"mean is {wanted['mean']:.4f}".replace("-", "−")
+        expect(page.locator("#waves [data-im-summary]")).to_contain_text(said)
+
+
+def test_the_address_keeps_values_and_data(disk):
+    typed(disk, "rate", "0.123456")
+    disk.locator("#waves [data-im-new]").click()
+    disk.wait_for_timeout(400)
+    assert disk.url.endswith("#waves?rate=0.123456&seed=4")
+    address = disk.url
+    disk.goto("about:blank")
+    disk.goto(address)
+    disk.wait_for_selector("#waves[data-im-ready]")
+    rested(disk, "waves")
+    wanted = paged.waves(rate=0.123456, pitch=8.0, way="wave", seed=4)
+    assert np.allclose(numbers(tables(disk)["dots.y"]), wanted["dots"][:, 1], rtol=1e-8, atol=1e-12)
+
+
+def test_the_file_has_the_numbers(disk):
+    with disk.expect_download() as download:
+        disk.locator("#waves [data-im-csv]").click()
+    text = Path(download.value.path()).read_text(encoding="utf-8-sig")
+    head, row = text.splitlines()[:2]
+    assert (head, row) == ("Way,Rate,Pitch,data set", "wave,0.50,8.0,3")
+    wanted = paged.waves(rate=0.5, pitch=8.0, way="wave", seed=3)
+    lines = [line.split(",") for line in text.splitlines()]
+    start = next(k for k, line in enumerate(lines) if "y" in line)
+    found = [float(line[lines[start].index("y")]) for line in lines[start + 1 : start + 401]]
+    assert np.allclose(found, wanted["y"], rtol=1e-8, atol=1e-12)
+    assert download.value.suggested_filename == "waves.csv"
+
+
+def test_nothing_grows_over_a_thousand_changes(disk):
+    grown = disk.evaluate("""async () => {
+      const input = document.querySelector("#waves [data-im-control=rate] input[type=range]");
+      const memories = [];
+      window.requestAnimationFrame = (f) => setTimeout(() => f(performance.now())); // not at the pace of a screen
+      const frame = () => new Promise(requestAnimationFrame);
+      for (let k = 0; k < 1100; k++) {
+        input.value = 0.5 + (k % 190) / 10;
+        input.dispatchEvent(new Event("input", {bubbles: true}));
+        await frame();
+        if (k === 99 || k === 1099) memories.push(Explorer.memory());
+      }
+      return memories;
+    }""")
+    assert grown[0] == grown[1] > 0, "bytes of WebAssembly memory after 100 and after 1100 changes"
+
+
+def test_what_takes_long_shows_how_far_it_is_and_is_given_up(disk):
+    root = disk.locator("#slow")
+    root.scroll_into_view_if_needed()
+    disk.wait_for_selector("#slow[data-im-ready]")
+    field = root.locator("[data-im-control=work] [data-im-value]")
+    field.fill("900")
+    field.press("Enter")
+    expect(root).to_have_attribute("data-im-waits", "")
+    expect(root.locator("[data-im-busy]")).to_contain_text(re.compile(r"computing, [\d\u202f]+ of 900"))
+    longest = disk.evaluate("""async () => {
+      let before = performance.now(), longest = 0;
+      for (let k = 0; k < 60; k++) {
+        await new Promise(requestAnimationFrame);
+        const now = performance.now();
+        longest = Math.max(longest, now - before);
+        before = now;
+      }
+      return longest;
+    }""")
+    assert longest < 1000, "the page's own thread goes on"
+    typed(disk, "work", "2", "slow")  # gives the other up
+    assert np.allclose(numbers(tables(disk, "slow")["y"]), paged.slow(size=10, work=2)["y"], rtol=1e-8)
+    field.fill("900")
+    field.press("Enter")
+    root.locator("[data-im-busy] button").click()
+    expect(root.locator("[data-im-message]")).to_contain_text("Stopped")
+    expect(root).not_to_have_attribute("aria-busy", "true")
+    typed(disk, "work", "3", "slow")
+    expect(root.locator("[data-im-message]")).to_be_hidden()
+
+
+def broken(folder, change):
+    """A page whose explorer was changed before it was written."""
+    explorer = paged.explorer()
+    spec = explorer.widget.spec
+    data = json.loads(spec)
+    change(data["compute"])
+    explorer.widget.spec = json.dumps(data)
+    return samples.write_page(folder, [explorer]).as_uri()
+
+
+def other_numbers(compute):
+    """A module that computes something else: one constant of it."""
+    module = bytearray(base64.b64decode(compute["wasm"]))
+    at = module.find(np.float64(1 / 399).tobytes())
+    at = at if at > 0 else module.find(np.float64(399.0).tobytes())
+    assert at > 0
+    module[at : at + 8] = np.float64(398.0).tobytes()
+    compute["wasm"] = base64.b64encode(bytes(module)).decode()
+
+
+def no_module(compute):
+    compute["wasm"] = base64.b64encode(b"\0asm\1\0\0\0\xff\xff").decode()
+
+
+@pytest.mark.parametrize(
+    "change, script, says",
+    [
+        (other_numbers, "", "this browser's numbers differ from the book's"),
+        (no_module, "", "Nothing is computed in this page"),
+        (lambda compute: None, "delete globalThis.WebAssembly", "this browser has no WebAssembly"),
+    ],
+)
+def test_a_page_that_cannot_compute_says_so_and_shows_the_table(chromium, tmp_path, change, script, says):
+    for page in opened(chromium, broken(tmp_path, change), script):
+        expect(page.locator("#waves [data-im-message]")).to_contain_text(says)
+        expect(page.locator("#waves [data-im-origin]")).to_have_text("stored values")
+        expect(page.locator("#waves [data-im-new]")).to_be_disabled()
+        typed(page, "rate", "2.00")
+        found = numbers(tables(page)["y"])
+        wanted = paged.waves(rate=2.0, pitch=8.0, way="wave", seed=3)["y"]
+        assert np.allclose(found, wanted, atol=1e-3)
