@@ -158,7 +158,9 @@ def test_no_name_is_crossed_and_nothing_is_cut(page):
                 const p = path.getPointAtLength(at);
                 const hit = names.find(([, b]) => p.x > b.x && p.x < b.x + b.width && p.y > b.y + 2
                     && p.y < b.y + b.height - 2);
-                if (p.y < 0 || hit) { wrong.push([path.parentElement.dataset.claim, path.dataset.to, hit?.[0]]); break; }
+                if (p.y >= 0 && !hit) continue;
+                wrong.push([path.parentElement.dataset.claim, path.dataset.to, hit?.[0]]);
+                break;
             }
         return wrong;
     }""")
