@@ -185,14 +185,6 @@ class Chapter:
         return found
 
     @functools.cached_property
-    def boxes(self):
-        """The boxes of its claims, in the order of the page."""
-        from claims_model import boxes_of  # which reads notebooks as `plain_notebooks` does, and that uses this module
-
-        return tuple(boxes_of((source_of(cell) for cell in self.notebook["cells"] if cell["cell_type"] == "markdown"),
-                              self.slug))  # fmt: skip
-
-    @functools.cached_property
     def code(self) -> tuple[str, ...]:
         """The sources of its code cells."""
         return tuple(source_of(cell) for cell in self.notebook["cells"] if cell["cell_type"] == "code")
@@ -373,16 +365,9 @@ class Book:
 
     @functools.cached_property
     def boxes(self):
-        """The boxes of all claims by id, in the order of the book; what they use is there, and none rests on itself."""
-        from claims_model import problems
+        from claims_model import sound_boxes  # which raises this module's errors
 
-        found = {box.id: box for chapter in self.chapters for box in chapter.boxes}
-        wrong = problems(found)
-        checked = dict.fromkeys(claim.id for chapter in self.chapters for claim in chapter.claims)
-        wrong += [f"{name} has a check and no box" for name in checked if name not in found]
-        if wrong:
-            raise BookError("\n".join(f"{self.root / 'chapters'}: {problem}" for problem in wrong))
-        return found
+        return sound_boxes(self)
 
     @functools.cached_property
     def ops(self) -> dict[str, Op]:

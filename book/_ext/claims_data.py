@@ -65,7 +65,7 @@ def data(book: Book, references: References) -> dict:
     for chapter in book.chapters:
         writer = Writer.of(chapter, references)
         commit = commit_of(book.root, f"{chapter.docname}.ipynb")
-        claims += [claim_data(boxes[box.id], chapter, writer, commit) for box in chapter.boxes]
+        claims += [claim_data(box, chapter, writer, commit) for box in boxes.values() if box.slug == chapter.slug]
     made = {"$schema": schema["$id"], "version": VERSION, "book": references.address, "claims": claims}
     wrong = jsonschema.Draft202012Validator(schema).iter_errors(made)
     if found := [f"{FILE}: {'/'.join(map(str, error.absolute_path))}: {error.message}" for error in wrong]:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
+from book_model import Book, BookError, source_of
 from plain_notebooks import Directive, blocks
 
 ID = re.compile(r"[a-z0-9-]+/C[1-9]\d*")
@@ -95,6 +96,18 @@ def problems(boxes: Mapping[str, Box], of: str | None = None) -> list[str]:
     for way in cycles(boxes):
         if of is None or any(name.startswith(f"{of}/") for name in way):
             found.append(f"{way[0]} rests on itself: " + ", which uses ".join(way))
+    return found
+
+
+def sound_boxes(book: Book) -> dict[str, Box]:
+    """The boxes of all claims of a book by id, in its order; raises where a use, or a check, has no box."""
+    texts = {chapter.slug: [source_of(cell) for cell in chapter.notebook["cells"] if cell["cell_type"] == "markdown"]
+             for chapter in book.chapters}  # fmt: skip
+    found = {box.id: box for slug, pieces in texts.items() for box in boxes_of(pieces, slug)}
+    checked = dict.fromkeys(claim.id for chapter in book.chapters for claim in chapter.claims)
+    wrong = [*problems(found), *(f"{name} has a check and no box" for name in checked if name not in found)]
+    if wrong:
+        raise BookError("\n".join(f"{book.root / 'chapters'}: {problem}" for problem in wrong))
     return found
 
 

@@ -38,10 +38,10 @@ def rows(app, book: Book) -> list[graph_picture.Row]:
     for listed in book.listed:
         chapter = book.chapter(listed.docname)
         planned = book.planned.get(chapter.slug)
-        if chapter.boxes:
+        if claims := tuple(box for box in book.boxes.values() if box.slug == chapter.slug):
             found.append(graph_picture.Row(
                 chapter.slug, str(planned.number) if planned else "", planned.title if planned else chapter.title,
-                listed.numeral, app.builder.get_relative_uri(PAGE, listed.docname), chapter.boxes))  # fmt: skip
+                listed.numeral, app.builder.get_relative_uri(PAGE, listed.docname), claims))  # fmt: skip
     return found
 
 

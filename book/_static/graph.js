@@ -10,8 +10,12 @@
   const items = new Map([...document.querySelectorAll(".im-graph-list [data-claim]")].map((item) => [item.dataset.claim, item]));
   const arrows = [...picture.querySelectorAll(".im-graph-use")];
   let held = null;
+  let shown = null;
 
   function show(link) {
+    const now = link && `${link.dataset.claim} ${link === held}`;
+    if (now === shown) return; // who is in the line's links must not lose them
+    shown = now;
     for (const name of ["on", "near", "in", "held"])
       for (const other of picture.querySelectorAll(`.im-graph-${name}`)) other.classList.remove(`im-graph-${name}`);
     picture.classList.toggle("im-graph-some", Boolean(link));
@@ -44,12 +48,14 @@
 
   const target = (event) => event.target.closest?.(".im-graph-claim");
   const focused = () => target({ target: document.activeElement });
-  for (const kind of ["pointerover", "focusin"])
-    picture.addEventListener(kind, (event) => target(event) && show(target(event)));
-  picture.addEventListener("focusout", () => show(held));
-  picture.addEventListener("pointerleave", () => show(focused() ?? held));
+  // Listened to around the picture: Chromium lets the Tab key stop at an svg that itself listens to the focus.
+  graph.addEventListener("pointerover", (event) => target(event) && show(held ?? target(event)));
+  graph.addEventListener("focusin", (event) => target(event) && show(target(event)));
+  graph.addEventListener("focusout", (event) => target(event) && show(held));
+  picture.addEventListener("pointerleave", () => show(held ?? focused()));
   picture.addEventListener("click", (event) => {
     const link = target(event);
+    if (!event.target.closest("a")) show((held = null)); // beside all claims: let go
     if (!link || link === held || event.ctrlKey || event.metaKey || event.shiftKey) return; // the second time it leads there
     event.preventDefault();
     held = link;
@@ -65,9 +71,9 @@
   }
   let stop = rows[0][1] ?? rows[0][0];
   stop.setAttribute("tabindex", "0");
-  picture.addEventListener("focusin", (event) => {
+  graph.addEventListener("focusin", (event) => {
     const link = event.target.closest("a");
-    if (!link) return;
+    if (!picture.contains(link)) return;
     stop.setAttribute("tabindex", "-1");
     stop = link;
     stop.setAttribute("tabindex", "0");

@@ -17,7 +17,8 @@ BOOK = Book(ROOT)
 EXTENSIONS = sorted((ROOT / "book/_ext").glob("*.py"))
 CLAIM = {
     "id": "a-b/C12", "statement": "It is small.", "math": None, "check": None, "relation": "at most", "used": 0.2,
-    "measured": 2.0, "stated": 10.0, "within": None, "over": "exact", "seeds": None, "anchor": "check-a-b-C12", "display": {"measured": "2", "stated": "10"},
+    "measured": 2.0, "stated": 10.0, "within": None, "over": "exact", "seeds": None, "anchor": "check-a-b-C12",
+    "display": {"measured": "2", "stated": "10"},
     "more": "is left alone",
 }  # fmt: skip
 

@@ -237,7 +237,8 @@ def pages(tmp_path_factory) -> dict[str, str]:
     (root / "index.md").write_text("# Home\n\n```{toctree}\nchapters/stable-minima\nbook/library\n```\n")
     (root / "book/library.md").write_text("# Library\n\n```{library-reference}\n```\n")
     claim = {"id": "stable-minima/C2", "check": None, "statement": "", "math": None, "relation": "at most", "over": "",
-             "measured": 0.1, "stated": 1.0, "within": None, "seeds": None, "used": 0.1, "anchor": "a", "display": {}}  # fmt: skip
+             "measured": 0.1, "stated": 1.0, "within": None, "seeds": None, "used": 0.1,
+             "anchor": "a", "display": {}}  # fmt: skip
     output = {"output_type": "display_data", "metadata": {"implicitly": {"claim": claim}}, "data": {"text/plain": "x"}}
     cells = [
         {"cell_type": "markdown", "id": "a", "metadata": {}, "source": TEXT},
