@@ -21,7 +21,7 @@ def link_of(page, kind: str):
 
 
 @pytest.fixture(scope="module", params=["file", "http"])
-def visit(request, context, sites, book):
+def opened(request, context, sites, book):
     """A chapter with links of all kinds."""
     has_all = [name for name in CHAPTERS if all(
         part in (book / name).read_text(encoding="utf-8")
@@ -33,16 +33,16 @@ def visit(request, context, sites, book):
 
 
 @pytest.fixture
-def page(visit):
-    visit.at_first()
-    visit.page.mouse.move(2, 2)
-    visit.page.evaluate("document.activeElement.blur()")
-    visit.page.wait_for_timeout(WAIT)
-    return visit.page
+def page(opened):
+    opened.at_first()
+    opened.page.mouse.move(2, 2)
+    opened.page.evaluate("document.activeElement.blur()")
+    opened.page.wait_for_timeout(WAIT)
+    return opened.page
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_pointer_brings_it_and_takes_it_away(visit, page, kind):
+def test_the_pointer_brings_it_and_takes_it_away(opened, page, kind):
     link, box = link_of(page, kind), page.locator(BOX)
     before = page.evaluate("window.imShifts.length")
     link.hover()
@@ -58,7 +58,7 @@ def test_the_pointer_brings_it_and_takes_it_away(visit, page, kind):
     expect(box).to_be_hidden()
     assert link.get_attribute("aria-details") is None
     assert page.evaluate("window.imShifts.length") == before, "the text moved"
-    assert not visit.failures and not visit.errors and not visit.elsewhere(visit.site)
+    assert not opened.failures and not opened.errors and not opened.elsewhere(opened.site)
 
 
 @pytest.mark.parametrize("kind", KINDS)
