@@ -9,7 +9,7 @@ from docutils import nodes
 
 import glossary_words
 import setting_symbols
-from book_model import Book, BookError, Chapter, source_of
+from book_model import Book, BookError, Chapter
 
 ROOT = Path(__file__).parents[2]
 BOOK = Book(ROOT)
@@ -25,7 +25,8 @@ NO_ENTRIES = {"all", "bias", "error", "last", "min-size", "nearest", "orthogonal
 
 
 def markdown(chapter: Chapter) -> str:
-    return "\n\n".join(source_of(cell) for cell in chapter.notebook["cells"] if cell["cell_type"] == "markdown")
+    """The text of a chapter as its authors have it now, without code."""
+    return re.sub(r"^```.*?^```", "", chapter.path.with_suffix(".md").read_text(encoding="utf-8"), flags=re.M | re.S)
 
 
 def defined(text: str) -> list[str]:
