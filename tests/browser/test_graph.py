@@ -114,6 +114,7 @@ def test_a_click_holds_a_claim_and_its_links(page):
     assert page.evaluate(FOCUS) == BETWEEN, "from the links one comes back to the claim"
     page.mouse.move(0, 0)
     page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
     assert not arrows(page)
     claim(page, BETWEEN).locator("text").click()
     page.locator(".im-graph > svg").dispatch_event("click")
