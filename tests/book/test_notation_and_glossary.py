@@ -155,7 +155,7 @@ def test_the_index_has_where_a_word_is_defined_or_else_used_first(monkeypatch):
     assert '>knot</a>, <a href="../chapters/a.html#setting" title="Chapter &lt;a&gt;"><b>1</b></a>' in shown
     assert '#later" title="Chapter &lt;b&gt;">2</a></li>' in shown
     assert '>edge</a></li>' in shown and ">nothing</a></li>" in shown, "edge means something else, unless it is defined"
-    assert [shown.index(f"<h2>{letter}</h2>") for letter in "EKN"] == sorted(shown.index(f"<h2>{x}</h2>") for x in "EKN")
+    assert [shown.index(f"<h2>{letter}") for letter in "EKN"] == sorted(shown.index(f"<h2>{one}") for one in "EKN")
 
 
 def chapter(table: str) -> Chapter:
