@@ -7,7 +7,7 @@
   const WAIT = 300, LINGER = 250, GAP = 6, EDGE = 16;  // milliseconds; pixels
   const root = new URL(document.documentElement.dataset.content_root || "./", location.href);
   const scripts = new Map();  // by page: what is shown of it
-  let box = null, link = null, asked = null, timer = 0;  // the popover; whose it is; whose it will be
+  let box = null, link = null, asked = null, closed = null, timer = 0;  // the popover; whose it is, will be, is not again
 
   function loaded(page) {
     if (!scripts.has(page)) scripts.set(page, new Promise(resolve => {
@@ -49,10 +49,11 @@
     return found;
   }
 
+  const away = one => { const at = one.getBoundingClientRect(); return at.bottom < 0 || at.top > innerHeight; };
+
   function place() {
-    if (!link) return;
+    if (away(link)) return hide();
     const at = link.getBoundingClientRect(), below = innerHeight - at.bottom, up = below < at.top && below < 320;
-    if (at.bottom < 0 || at.top > innerHeight) return hide();
     box.style.maxHeight = `${Math.max(80, (up ? at.top : below) - GAP - EDGE)}px`;
     const size = box.getBoundingClientRect();
     box.style.left = `${Math.max(EDGE, Math.min(at.left, document.documentElement.clientWidth - EDGE - size.width))}px`;
@@ -61,7 +62,7 @@
 
   async function show(to) {
     const element = await target(to);
-    if (asked !== to || !to.isConnected || !element || element.contains(to)) return;
+    if (asked !== to || !to.isConnected || !element || element.contains(to) || away(to)) return;
     hide();
     asked = link = to;
     if (!box) {
@@ -94,13 +95,13 @@
 
   function ask(to) {
     clearTimeout(timer);
-    if (to === link) return;
+    if (to === link || to === closed) return;
     asked = to;
     timer = setTimeout(show, WAIT, to);
   }
 
   const held = one => one?.matches(":focus-visible");  // by the keyboard: the pointer takes nothing from it
-  const leave = () => { clearTimeout(timer); asked = null; if (link) timer = setTimeout(hide, LINGER); };
+  const leave = () => { clearTimeout(timer); asked = closed = null; if (link) timer = setTimeout(hide, LINGER); };
   document.addEventListener("pointerover", event => {
     if (event.pointerType === "touch") return;
     const to = event.target.closest?.(LINKS);
@@ -119,12 +120,15 @@
     if (event.key !== "Escape" || !asked && !link) return;
     if (link) event.stopPropagation();
     if (box?.contains(document.activeElement)) link.focus({ preventScroll: true });
-    const back = link;
+    closed = link ?? asked;
     hide();
-    asked = back;  // not at once again
   }, true);
   document.addEventListener("pointerdown", event => box?.contains(event.target) || hide());
-  addEventListener("scroll", event => event.target !== box && place(), true);
-  addEventListener("resize", hide);
+  addEventListener("scroll", event => {
+    if (event.target === box) return;
+    if (link) place();
+    else if (held(asked)) ask(asked);  // the keyboard has led there, and the page still moves
+  }, true);
+  addEventListener("resize", () => link && place());
   addEventListener("beforeprint", hide);
 })();

@@ -140,6 +140,24 @@ def test_pages_that_are_no_chapters_are_left_alone():
     assert not links(document)
 
 
+def test_the_index_has_where_a_word_is_defined_or_else_used_first(monkeypatch):
+    listed = [SimpleNamespace(docname=f"chapters/{name}") for name in "ab"]
+    monkeypatch.setattr(glossary_words, "book_of", lambda app: SimpleNamespace(listed=listed))
+    app = application(knot="term-knot", edge="term-edge", nothing="term-n")
+    app.env.im_words = {
+        "chapters/a": [("start", "A knot on an edge.", []), ("setting", "A knot.", ["Knot"])],
+        "chapters/b": [("start", "No word.", []), ("later", "Knots & an edge.", [])],
+    }
+    app.env.titles = {one.docname: nodes.title("", f"Chapter <{one.docname[-1]}>") for one in listed}
+    document = page(glossary_words.word_index())
+    glossary_words.fill(app, document, "book/word-index")
+    shown = document.astext()
+    assert '>knot</a>, <a href="../chapters/a.html#setting" title="Chapter &lt;a&gt;"><b>1</b></a>' in shown
+    assert '#later" title="Chapter &lt;b&gt;">2</a></li>' in shown
+    assert '>edge</a></li>' in shown and ">nothing</a></li>" in shown, "edge means something else, unless it is defined"
+    assert [shown.index(f"<h2>{letter}") for letter in "EKN"] == sorted(shown.index(f"<h2>{one}") for one in "EKN")
+
+
 def chapter(table: str) -> Chapter:
     return Chapter("chapters/a", Path("chapters/a.ipynb"), {"cells": [{"cell_type": "markdown", "source": table}]})
 
