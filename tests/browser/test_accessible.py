@@ -44,11 +44,12 @@ STAND_INS = """() => {
     const own = e => owned.get(e) ?? owned.set(e, traits(e)).get(e);
     const traits = e => [e.localName, e.getAttribute("class"), e.getAttribute("role"), look(e), e.checkVisibility(),
         e.getAttributeNames().map(name => name + Boolean(e.getAttribute(name).trim())).sort()].join();
-    const kind = e => own(e) + "(" + [...e.childNodes].map(child =>
-        child.nodeType === Node.ELEMENT_NODE ? kind(child) : /\\S/.test(child.data) ? "words" : "").join() + ")";
+    const kind = e => own(e) + "(" + [...new Set([...e.childNodes].map(kind_of))].sort().join() + ")";
+    const kind_of = node =>
+        node.nodeType === Node.ELEMENT_NODE ? kind(node) : /\\S/.test(node.data) ? "words" : "";
     const within = e => e === document.body ? "" : own(e) + within(e.parentElement);
     const spare = new Set();
-    for (const e of document.querySelectorAll("section > p, li, tbody tr, .im-check, svg :not(title, desc)"))
+    for (const e of document.querySelectorAll("p:not(summary *), li, tbody tr, .im-check, svg :not(title, desc)"))
         if (spare.has(e.parentElement) || fourth(within(e.parentElement) + kind(e))) spare.add(e);
     spare.forEach(e => e.remove());
     return coloured;
