@@ -98,26 +98,27 @@ wasm: .venv/.all ## compile the page functions whose source has changed (install
 chromium: .venv/bin/python
 	@$(BIN)/python book/_tools/ensure_chromium.py > /dev/null
 
-# What a lane prints at its end says where its time goes.
-PYTEST = $(BIN)/python -m pytest -q -n 2 --durations=10
+# What a lane prints at its end says where its time goes. Groups are those of tests/conftest.py; they start in the order
+# in which they are named, which has what takes long first: else one worker waits for it at the end.
+PYTEST = $(BIN)/python -m pytest -q -n 2 --durations=10 --dist loadgroup --no-loadscope-reorder
 
 test: lint test-library test-tools test-kernels test-notebooks test-browser ## every test
 
 test-library: .venv/.all chromium ## library, and the claims of chapters with planted faults
-	@$(PYTEST) --dist loadfile tests/lib tests/chapters
+	@$(PYTEST) tests/chapters tests/lib
 
 test-tools: .venv/.all chromium ## tools, the built book as files, the repository
-	@$(PYTEST) --dist loadfile tests $(addprefix --ignore tests/,lib chapters kernels browser peers)
+	@$(PYTEST) tests $(addprefix --ignore tests/,lib chapters kernels browser peers)
 
 test-kernels: .venv/.all ## kernels: cpu, interpreter and compile lanes (and gpu where there is one)
-	@$(PYTEST) --dist loadfile tests/kernels -m "not interp"
-	@TRITON_INTERPRET=1 $(PYTEST) --dist loadfile tests/kernels -m interp
+	@$(PYTEST) tests/kernels -m "not interp"
+	@TRITON_INTERPRET=1 $(PYTEST) tests/kernels -m interp
 
 test-notebooks: .venv/.all ## every notebook prints what it stores
 	@$(BIN)/python book/_tools/paths.py $(PYTEST) --dist loadfile --nbval chapters --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
 
 test-browser: .venv/.all chromium book ## the built book in a real browser, and JupyterLab
-	@$(PYTEST) --dist loadgroup tests/browser
+	@$(PYTEST) tests/browser
 
 test-cpus: .venv/.all ## library, kernels and notebooks under the arithmetic of other CPUs (hours; CPUS="-a sse -s lib" runs a part)
 	@$(BIN)/python book/_tools/cpus.py $(CPUS)

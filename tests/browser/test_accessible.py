@@ -13,12 +13,21 @@ OF_FORMULAS = ["scrollable-region-focusable"]
 # Nine in ten elements of a chapter are formulas and words of code, and axe takes minutes for all of them.  A formula
 # has the colour of its sentence, which is checked here; then a word in its place stands for it.  Of code that looks
 # alike three words stand for all, and of the library's entries, which one template writes, the first two of a module.
+# Of paragraphs, entries of lists, rows, checks and marks of a picture that are alike in all that a rule reads (tags,
+# classes, roles, which attributes there are and whether they say something, colours, sizes, what they stand in) three
+# stand for all: one that differs in any of it is kept.
 STAND_INS = """() => {
     const look = e => {
         const s = getComputedStyle(e);
-        return [s.color, s.backgroundColor, s.opacity, s.fontWeight, s.fontSize].join();
+        return [s.color, s.fill, s.backgroundColor, s.backgroundImage, s.opacity, s.fontWeight, s.fontSize,
+                s.textDecorationLine, s.display, s.visibility].join();
     };
     const coloured = [], seen = new Map(), given = [];
+    const fourth = key => {
+        const before = seen.get(key) || 0;
+        seen.set(key, before + 1);
+        return before >= 3;
+    };
     for (const formula of document.querySelectorAll("main .katex")) {
         const color = getComputedStyle(formula.parentElement).color;
         const other = [formula, ...formula.querySelectorAll(".katex-html *")]
@@ -26,14 +35,23 @@ STAND_INS = """() => {
         if (other) coloured.push(other.outerHTML.slice(0, 160));
         given.push([formula, "formula"]);
     }
-    for (const word of document.querySelectorAll(".highlight pre span")) {
-        const key = look(word), before = seen.get(key) || 0;
-        seen.set(key, before + 1);
-        if (before >= 3 && !word.children.length) given.push([word, word.textContent]);
-    }
+    for (const word of document.querySelectorAll(".highlight pre span"))
+        if (fourth(look(word)) && !word.children.length) given.push([word, word.textContent]);
     given.forEach(([element, text]) => element.replaceWith(text));
     document.querySelectorAll("dl.im-api > :nth-child(n+5)").forEach(e => e.remove());
     document.body.normalize();
+    const owned = new Map();  // all is read before anything is removed: else each removal costs a layout
+    const own = e => owned.get(e) ?? owned.set(e, traits(e)).get(e);
+    const traits = e => [e.localName, e.getAttribute("class"), e.getAttribute("role"), look(e), e.checkVisibility(),
+        e.getAttributeNames().map(name => name + Boolean(e.getAttribute(name).trim())).sort()].join();
+    const kind = e => own(e) + "(" + [...new Set([...e.childNodes].map(kind_of))].sort().join() + ")";
+    const kind_of = node =>
+        node.nodeType === Node.ELEMENT_NODE ? kind(node) : /\\S/.test(node.data) ? "words" : "";
+    const within = e => e === document.body ? "" : own(e) + within(e.parentElement);
+    const spare = new Set();
+    for (const e of document.querySelectorAll("p:not(summary *), li, tbody tr, .im-check, svg :not(title, desc)"))
+        if (spare.has(e.parentElement) || fourth(within(e.parentElement) + kind(e))) spare.add(e);
+    spare.forEach(e => e.remove());
     return coloured;
 }"""
 

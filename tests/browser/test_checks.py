@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from conftest import CHAPTERS, ROOT, visiting
+from conftest import CHAPTERS, DESK, PHONE, ROOT, visiting
 
 IN_SIGHT = """id => {
     const check = document.getElementById(id);  // not there yet while the page loads
@@ -58,21 +58,20 @@ def test_checks_open_without_scripts(browser, sites, book, light_chapter):
         assert check.locator(".im-check-statement").is_visible() and check.locator("pre").is_visible()
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_a_line_is_one_line_at_a_desk_and_two_on_a_phone(context, sites, name):
-    """Those in folds too; no explorer needs to be drawn for it."""
-    page = context.new_page()
-    page.goto(sites["http"] + name, wait_until="domcontentloaded")
-    page.evaluate("document.querySelectorAll('.bd-article .im-checks').forEach(fold => fold.open = true)")
-    page.evaluate("document.fonts.ready.then(() => null)")
-    for width, tallest in ((1440, 44), (390, 72)):
-        page.set_viewport_size({"width": width, "height": 900})
+@pytest.mark.parametrize("visit", CHAPTERS, indirect=True)
+def test_a_line_is_one_line_at_a_desk_and_two_on_a_phone(visit):
+    """Those in folds too."""
+    page = visit.page
+    opened = "open => document.querySelectorAll('.bd-article .im-checks').forEach(fold => { fold.open = open })"
+    page.evaluate(opened, True)
+    for size, tallest in ((DESK, 44), (PHONE, 72)):
+        page.set_viewport_size(size)
         lines = page.evaluate(
             "[...document.querySelectorAll('.bd-article .im-check > summary')].map("
             "s => [s.innerText, s.getBoundingClientRect().height])"
         )
-        assert lines and not [what for what in lines if not 24 <= what[1] <= tallest], width
-    page.close()
+        assert lines and not [what for what in lines if not 24 <= what[1] <= tallest], size
+    page.evaluate(opened, False)
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

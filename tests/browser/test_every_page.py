@@ -76,25 +76,28 @@ def test_first_view_is_light(visit, book, sites, measured):
         assert total <= MOST_GZIPPED, sizes
 
 
-@pytest.mark.parametrize("size", [PHONE, NARROWEST], ids=["390", "320"])
-def test_no_sideways_scroll_on_a_phone(visit, size):
-    visit.page.set_viewport_size(size)
-    settled(visit.page)
-    seen = visit.page.evaluate("""() => {
-        window.scrollTo(1000, 0);
-        const by = window.scrollX, root = document.documentElement, width = root.clientWidth;
-        window.scrollTo(0, 0);
-        const held = e => e !== document.body && e !== root
-            && /auto|scroll|hidden|clip/.test(getComputedStyle(e).overflowX);
-        const scrolls = e => e && (held(e) || scrolls(e.parentElement));
-        const wide = [...document.querySelectorAll("body *")]
-            .filter(e => e.getBoundingClientRect().right > width + 1 && !scrolls(e.parentElement))
-            .filter(e => !e.closest(".katex-mathml, .im-sr"))
-            .map(e => `${e.getBoundingClientRect().right}: ${e.outerHTML.slice(0, 100)}`);
-        return {by, over: root.scrollWidth - width, wide: wide.slice(0, 10)};
-    }""")
-    assert seen["by"] == 0 and seen["over"] <= 0, seen
-    assert not seen["wide"], "\n".join(seen["wide"])
+SIDEWAYS = """() => {
+    window.scrollTo(1000, 0);
+    const by = window.scrollX, root = document.documentElement, width = root.clientWidth;
+    window.scrollTo(0, 0);
+    const held = e => e !== document.body && e !== root
+        && /auto|scroll|hidden|clip/.test(getComputedStyle(e).overflowX);
+    const scrolls = e => e && (held(e) || scrolls(e.parentElement));
+    const wide = [...document.querySelectorAll("body *")]
+        .filter(e => e.getBoundingClientRect().right > width + 1 && !scrolls(e.parentElement))
+        .filter(e => !e.closest(".katex-mathml, .im-sr"))
+        .map(e => `${e.getBoundingClientRect().right}: ${e.outerHTML.slice(0, 100)}`);
+    return {by, over: root.scrollWidth - width, wide: wide.slice(0, 10)};
+}"""
+
+
+def test_no_sideways_scroll_on_a_phone(visit):
+    for size in (PHONE, NARROWEST):
+        visit.page.set_viewport_size(size)
+        settled(visit.page)
+        seen = visit.page.evaluate(SIDEWAYS)
+        assert seen["by"] == 0 and seen["over"] <= 0, (size, seen)
+        assert not seen["wide"], "\n".join([str(size), *seen["wide"]])
 
 
 def test_a_fold_that_waits_beside_an_output_says_its_words_in_one_line(visit):

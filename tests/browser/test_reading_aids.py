@@ -110,12 +110,10 @@ def test_a_chapter_reads_without_scripts(browser, sites, light_chapter, scheme):
 
 
 @pytest.mark.parametrize("name", [name for name in PAGES if name not in CHAPTERS])
-def test_every_page_reads_without_scripts(browser, sites, name):
-    with browser.new_context(java_script_enabled=False) as context:
-        page = context.new_page()
-        page.goto(sites["http"] + name)
-        expect(page.locator("h1").first).to_be_visible()
-        assert len(page.locator("main").inner_text()) > 50
+def test_every_page_reads_without_scripts(scriptless, sites, name):
+    scriptless.goto(sites["http"] + name)
+    expect(scriptless.locator("h1").first).to_be_visible()
+    assert len(scriptless.locator("main").inner_text()) > 50
 
 
 def test_the_keyboard_reaches_the_text_first(context, sites, light_chapter):
