@@ -133,8 +133,9 @@ class Explorer:
             entry.whole = bool(values.dtype.kind == "i" and not entry.log and np.ptp(values) < table.GAP)
             if np.isnan(values).all():
                 raise ValueError(f"Explorer: {entry.name!r} is NaN over the whole grid")
-            for spec in sorted(self._reader.formats.get(entry.name, ())):
-                table.keep_digits(entry, values, spec)
+            if self._page is None:  # else the page computes what it writes, and the table stands in for it
+                for spec in sorted(self._reader.formats.get(entry.name, ())):
+                    table.keep_digits(entry, values, spec)
         self._data, sizes = table.pack(self._entries, columns)
         if len(self._data) > table.LIMIT:
             listed = ", ".join(
