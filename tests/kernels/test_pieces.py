@@ -94,6 +94,15 @@ def test_pieces_change_no_bit(monkeypatch, name, piece):
     assert len(taken) > 2 or piece > 1
 
 
+@pytest.mark.parametrize("name", RUNS)
+def test_threads_change_no_bit(monkeypatch, name):
+    one = flat(RUNS[name]())
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(_threads, "PIECE", 10**5)
+    for a, b in zip(one, flat(RUNS[name]()), strict=True):
+        assert torch.equal(a, b)
+
+
 @pytest.mark.parametrize(("first", "last", "steps", "work"), [
     (0, 0, 5, 3), (0, 7, 0, 3), (0, 7, 0, 10**6), (2, 9, 5, 3), (2, 9, 5, 10**6), (0, 3, 100, 30), (0, 100, 1, 0),
     (0, 10**12, 1, 10),
