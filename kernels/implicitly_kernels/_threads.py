@@ -45,19 +45,21 @@ def count():
     return int(told)
 
 
-def share(part, items, steps=1, work=0):
+def share(part, items, steps=1, work=0, scratch=None):
     """Call `part(first, last, begin, end)`, which must release the GIL, on the pieces of `items` items.
 
-    An error or a KeyboardInterrupt ends all threads after the piece at which they are.
+    scratch: makes what a thread keeps from piece to piece, which `part` gets as well. An error or a KeyboardInterrupt
+    ends all threads after the piece at which they are.
     """
     threads = max(1, min(count(), items, items * work * max(1, steps) // WORTH))
     stop = Event()
 
     def run(first, last):
+        own = (scratch(),) if scratch else ()
         for piece in pieces(first, last, steps, work):
             if stop.is_set():
                 return
-            part(*piece)
+            part(*piece, *own)
 
     if threads == 1:
         run(0, items)

@@ -97,6 +97,7 @@ def test_pieces_change_no_bit(monkeypatch, name, piece):
 @pytest.mark.parametrize("name", RUNS)
 def test_threads_change_no_bit(monkeypatch, name):
     monkeypatch.setattr(_threads, "WORTH", 1)
+    monkeypatch.setattr(_threads, "PIECE", 10**5)
     results = []
     for threads in ("1", "3"):
         monkeypatch.setenv("IMPLICITLY_THREADS", threads)

@@ -226,7 +226,7 @@ def test_two_runs_on_the_gpu_are_equal():
 
 
 FAULTS = {
-    "numba: weight of the past": (NUMBA, "_update(w, one - h, p, h)", "_update(w, one, p, h)"),
+    "numba: weight of the past": (NUMBA, "load(w, at) * keep + load(p, at) * h", "load(w, at) + load(p, at) * h"),
     "numba: Heun looks back": (NUMBA, "_ramps(c2, slope[k + 1], shift[k + 1]",
                                "_ramps(c2, slope[k], shift[k]"),
 }

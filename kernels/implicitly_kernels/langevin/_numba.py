@@ -1,348 +1,283 @@
-"""Langevin chains on the CPU: LANES chains side by side, parameters as [row][lane], own exp and log.
+"""Langevin chains on the CPU: WIDTH chains side by side, one to a lane of a vector, all their steps in cache."""
 
-A library transcendental in a lane loop would stop it from using vectors. Where there are few chains, a network's
-samples lie side by side instead, one chain after the other.
-"""
-
+import numba
 import numpy as np
 import torch
 
 from implicitly_kernels import _threads
 from implicitly_kernels._dispatch import Unsupported
 from implicitly_kernels._jit import cached_njit
-from implicitly_kernels._rng_numba import F32, U32, exp, log, normal_pair, philox
+from implicitly_kernels._rng_numba import F32, U32, U64, exp, log, normal_pair, philox
+from implicitly_kernels._vector import (
+    WIDTH,
+    floor,
+    load,
+    magnitude,
+    number,
+    numbered,
+    root,
+    spread,
+    store,
+    where,
+)
 from implicitly_kernels.langevin.reference import columns_of, rows_of
 
-LANES = 256
-FEW = 32  # chains: up to here the samples of a network lie side by side
+SAMPLES = 32  # of a network at a time, so that all their tanh stay in cache
+V = U64(WIDTH)  # offsets: numba would look at each signed one, whether it is negative
 jit = cached_njit(nogil=True, boundscheck=False, error_model="numpy",
                  fastmath={"contract", "nsz"})
 
 
-@jit
-def _words(k0, k1, first, step, draw, planes):
-    w0, w1, w2, w3 = planes[0], planes[1], planes[2], planes[3]
-    for l in range(w0.size):
-        a, b, c, d = philox(k0, k1, U32(first + U32(l)), U32(0), step, draw)
-        w0[l] = a
-        w1[l] = b
-        w2[l] = c
-        w3[l] = d
+@numba.njit(inline="always")
+def _tanh(v):
+    """tanh of float32 to 3e-7, NaN for NaN: an odd rational minimax of degrees 13 and 6, with Eigen's coefficients."""
+    v = where(v < F32(-7.9), F32(-7.9), v)
+    v = where(v > F32(7.9), F32(7.9), v)
+    z = v * v
+    p = z * F32(-2.76076847742355e-16) + F32(2.00018790482477e-13)
+    p = p * z + F32(-8.60467152213735e-11)
+    p = p * z + F32(5.12229709037114e-08)
+    p = p * z + F32(1.48572235717979e-05)
+    p = p * z + F32(6.37261928875436e-04)
+    p = p * z + F32(4.89352455891786e-03)
+    q = z * F32(1.19825839466702e-06) + F32(1.18534705686654e-04)
+    q = q * z + F32(2.26843463243900e-03)
+    q = q * z + F32(4.89352518554385e-03)
+    return v * p / q
+
+
+@numba.njit(inline="always")
+def _gain(grad, at, more):
+    store(grad, at, load(grad, at) + more)
 
 
 @jit
-def _normals(word_a, word_b, out_a, out_b):
-    for l in range(out_a.size):
-        out_a[l], out_b[l] = normal_pair(word_a[l], word_b[l])
+def _net(theta, x, y, hidden, with_loss, grad, t, r):
+    """Gradient of the mean logistic loss of WIDTH tanh networks into grad, and the loss, or 0, into its last row.
 
-
-@jit
-def _uniform_logs(word, out):
-    for l in range(out.size):
-        out[l] = log(F32(np.int32(word[l] >> U32(8))) * F32(2.0**-24) + F32(2.0**-25))
-
-
-@jit
-def _dot4(w0, w1, w2, w3, x0, x1, x2, x3, fresh, out):
-    if fresh:
-        for l in range(out.size):
-            out[l] = w0[l] * x0 + w1[l] * x1 + w2[l] * x2 + w3[l] * x3
-    else:
-        for l in range(out.size):
-            out[l] += w0[l] * x0 + w1[l] * x1 + w2[l] * x2 + w3[l] * x3
-
-
-@jit
-def _activate(pre, w, fresh, z):
-    """pre becomes tanh(pre); z gains w * tanh(pre)."""
-    for l in range(z.size):
-        t = F32(1) - F32(2) / (exp(pre[l] + pre[l]) + F32(1))
-        pre[l] = t
-        z[l] = w[l] * t + (F32(0) if fresh else z[l])
-
-
-@jit
-def _residual(z, y, inverse, r):
-    for l in range(r.size):
-        r[l] = (F32(1) / (F32(1) + exp(-z[l])) - y) * inverse
-
-
-@jit
-def _add_loss(z, y, inverse, loss):
-    for l in range(loss.size):
-        v = z[l]
-        up = v if v > F32(0) else F32(0)
-        loss[l] += (up + log(F32(1) + exp(v - up - up)) - y * v) * inverse
-
-
-@jit
-def _back(r, t, w, g, c):
-    for l in range(c.size):
-        g[l] += r[l] * t[l]
-        c[l] = r[l] * w[l] * (F32(1) - t[l] * t[l])
-
-
-@jit
-def _add4(c, x0, x1, x2, x3, g0, g1, g2, g3):
-    for l in range(c.size):
-        v = c[l]
-        g0[l] += v * x0
-        g1[l] += v * x1
-        g2[l] += v * x2
-        g3[l] += v * x3
-
-
-@jit
-def _net(theta, x, y, hidden, with_loss, grad, loss, t, z, r, c):
-    """Gradient and loss of the tanh network; x (N, q) with q a multiple of four."""
-    n, q = x.shape
-    inverse = F32(1) / F32(n)
-    grad[:] = 0
-    loss[:] = 0
-    for s in range(n):
-        xs = x[s]
-        for h in range(hidden):
-            for k in range(0, q, 4):
-                i = h * q + k
-                _dot4(theta[i], theta[i + 1], theta[i + 2], theta[i + 3],
-                      xs[k], xs[k + 1], xs[k + 2], xs[k + 3], k == 0, t[h])
-            _activate(t[h], theta[hidden * q + h], h == 0, z)
-        _residual(z, y[s], inverse, r)
-        if with_loss:
-            _add_loss(z, y[s], inverse, loss)
-        for h in range(hidden):
-            _back(r, t[h], theta[hidden * q + h], grad[hidden * q + h], c)
-            for k in range(0, q, 4):
-                i = h * q + k
-                _add4(c, xs[k], xs[k + 1], xs[k + 2], xs[k + 3],
-                      grad[i], grad[i + 1], grad[i + 2], grad[i + 3])
-
-
-@jit
-def _net_of_few(theta, x, xt, y, hidden, with_loss, grad, loss, row, t, z, r, c, w, g):
-    """As `_net`, chain by chain; also xt (q, M), the inputs (M, q) turned, both M a multiple of four.
-
-    y (N,), N <= M: the samples that count. row: (rows,), t: (hidden, M), z, r, c, w, g: (M,), scratch, where r is 0
-    from N on.
+    theta, grad: ((rows + 1) * WIDTH,), parameters as [row][lane]. x: (N * q,), q a multiple of four. t: (hidden *
+    SAMPLES * WIDTH,) and r: (SAMPLES * WIDTH,), scratch: tanh, and the outputs, then the loss's slope in them.
     """
-    n, q = len(y), x.shape[1]
-    inverse = F32(1) / F32(n)
-    for chain in range(loss.size):
-        for i in range(row.size):
-            row[i] = theta[i, chain]
+    q = x.size // y.size
+    inverse = F32(1) / F32(y.size)
+    top = U64(hidden * q) * V
+    grad[:] = 0
+    loss = spread(F32(0))
+    for first in range(0, y.size, SAMPLES):
+        n = min(SAMPLES, y.size - first)
         for h in range(hidden):
+            w = load(theta, top + U64(h) * V)
             for k in range(0, q, 4):
-                i = h * q + k
-                _dot4(xt[k], xt[k + 1], xt[k + 2], xt[k + 3],
-                      row[i], row[i + 1], row[i + 2], row[i + 3], k == 0, t[h])
-            w[:] = row[hidden * q + h]
-            _activate(t[h], w, h == 0, z)
-        total = F32(0)
+                at = U64(h * q + k) * V
+                w0, w1 = load(theta, at), load(theta, at + V)
+                w2, w3 = load(theta, at + U64(2) * V), load(theta, at + U64(3) * V)
+                for s in range(n):
+                    i, o = U64((first + s) * q + k), U64(s) * V
+                    to = U64(h * SAMPLES) * V + o
+                    pre = w0 * x[i] + w1 * x[i + U64(1)] + w2 * x[i + U64(2)] + w3 * x[i + U64(3)]
+                    if k > 0:
+                        pre = pre + load(t, to)
+                    if k + 4 == q:
+                        pre = _tanh(pre)
+                        store(r, o, w * pre if h == 0 else load(r, o) + w * pre)
+                    store(t, to, pre)
         for s in range(n):
-            v = z[s]
-            r[s] = (F32(1) / (F32(1) + exp(-v)) - y[s]) * inverse
+            o = U64(s) * V
+            z, label = load(r, o), y[first + s]
             if with_loss:
-                up = v if v > F32(0) else F32(0)
-                total += (up + log(F32(1) + exp(v - up - up)) - y[s] * v) * inverse
-        loss[chain] = total
+                up = where(z > F32(0), z, F32(0))
+                loss = loss + (up + log(F32(1) + exp(z - up - up)) - label * z) * inverse
+            store(r, o, (F32(1) / (F32(1) + exp(-z)) - label) * inverse)
         for h in range(hidden):
-            w[:] = row[hidden * q + h]
-            g[:] = 0
-            _back(r, t[h], w, g, c)
-            total = F32(0)
-            for s in range(n):
-                total += g[s]
-            grad[hidden * q + h, chain] = total
-            part = row[h * q:(h + 1) * q]  # its weights have been used
-            for s in range(0, c.size, 4):
-                _dot4(x[s], x[s + 1], x[s + 2], x[s + 3], c[s], c[s + 1], c[s + 2], c[s + 3], s == 0, part)
-            for k in range(q):
-                grad[h * q + k, chain] = part[k]
+            w = load(theta, top + U64(h) * V)
+            for k in range(0, q, 4):
+                g = spread(F32(0))
+                g0, g1, g2, g3 = g, g, g, g
+                for s in range(n):
+                    i, o = U64((first + s) * q + k), U64(s) * V
+                    pull, out = load(r, o), load(t, U64(h * SAMPLES) * V + o)
+                    c = pull * out
+                    g = g + c
+                    c = pull - c * out
+                    g0 = g0 + c * x[i]
+                    g1 = g1 + c * x[i + U64(1)]
+                    g2 = g2 + c * x[i + U64(2)]
+                    g3 = g3 + c * x[i + U64(3)]
+                at = U64(h * q + k) * V
+                _gain(grad, at, w * g0)
+                _gain(grad, at + V, w * g1)
+                _gain(grad, at + U64(2) * V, w * g2)
+                _gain(grad, at + U64(3) * V, w * g3)
+                if k == 0:
+                    _gain(grad, top + U64(h) * V, g)
+    store(grad, U64(grad.size) - V, loss)
 
 
 @jit
-def _polynomial(theta, coef, grad, loss):
-    loss[:] = 0
-    for i in range(coef.shape[0]):
-        c0, c1, c2, c3, c4 = coef[i, 0], coef[i, 1], coef[i, 2], coef[i, 3], coef[i, 4]
-        t, g = theta[i], grad[i]
-        for l in range(loss.size):
-            v = t[l]
-            loss[l] += (((c4 * v + c3) * v + c2) * v + c1) * v + c0
-            g[l] = ((F32(4) * c4 * v + F32(3) * c3) * v + F32(2) * c2) * v + c1
+def _polynomial(theta, coef, grad):
+    """The same for a polynomial; coef (5 * d,)."""
+    loss = spread(F32(0))
+    for i in range(coef.size // 5):
+        c = U64(5 * i)
+        v = load(theta, U64(i) * V)
+        c0, c1, c2, c3, c4 = coef[c], coef[c + U64(1)], coef[c + U64(2)], coef[c + U64(3)], coef[c + U64(4)]
+        loss = loss + ((((v * c4 + c3) * v + c2) * v + c1) * v + c0)
+        store(grad, U64(i) * V, ((v * (F32(4) * c4) + F32(3) * c3) * v + F32(2) * c2) * v + c1)
+    store(grad, U64(grad.size) - V, loss)
 
 
-@jit
-def _prior(theta, inverse_beta, precision, with_energy, grad, energy):
-    """Add the prior's pull to the gradient and its energy to the energy."""
-    for i in range(precision.size):
-        p = precision[i]
-        if p == F32(0):
-            continue
-        t, g = theta[i], grad[i]
-        for l in range(t.size):
-            pull = p * inverse_beta[l] * t[l]
-            g[l] += pull
-        if with_energy:
-            for l in range(t.size):
-                energy[l] += F32(0.5) * p * inverse_beta[l] * t[l] * t[l]
-
-
-@jit
-def _move(theta, grad, noise, scale, eta, new):
-    for l in range(new.size):
-        new[l] = theta[l] - eta * grad[l] + scale[l] * noise[l]
-
-
-@jit
-def _reflect(new, box):
+@numba.njit(inline="always")
+def _reflect(z, box):
     """As reference.reflect: what is inside stays, to the last bit."""
     period = F32(4) * box
-    inverse = F32(1) / period
-    for l in range(new.size):
-        z = new[l]
-        beyond = abs(z) - box
-        y = beyond - np.floor(beyond * inverse) * period
-        y = beyond if beyond < period else y  # nor 0 times infinity, where 4 box overflows
-        v = box - y if y <= F32(2) * box else y - F32(3) * box
-        # The last rounding may leave the box by one unit in the last place.
-        v = box if v > box else v
-        v = -box if v < -box else v
-        v = -v if z < F32(0) else v
-        new[l] = z if beyond <= F32(0) else v
+    beyond = magnitude(z) - box
+    # Nor 0 times infinity, where 4 box overflows.
+    y = where(beyond < period, beyond, beyond - floor(beyond * (F32(1) / period)) * period)
+    v = where(y <= F32(2) * box, box - y, y - F32(3) * box)
+    # The last rounding may leave the box by one unit in the last place.
+    v = where(v > box, box, v)
+    v = where(v < -box, -box, v)
+    return where(beyond <= F32(0), z, where(z < F32(0), -v, v))
 
 
 @jit
-def _run(theta_all, beta, precision, box, live, x, xt, y, net, few, hidden, eta, steps, metropolis, boxed,
-         k0, k1, first_step, lanes, loss_all, accepted_all, start, stop, begin, end, kept, level, accepted):
-    """Steps begin..end-1 of chains start..stop-1.
+def _run(theta_all, beta, precision, box, live, x, y, net, hidden, eta, steps, metropolis, boxed,
+         k0, k1, first_step, loss_all, accepted_all, start, stop, begin, end, kept, level, taken):
+    """Steps begin..end-1 of the vectors start..stop-1 of chains.
 
-    kept (2, rows, lanes), level (2, lanes), accepted (lanes,): parameters and gradients, losses and energies, and
-    the accepted steps of the last `lanes` chains, when only some of their steps are taken.
+    theta_all: (vectors, rows * WIDTH). kept (2, (rows + 1) * WIDTH), level (2, WIDTH), taken (WIDTH,): parameters and
+    gradients, losses and energies, and the accepted steps of the last vector, when only some of its steps are taken.
     """
-    rows = theta_all.shape[0]
-    theta, grad, loss, energy = kept[0], kept[1], level[0], level[1]
-    new = np.zeros((rows, lanes), np.float32)
-    grad_new = np.zeros((rows, lanes), np.float32)
-    noise = np.zeros((rows, lanes), np.float32)
-    width = xt.shape[1] if few else lanes
-    t = np.zeros((max(hidden, 1), width), np.float32)
-    z, r, c = np.zeros(width, np.float32), np.zeros(width, np.float32), np.zeros(width, np.float32)
-    row, w_few, g_few = np.zeros(rows, np.float32), np.zeros(width, np.float32), np.zeros(width, np.float32)
-    loss_new, energy_new = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
-    back, forth = np.zeros(lanes, np.float32), np.zeros(lanes, np.float32)
-    log_u = np.zeros(lanes, np.float32)
-    inside = np.ones(lanes, np.bool_)
-    scale, inverse_beta, b = np.ones(lanes, np.float32), np.ones(lanes, np.float32), np.ones(
-        lanes, np.float32)
-    planes = np.zeros((4, lanes), np.uint32)
-    for first in range(start, stop, lanes):
-        n = min(lanes, stop - first)
+    rows = precision.size
+    theta, grad = kept[0], kept[1]  # the last row of the gradient is the loss
+    new, grad_new, noise = (np.zeros(theta.size, np.float32), np.zeros(theta.size, np.float32),
+                            np.zeros(theta.size, np.float32))
+    t, r = np.zeros(hidden * SAMPLES * WIDTH, np.float32), np.zeros(SAMPLES * WIDTH, np.float32)
+    last_row = U64(rows) * V
+    nothing = spread(F32(0))
+    for vector in range(start, stop):
+        chain = vector * WIDTH
+        lanes = numbered(U32(chain))
+        many = min(WIDTH, loss_all.size - chain)
+        b = load(beta, U64(chain))
+        inverse_beta, scale = F32(1) / b, root(F32(2) * eta / b)
         if begin == 0:
-            theta[:] = 0
-            theta[:, :n] = theta_all[:, first:first + n]
-            accepted[:] = 0
-        b[:n] = beta[first:first + n]
-        for l in range(lanes):
-            inverse_beta[l] = F32(1) / b[l]
-            scale[l] = np.sqrt(F32(2) * eta / b[l])
+            theta[:last_row] = theta_all[vector]
+            level[:] = 0
+            taken[:] = 0
+        loss, energy, accepted = load(level[0], U64(0)), load(level[1], U64(0)), load(taken, U64(0))
         for step in range(begin if begin else -1, end):  # the first time only for the gradient
-            last = step == steps - 1
+            told = metropolis or step == steps - 1
+            back, forth = nothing, nothing
+            inside = back <= forth
+            now = spread(U32(first_step + step))
             if step >= 0:
                 for draw in range(rows // 4):
-                    _words(k0, k1, U32(first), U32(first_step + step), U32(draw), planes)
-                    _normals(planes[0], planes[1], noise[4 * draw], noise[4 * draw + 1])
-                    _normals(planes[2], planes[3], noise[4 * draw + 2], noise[4 * draw + 3])
+                    p0, p1, p2, p3 = philox(k0, k1, lanes, spread(U32(0)), now, spread(U32(draw)))
+                    at = U64(4 * draw) * V
+                    n0, n1 = normal_pair(p0, p1)
+                    n2, n3 = normal_pair(p2, p3)
+                    store(noise, at, n0)
+                    store(noise, at + V, n1)
+                    store(noise, at + U64(2) * V, n2)
+                    store(noise, at + U64(3) * V, n3)
                 for i in range(rows):
+                    at = U64(i) * V
                     if live[i]:
-                        _move(theta[i], grad[i], noise[i], scale, eta, new[i])
-                        if boxed and not metropolis and box[i] < F32(np.inf):
-                            _reflect(new[i], box[i])
+                        moved = load(theta, at) - eta * load(grad, at) + scale * load(noise, at)
+                        if boxed and box[i] < F32(np.inf):
+                            if metropolis:
+                                inside = inside & (magnitude(moved) <= box[i])
+                            else:
+                                moved = _reflect(moved, box[i])
+                        store(new, at, moved)
             else:
                 new[:] = theta
-            if few:
-                _net_of_few(new, x, xt, y, hidden, metropolis or last, grad_new, loss_new, row, t, z, r, c,
-                            w_few, g_few)
-            elif net:
-                _net(new, x, y, hidden, metropolis or last, grad_new, loss_new, t, z, r, c)
+            if net:
+                _net(new, x, y, hidden, told, grad_new, t, r)
             else:
-                _polynomial(new, x, grad_new, loss_new)
-            energy_new[:] = loss_new
-            _prior(new, inverse_beta, precision, metropolis, grad_new, energy_new)
+                _polynomial(new, x, grad_new)
+            loss_new = load(grad_new, last_row)
+            energy_new = loss_new
+            for i in range(rows):
+                if precision[i] != F32(0):
+                    at = U64(i) * V
+                    v = load(new, at)
+                    pull = precision[i] * inverse_beta * v
+                    store(grad_new, at, load(grad_new, at) + pull)
+                    energy_new = energy_new + F32(0.5) * pull * v
             if step >= 0 and metropolis:
-                _words(k0, k1, U32(first), U32(first_step + step), U32(rows // 4), planes)
-                _uniform_logs(planes[0], log_u)
-                back[:] = 0
-                forth[:] = 0
-                inside[:] = True
                 for i in range(rows):
-                    if not live[i]:
-                        continue
-                    ti, ni, gi, xi = theta[i], new[i], grad_new[i], noise[i]
-                    for l in range(lanes):
-                        v = ti[l] - ni[l] + eta * gi[l]
-                        back[l] += v * v
-                        w = scale[l] * xi[l]
-                        forth[l] += w * w
-                    if boxed:
-                        for l in range(lanes):
-                            inside[l] &= abs(ni[l]) <= box[i]
-                for l in range(lanes):
-                    ratio = -b[l] * (energy_new[l] - energy[l]) - b[l] / (F32(4) * eta) * (
-                        back[l] - forth[l])
-                    if log_u[l] < ratio and inside[l]:
-                        accepted[l] += 1
-                        loss[l] = loss_new[l]
-                        energy[l] = energy_new[l]
-                        for i in range(rows):
-                            theta[i, l] = new[i, l]
-                            grad[i, l] = grad_new[i, l]
+                    if live[i]:
+                        at = U64(i) * V
+                        v = load(theta, at) - load(new, at) + eta * load(grad_new, at)
+                        back = back + v * v
+                        w = scale * load(noise, at)
+                        forth = forth + w * w
+                ratio = -b * (energy_new - energy) - b / (F32(4) * eta) * (back - forth)
+                p0, p1, p2, p3 = philox(k0, k1, lanes, spread(U32(0)), now, spread(U32(rows // 4)))
+                take = (log(number(p0 >> U32(8)) * F32(2.0**-24) + F32(2.0**-25)) < ratio) & inside
+                for i in range(rows):
+                    at = U64(i) * V
+                    store(theta, at, where(take, load(new, at), load(theta, at)))
+                    store(grad, at, where(take, load(grad_new, at), load(grad, at)))
+                loss, energy = where(take, loss_new, loss), where(take, energy_new, energy)
+                accepted = where(take, accepted + U32(1), accepted)
             else:
                 theta, new = new, theta
                 grad, grad_new = grad_new, grad
-                loss[:] = loss_new
-                energy[:] = energy_new
-                accepted += step >= 0
+                loss, energy = loss_new, energy_new
+                if step >= 0:
+                    accepted = accepted + U32(1)
+        store(level[0], U64(0), loss)
+        store(level[1], U64(0), energy)
+        store(taken, U64(0), accepted)
         if end == steps:
-            theta_all[:, first:first + n] = theta[:, :n]
-            loss_all[first:first + n] = loss[:n]
-            accepted_all[first:first + n] = accepted[:n]
+            theta_all[vector] = theta[:last_row]
+            loss_all[chain:chain + many] = level[0, :many]
+            accepted_all[chain:chain + many] = taken[:many]
     kept[0] = theta  # which may have changed places
     kept[1] = grad
 
 
 def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step):
-    """Same contract as reference.run, in float32."""
+    """Same contract as reference.run, in float32; torch's threads share the chains."""
     if theta.dtype != torch.float32:
         raise Unsupported(f"theta: the numba backend computes in float32, got {theta.dtype}")
     columns, draws = columns_of(rows_of(kind, theta.shape[1], a.shape[1], hidden))
     chains, rows = theta.shape[0], 4 * draws
+    vectors = -(-chains // WIDTH)
 
     def padded(v, fill):
         out = torch.full((rows,), fill, dtype=torch.float32)
         out[columns] = v
         return out.numpy()
 
-    state = torch.zeros(rows, chains, dtype=torch.float32)
-    state[columns] = theta.mT
+    state = torch.zeros(vectors * WIDTH, rows, dtype=torch.float32)
+    state[:chains, columns] = theta
+    state = state.unflatten(0, (vectors, WIDTH)).mT.flatten(1).contiguous()
+    every_beta = torch.ones(vectors * WIDTH)
+    every_beta[:chains] = beta
     live = np.zeros(rows, np.bool_)
     live[columns.numpy()] = True
     loss = np.full(chains, np.nan, np.float32)
     accepted = np.zeros(chains, np.int64)
     net = kind == "net"
-    few = net and chains <= FEW
-    data = torch.nn.functional.pad(a, (0, -a.shape[1] % 4, 0, -len(a) % 4 if few else 0)) if net else a
-    lanes = max(1, min(LANES, chains))
+    data = torch.nn.functional.pad(a, (0, -a.shape[1] % 4)) if net else a
     given = (
-        state.numpy(), beta.contiguous().numpy(), padded(precision, 0.0),
-        padded(box, float("inf")), live, data.contiguous().numpy(),
-        (data.mT if few else data[:0]).contiguous().numpy(), b.contiguous().numpy(), net, few, hidden,
-        np.float32(eta), steps, metropolis, bool(torch.isfinite(box).any()),
-        np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32), first_step, lanes, loss, accepted,
+        state.numpy(), every_beta.numpy(), padded(precision, 0.0), padded(box, float("inf")), live,
+        data.reshape(-1).contiguous().numpy(), b.contiguous().numpy(), net, hidden, np.float32(eta), steps, metropolis,
+        bool(torch.isfinite(box).any()),
+        np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32), first_step, loss, accepted,
     )
-    kept, level, taken = np.zeros((2, rows, lanes), np.float32), np.zeros((2, lanes), np.float32), np.zeros(
-        lanes, np.int64)
-    work = lanes * (60 * rows + (len(a) * (4 * rows + 40 * hidden) if net else 0))
-    for first, last, begin, end in _threads.pieces(0, -(-chains // lanes), steps, work):
-        _run(*given, first * lanes, min(last * lanes, chains), begin, end, kept, level, taken)
-    return state[columns].mT.contiguous(), torch.from_numpy(loss), torch.from_numpy(accepted)
+    def part(first, last, begin, end, kept):
+        _run(*given, first, last, begin, end, *kept)
+
+    def scratch():
+        return (np.zeros((2, (rows + 1) * WIDTH), np.float32), np.zeros((2, WIDTH), np.float32),
+                np.zeros(WIDTH, np.uint32))
+
+    work = WIDTH * (60 * rows + (len(a) * (4 * rows + 40 * hidden) if net else 0))
+    _threads.share(part, vectors, steps, work, scratch)
+    state = state.unflatten(1, (rows, WIDTH)).mT.flatten(0, 1)
+    return state[:chains, columns].contiguous(), torch.from_numpy(loss), torch.from_numpy(accepted)

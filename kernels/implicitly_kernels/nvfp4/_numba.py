@@ -11,6 +11,7 @@ import torch
 from implicitly_kernels import _memory, _threads
 from implicitly_kernels._jit import cached_njit
 from implicitly_kernels._rng_numba import F32, U32, bits_of_float, float_of_bits, philox
+from implicitly_kernels._vector import WIDTH, numbered, spread, store
 from implicitly_kernels.nvfp4.reference import BLOCK, E2M1, e4m3_values, e8m0_values
 
 CHUNK = 128  # rows of 16 elements: 8 kB of input, a multiple of 2
@@ -112,18 +113,19 @@ def _scales_mx(amax, up, codes, scale):
 
 @jit
 def _draw(first, seed_low, seed_high, planes):
-    """Word k of counter first + c to planes[k, c]: planes, because strided stores stay scalar."""
+    """Word k of counter first + c to planes[k, c]: planes, because strided stores stay scalar.
+
+    first and the number of counters: multiples of one power of two, so that only the low word changes.
+    """
     w0, w1, w2, w3 = planes[0], planes[1], planes[2], planes[3]
-    for c in range(planes.shape[1]):
-        e = first + np.uint64(c)
-        a, b, d, f = philox(
-            seed_low, seed_high, U32(e & np.uint64(0xFFFFFFFF)), U32(e >> np.uint64(32)),
-            U32(0), U32(0),
-        )
-        w0[c] = a
-        w1[c] = b
-        w2[c] = d
-        w3[c] = f
+    low, high, zero = U32(first & np.uint64(0xFFFFFFFF)), spread(U32(first >> np.uint64(32))), spread(U32(0))
+    for c in range(0, planes.shape[1], WIDTH):
+        at = np.uint64(c)
+        a, b, d, f = philox(seed_low, seed_high, numbered(U32(low + U32(c))), high, zero, zero)
+        store(w0, at, a)
+        store(w1, at, b)
+        store(w2, at, d)
+        store(w3, at, f)
 
 
 @jit
