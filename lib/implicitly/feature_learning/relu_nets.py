@@ -82,20 +82,26 @@ def train(data: Clusters, *, eta: float, steps: int, record=None, hold: int | No
     X, y, m = data.X, data.y, 2 * len(data.start)
     ones = torch.ones(len(data.start), dtype=F64)
     a = torch.cat([ones, -ones]) / math.sqrt(m)
-    W = torch.zeros(m, X.shape[1], dtype=F64)
+    gram = X @ X.T
+    # W = C X: the inner products of the training points are all that a step needs
+    C = torch.zeros(m, len(y), dtype=F64)
     gates = torch.cat([data.start, data.start])  # neuron j is active at x where gates[j] @ x > 0
+    active = (gates @ X.T > 0).to(F64)
     found = {"W": [], "scores": [], "new_scores": []}
     for t in range(steps + 1):
+        inner = C @ gram
         if t and (hold is None or t <= hold):
-            gates = W
-        active = (gates @ X.T > 0).to(F64)
-        f = a @ (active * (W @ X.T))
+            gates, active = None, (inner > 0).to(F64)
+        f = a @ (active * inner)
         if t in at:
+            W = C @ X
             found["W"].append(W)
             found["scores"].append(f)
-            found["new_scores"].append(a @ ((gates @ data.X_new.T > 0) * (W @ data.X_new.T)))
-        pull = y * torch.sigmoid(-y * f)
-        W = W + (eta / len(y)) * a[:, None] * ((active * pull) @ X)
+            new = W @ data.X_new.T
+            found["new_scores"].append(a @ (((new if gates is None else gates @ data.X_new.T) > 0) * new))
+        if t == hold and gates is None:
+            gates = C @ X
+        C = C + (eta / len(y)) * a[:, None] * (active * (y * torch.sigmoid(-y * f)))
     return Run(torch.tensor(at), a=a, **{name: torch.stack(parts) for name, parts in found.items()})
 
 
