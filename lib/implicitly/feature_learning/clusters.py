@@ -4,7 +4,7 @@ Source: Xu et al., arXiv 2310.02541, for the data; chapter xor-clusters. Bad arg
 """
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,15 +24,17 @@ __all__ = [
 LABELS = {"xor": (1, 1, -1, -1), "sides": (1, -1, 1, -1)}
 
 
-class Clusters(NamedTuple):
-    """A sample, new points and the directions in which neurons start, all float64 in the same D coordinates.
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """A sample, new points and the directions in which neurons start, in the same D coordinates; all float64 but one.
 
     Attributes:
-        X: training points, (N, D). The first two coordinates are along mu_1 and mu_2.
+        X: training points, (N, D), N and D at least 1. Of :func:`draw_clusters` the first two coordinates are along
+            mu_1 and mu_2.
         y: their labels, 1.0 or -1.0, some of them flipped, (N,).
         flipped: which, (N,) bool.
-        X_new, y_new: new points (new, D) and their clean labels (new,).
-        start: (pairs, D), standard normal.
+        X_new, y_new: new points (new, D) and their clean labels (new,), 1.0 or -1.0.
+        start: (pairs, D), pairs at least 1.
     """
 
     X: Tensor
@@ -41,6 +43,23 @@ class Clusters(NamedTuple):
     X_new: Tensor
     y_new: Tensor
     start: Tensor
+
+    def __post_init__(self):
+        N, D = tensor("X", self.X, shape=("N", "D"), dtype=F64).shape
+        new = len(tensor("X_new", self.X_new, shape=("new", D), dtype=F64))
+        pairs = len(tensor("start", self.start, shape=("pairs", D), dtype=F64))
+        if not (N and D and pairs):
+            raise ValueError(f"X and start must hold a row and a column, found {N} and {pairs} rows, {D} columns")
+        tensor("flipped", self.flipped, shape=(N,), dtype=torch.bool)
+        for name, value, count in (("y", self.y, N), ("y_new", self.y_new, new)):
+            signs(name, tensor(name, value, shape=(count,), dtype=F64))
+
+
+def signs(name: str, value: Tensor) -> Tensor:
+    """`value`, after checking that each entry is 1 or -1."""
+    if not bool((value.abs() == 1).all()):
+        raise ValueError(f"{name} must hold labels 1 or -1, found {value[value.abs() != 1][0].item():.6g}")
+    return value
 
 
 def draw_clusters(
@@ -69,8 +88,8 @@ def draw_clusters(
         mu: length of the centres, which are orthogonal, from 0 to 1e6.
         flip: share of labels flipped, in [0, 1].
         labels: "xor": opposite clusters share a label; "sides": they have opposite ones. The draws are the same.
-        balanced: N/4 points in each cluster, of which the whole number nearest to flip N/4 is flipped; else clusters and
-            flips are drawn independently for each point.
+        balanced: N/4 points in each cluster, of which the whole number nearest to flip N/4 is flipped (of two, the
+            even one); else clusters and flips are drawn independently for each point.
         pairs: directions in which neurons start, at least 1.
         new: new points, at least 1, in turn from the four clusters.
 
@@ -81,7 +100,7 @@ def draw_clusters(
     N, pairs, new = whole("N", N, at_least=1), whole("pairs", pairs, at_least=1), whole("new", new, at_least=1)
     d = whole("d", d, at_least=2 + N + pairs, at_most=10**9)
     mu, flip = number("mu", mu, at_least=0.0, at_most=1e6), number("flip", flip, at_least=0.0, at_most=1.0)
-    signs = torch.tensor(LABELS[choice("labels", labels, LABELS)], dtype=F64)
+    clean = torch.tensor(LABELS[choice("labels", labels, LABELS)], dtype=F64)
     balanced, g = flag("balanced", balanced), checked_generator("generator", generator, device="cpu")
     if balanced and N % 4:
         raise ValueError(f"N must be a multiple of 4 for balanced clusters, found {N}")
@@ -95,9 +114,9 @@ def draw_clusters(
     start = torch.cat([start, _triangle(pairs, d - 2 - N, g)], 1)
     turn = torch.arange(new) % 4
     X_new = _around(turn, mu, torch.randn(new, N + pairs, generator=g, dtype=F64), g)
-    y = signs[cluster]
+    y = clean[cluster]
     X = torch.cat([X, torch.zeros(N, pairs, dtype=F64)], 1)
-    return Clusters(X, torch.where(flipped, -y, y), flipped, X_new, signs[turn], start)
+    return Clusters(X, torch.where(flipped, -y, y), flipped, X_new, clean[turn], start)
 
 
 def _around(cluster: Tensor, mu: float, noise: Tensor, g: torch.Generator) -> Tensor:
@@ -131,13 +150,13 @@ def linear_accuracy(theta: Tensor, mu: float, *, labels: str = "xor") -> float:
     """
     theta = tensor("theta", theta, shape=("D",), dtype=F64)
     mu = number("mu", mu, at_least=0.0, at_most=1e6)
-    signs = LABELS[choice("labels", labels, LABELS)]
+    clean = LABELS[choice("labels", labels, LABELS)]
     if len(theta) < 2:
         raise ValueError(f"theta must have at least 2 coordinates, found {len(theta)}")
     unit = theta / theta.abs().max().clamp_min(torch.finfo(F64).tiny)  # so that squares neither vanish nor overflow
     length = float(unit.norm())
     if length == 0:
         return 0.5
-    along = [float(unit[0]), -float(unit[0]), float(unit[1]), -float(unit[1])]
-    rights = [0.5 * math.erfc(-sign * mu * part / length / math.sqrt(2)) for sign, part in zip(signs, along, strict=True)]
-    return sum(rights) / 4
+    along = (float(unit[0]), -float(unit[0]), float(unit[1]), -float(unit[1]))
+    far = [label * mu * part / length for label, part in zip(clean, along, strict=True)]  # in standard deviations
+    return sum(math.erfc(-one / math.sqrt(2)) for one in far) / 8

@@ -1,16 +1,18 @@
 """Two-layer ReLU networks trained by gradient descent from vanishing weights.
 
-Source: Xu et al., arXiv 2310.02541, for the question; chapter xor-clusters. Bad arguments raise TypeError or ValueError.
+Source: Xu et al., arXiv 2310.02541, for the question; chapter xor-clusters. Bad arguments raise TypeError or
+ValueError.
 """
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from .._validate import F64, number, tensor, whole, wholes
-from .clusters import Clusters
+from .._validate import F64, instance, number, tensor, whole, wholes
+from .clusters import Clusters, signs
 
 __all__ = [
     "Run",
@@ -39,20 +41,6 @@ class Run(NamedTuple):
     new_scores: Tensor
 
 
-def _data(data) -> Clusters:
-    """`data`, after checking that its parts fit each other."""
-    if not isinstance(data, Clusters):
-        raise TypeError(f"data must be a Clusters, found {type(data).__name__}")
-    X = tensor("data.X", data.X, shape=("N", "D"), dtype=F64)
-    N, D = X.shape
-    tensor("data.y", data.y, shape=(N,), dtype=F64)
-    new = len(tensor("data.X_new", data.X_new, shape=("new", D), dtype=F64))
-    tensor("data.y_new", data.y_new, shape=(new,), dtype=F64)
-    if not len(tensor("data.start", data.start, shape=("pairs", D), dtype=F64)) or not N:
-        raise ValueError(f"data must hold points and starts, found {N} and {len(data.start)}")
-    return data
-
-
 def train(data: Clusters, *, eta: float, steps: int, record=None, hold: int | None = None) -> Run:
     """Full-batch gradient descent on the mean logistic loss of ``f(x) = sum_j a_j relu(w_j @ x)``, in w only.
 
@@ -61,7 +49,7 @@ def train(data: Clusters, *, eta: float, steps: int, record=None, hold: int | No
     step, and is then gone. relu'(0) = 0.
 
     Args:
-        data: from :func:`draw_clusters`, or another sample of N >= 1 points in that form.
+        data: from :func:`draw_clusters`, or another sample in that form.
         eta: step size, above 0 and at most 1e6.
         steps: at least 0.
         record: increasing steps from 0 to `steps` after which the network is recorded; all of them if left out.
@@ -69,14 +57,14 @@ def train(data: Clusters, *, eta: float, steps: int, record=None, hold: int | No
             active after `hold` steps, at new points, too. With 0 the starts decide for good. None: they never stop.
 
     >>> from implicitly.feature_learning import draw_clusters, train
-    >>> data = draw_clusters(8, 10**4, 30.0, 0.0, pairs=3, generator=torch.Generator().manual_seed(0))
+    >>> data = draw_clusters(8, 10**4, 30.0, 0.25, pairs=50, generator=torch.Generator().manual_seed(0))
     >>> bool((train(data, eta=0.01, steps=1).scores[1] * data.y > 0).all())
     True
     """
-    data, eta = _data(data), number("eta", eta, above=0.0, at_most=1e6)
+    data, eta = instance("data", data, Clusters), number("eta", eta, above=0.0, at_most=1e6)
     steps = whole("steps", steps, at_least=0, at_most=10**6)
     at = tuple(range(steps + 1)) if record is None else wholes("record", record, at_least=0, at_most=steps)
-    if any(b <= a for a, b in zip(at, at[1:], strict=False)):
+    if any(b <= a for a, b in pairwise(at)):
         raise ValueError(f"record must increase, found {at[:5]}")
     hold = None if hold is None else whole("hold", hold, at_least=0)
     X, y, m = data.X, data.y, 2 * len(data.start)
@@ -110,7 +98,7 @@ def first_step(data: Clusters, *, eta: float) -> Tensor:
 
     theta = eta / (4 N) sum_i q_i y_i x_i, where q_i is the share of starts that are active at x_i.
     """
-    data, eta = _data(data), number("eta", eta, above=0.0, at_most=1e6)
+    data, eta = instance("data", data, Clusters), number("eta", eta, above=0.0, at_most=1e6)
     q = (data.X @ data.start.T > 0).to(F64).mean(1)
     return eta / (4 * len(data.y)) * ((q * data.y) @ data.X)
 
@@ -129,9 +117,9 @@ def accuracy(scores: Tensor, y: Tensor) -> Tensor:
     Both float64, n at least 1; returns (...).
     """
     scores = tensor("scores", scores, dtype=F64)
-    y = tensor("y", y, shape=(scores.shape[-1] if scores.ndim else 1,), dtype=F64)
-    if not len(y) or not bool((y.abs() == 1).all()):
-        raise ValueError(f"y must hold labels 1 or -1, found {y[:5].tolist()}")
+    y = signs("y", tensor("y", y, shape=(scores.shape[-1] if scores.ndim else 1,), dtype=F64))
+    if not len(y):
+        raise ValueError("y must hold at least one label, found none")
     return (1 + (scores * y).sign()).mean(-1) / 2
 
 

@@ -14,7 +14,8 @@ def by_hand(points, y, theta, arrows):
     """Two drawings of the plane of the centres: one straight line's score, and four neurons that tell XOR apart.
 
     Args:
-        points: (n, 2). y: labels (n,), 1 or -1; equal points are drawn side by side. theta: (2,), the score's direction.
+        points: (n, 2). y: labels (n,), 1 or -1; equal points are drawn one above the other.
+        theta: (2,), the direction of the linear score.
         arrows: (4, 2), directions of neurons, the first two for label 1.
     """
     fig, axes = plt.subplots(1, 2, figsize=(6.0, 3.3))
