@@ -80,11 +80,11 @@ def ratio(kappas, rows, one_step):
     for (N, d), values in rows.items():
         first = d == min(other for n, other in rows if n == N)
         style = plotting.points(sizes.index(N) + (0 if first else 2))
-        ax.plot(kappas, np.asarray(values).mean(1), **style, label=f"$N={N}$, $d={d:,}$".replace(",", r"\,"))
+        ax.plot(kappas, np.asarray(values).mean(1), **style, label=f"$N={N}$, $d={d}$")
     ax.set(xlabel=r"$\kappa=\|\mu\|^2/\sqrt{d}$", ylabel="accuracy on new points", xscale="log", ylim=(0.45, 1.02))
     ax.set_xticks(kappas, [f"{k:g}" for k in kappas])
     ax.minorticks_off()
-    ax.legend(loc="upper left", fontsize=9)
+    ax.legend(loc="lower right", fontsize=9)
     return fig
 
 
