@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .._validate import choice, number, tensor, whole, wholes
-from .precision import _forces, _power, _round, smallest_update
+from .._validate import choice, number, tensor, wholes
+from .precision import _forces, _power, _rounded, smallest_update
 
 __all__ = ["PARTS", "RoundedPath", "descend_rounded"]
 
@@ -102,8 +102,7 @@ def descend_rounded(
     (S, _, d), P = X.shape, len(bits)
     p = torch.tensor(bits)[:, None, None]
     power = _power(p, X.dtype)
-    exact = lambda x: x  # noqa: E731
-    soft, kept = ((lambda x: _round(x, power)) if rounded in ("all", part) else exact for part in ("softmax", "weights"))
+    soft, kept = (power if rounded in ("all", part) else None for part in ("softmax", "weights"))
     points, target = X[:, None], torch.nn.functional.one_hot(y, 2).to(X.dtype)[:, None]
     least = torch.tensor([smallest_update(b) for b in bits], dtype=X.dtype)[:, None, None]
     W = torch.zeros(S, P, 2, d, dtype=X.dtype)
@@ -112,9 +111,9 @@ def descend_rounded(
     for wanted in at:
         while t < wanted:
             t += 1
-            z = soft(points @ W.mT)
-            F = _forces(z, target, power if rounded in ("all", "softmax") else None, "difference")
-            new = kept(W - kept(eta * soft(F.mT @ points)))
+            z = _rounded(points @ W.mT, soft)
+            F = _forces(z, target, soft, "difference")
+            new = _rounded(W - _rounded(eta * _rounded(F.mT @ points, soft), kept), kept)
             changed = new != W
             if not changed.any():
                 t = at[-1]  # for good

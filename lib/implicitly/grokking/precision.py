@@ -71,15 +71,19 @@ def round_bits(x: Tensor, bits: int | Tensor) -> Tensor:
     return _round(x, _power(bits, x.dtype))
 
 
+def _rounded(x: Tensor, power: Tensor | float | None) -> Tensor:
+    """`_round`, or x as it is where there is no power."""
+    return x if power is None else _round(x, power)
+
+
 def _forces(z, target, power, own):
     """Gradient of the cross-entropy in the logits: ``target`` holds ones and zeros; each step is rounded."""
-    rounded = (lambda x: x) if power is None else (lambda x: _round(x, power))
-    q = rounded(rounded(z - z.amax(-1, keepdim=True)).exp())
-    P = rounded(q / rounded(q.sum(-1, keepdim=True)))
+    q = _rounded(_rounded(z - z.amax(-1, keepdim=True), power).exp(), power)
+    P = _rounded(q / _rounded(q.sum(-1, keepdim=True), power), power)
     if own == "difference":
-        return rounded(P - target)
+        return _rounded(P - target, power)
     others = P * (1 - target)
-    return others - target * rounded(others.sum(-1, keepdim=True))
+    return others - target * _rounded(others.sum(-1, keepdim=True), power)
 
 
 def softmax_forces(z: Tensor, y: Tensor, bits: int | None = None, *, own: str = "difference") -> Tensor:

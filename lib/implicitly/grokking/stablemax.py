@@ -69,7 +69,7 @@ def inverse_square_limit(X: Tensor, y: Tensor) -> Tensor:
 
     >>> V = inverse_square_limit(torch.eye(2, dtype=torch.float64), torch.arange(2))
     >>> [round(v, 6) for v in V.flatten().tolist()]
-    [0.5, -0.5, -0.5, 0.5]
+    [0.594604, -0.594604, -0.594604, 0.594604]
     """
     svm = hard_margin_svm(X, y)
     Z = constraints(X, y, labels("y", y, len(X), None))
