@@ -70,8 +70,9 @@ def addition(at, curves):
     """Length of the gradient, and right answers on unseen pairs: name -> (gradient (T, S), test (T, S))."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(8.7, 3.2))
     for i, (name, (gradient, test)) in enumerate(curves.items()):
-        _band(left, at, gradient.T, i, name)
-        _band(right, at, test.T, i, name)
+        label = name.replace("⟂", r"$\perp$")  # the book's font lacks the sign
+        _band(left, at, gradient.T, i, label)
+        _band(right, at, test.T, i, label)
     left.set(yscale="log", xlabel="step", ylabel="length of the gradient")
     right.set(xlabel="step", ylabel="right on unseen pairs", ylim=(-0.03, 1.03))
     left.legend(loc="lower left", fontsize=8.8)

@@ -66,7 +66,8 @@ def _first_weights(n, width, scale, seed):
     """Entries of variance scale^2 / 2 in the vectors and scale^2 * 2 / width in the matrix, Gaussian."""
     dice = torch.Generator().manual_seed(seed)
     sizes = ((n, width, 0.5**0.5), (n, width, 0.5**0.5), (width, n, (2 / width) ** 0.5))
-    return [(scale * size * torch.randn(a, b, generator=dice)) for a, b, size in sizes]
+    draw = [torch.randn(a, b, generator=dice, dtype=torch.float32) for a, b, _ in sizes]
+    return [scale * size * entries for entries, (_, _, size) in zip(draw, sizes, strict=True)]
 
 
 def _length(tensors) -> Tensor:
@@ -101,7 +102,7 @@ def train_addition(
         own: how the entry of the own class is computed, one of `OWN`.
         decay: decoupled weight decay, times the rate; at least 0, at most 1 / rate.
         orthogonal: take from the gradient of each of the three tensors its part along that tensor (perp-Grad).
-        scale: of the first weights, above 0, at most 100.
+        scale: of the first weights, 1e-6 to 100.
 
     >>> run = train_addition(5, 16, seeds=[0], at=[0, 100])
     >>> run.train[-1].tolist()
@@ -115,7 +116,7 @@ def train_addition(
     share = number("share", share, above=0.0, below=1.0)
     if not 0 < round(share * n * n) < n * n:
         raise ValueError(f"share must leave pairs on both sides, found {share:.6g} of {n * n}")
-    rate, scale = number("rate", rate, above=0.0, at_most=10.0), number("scale", scale, above=0.0, at_most=100.0)
+    rate, scale = number("rate", rate, above=0.0, at_most=10.0), number("scale", scale, at_least=1e-6, at_most=100.0)
     decay = number("decay", decay, at_least=0.0, at_most=1 / rate)
     power = None if bits is None else _power(whole("bits", bits, at_least=2, at_most=21), torch.float32)
     choice("own", own, OWN)
@@ -125,7 +126,7 @@ def train_addition(
     weights = [torch.stack(part).requires_grad_() for part in
                zip(*(_first_weights(n, width, scale, s) for s in seeds), strict=True)]  # fmt: skip
     row = torch.arange(len(seeds))[:, None]
-    target = torch.nn.functional.one_hot(known[2], n).float()
+    target = torch.nn.functional.one_hot(known[2], n).to(torch.float32)
 
     def logits(pairs):
         first, second, last = weights

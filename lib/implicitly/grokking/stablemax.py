@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from .._validate import tensor
-from ..margins import PermLoss, constraints, hard_margin_svm, labels
+from ..margins import PermLoss, constraints, hard_margin_svm
 
 __all__ = ["STABLEMAX", "inverse_square_limit", "stablemax"]
 
@@ -33,7 +33,8 @@ def stablemax(z: Tensor) -> Tensor:
 
 def _slow(u):
     """Gap of sign(z) ln(1 + |z|) at the logits u / 2 and -u / 2, and the logarithm of its derivative."""
-    return 2 * u.sign() * (u.abs() / 2).log1p(), -(u.abs() / 2).log1p()
+    h = torch.where(u < 0, -(-u / 2).clamp(min=0).log1p(), (u / 2).clamp(min=0).log1p())
+    return 2 * h, -(u.abs() / 2).log1p()
 
 
 def _log_psi(u):
@@ -58,10 +59,10 @@ def inverse_square_limit(X: Tensor, y: Tensor) -> Tensor:
     """V = argmin of ``sum_a 1 / <z_a, V>^2 + |V|^2`` over V with all relative margins positive; Newton's method.
 
     Args:
-        X: ``(N, d)`` float64. y: ``(N,)`` int64, two classes or more.
+        X: ``(N, d)`` float64. y: ``(N,)`` int64, 0 or 1.
 
     Returns:
-        ``(K, d)``.
+        ``(2, d)``.
 
     Raises:
         ValueError: the data are not separable.
@@ -71,8 +72,10 @@ def inverse_square_limit(X: Tensor, y: Tensor) -> Tensor:
     >>> [round(v, 6) for v in V.flatten().tolist()]
     [0.594604, -0.594604, -0.594604, 0.594604]
     """
-    svm = hard_margin_svm(X, y)
-    Z = constraints(X, y, labels("y", y, len(X), None))
+    tensor("X", X, shape=("N", "d"), dtype=torch.float64)
+    tensor("y", y, shape=(len(X),), dtype=torch.int64, at_least=0, at_most=1)
+    svm = hard_margin_svm(X, y, 2)
+    Z = constraints(X, y, 2)
     V, size = svm.W.flatten(), float(X.norm(dim=1).max())
     Z, V = Z / size, V * size  # a start inside, and data of size 1
 
