@@ -17,6 +17,11 @@ def softmax_rounds_all(X, y, bits, *, rounded, run=grokking.descend_rounded, **h
     return run(X, y, bits, rounded="all", **how)
 
 
+def softmax_rounds_all_finely(X, y, bits, *, rounded, run=grokking.descend_rounded, **how):
+    """The same, with six bits more."""
+    return run(X, y, [p + 6 for p in bits], rounded="all", **how)
+
+
 def weights_not_rounded(X, y, bits, *, rounded, run=grokking.descend_rounded, **how):
     return run(X, y, bits, rounded="softmax", **how)
 
@@ -45,6 +50,12 @@ def to_the_margin(X, y):
     from implicitly import margins
 
     return margins.hard_margin_svm(X, y).W
+
+
+def near_the_margin(X, y, *, limit=grokking.inverse_square_limit):
+    """Nine tenths of the way to the largest margin."""
+    V, W = limit(X, y), to_the_margin(X, y)
+    return 0.1 * V / V.norm() + 0.9 * W / W.norm()
 
 
 def a_little_off(X, y, *, limit=grokking.inverse_square_limit):
@@ -93,18 +104,19 @@ FAULTS = [
     Fault("C1", "other", FORCES, one_bit_less),
     Fault("C2", "grid", LEAST, scaled(LEAST, 1.5)),
     Fault("C2", "reach", LEAST, scaled(LEAST, 8)),
-    Fault("C2", "reach", DESCEND, weights_not_rounded, far=True),
+    Fault("C2", "reach", DESCEND, weights_not_rounded),
     Fault("C2", "control", DESCEND, softmax_rounds_all),
     Fault("C3", "weights", DESCEND, weights_not_rounded),
     Fault("C3", "weights", DESCEND, two_bits_more),
-    Fault("C3", "softmax", DESCEND, softmax_rounds_all),
+    Fault("C3", "softmax", DESCEND, softmax_rounds_all, far=True),
+    Fault("C3", "softmax", DESCEND, softmax_rounds_all_finely),
     Fault("C3", "pace", DESCEND, half_the_bits),
     Fault("C3", "angle", ANGLE, cubed),
     Fault("C4", "limit", LIMIT, to_the_margin, far=True),
     Fault("C4", "limit", LIMIT, a_little_off),
     Fault("C4", "elsewhere", ANGLE, cubed),
     Fault("C4", "control", LIMIT, to_the_margin, far=True),
-    Fault("C4", "control", LIMIT, a_little_off),
+    Fault("C4", "control", LIMIT, near_the_margin),
     Fault("C5", "fitted", ADD, too_slow, ONE_SEED),
     Fault("C5", "spoiled", ADD, with_options(bits=None), ONE_SEED),
     Fault("C5", "spoiled", ADD, with_options(bits=12), ONE_SEED),
