@@ -39,7 +39,13 @@ def one_bit_less(z, y, bits=None, *, own="difference", forces=grokking.softmax_f
     return forces(z, y, bits - 1, own=own)
 
 
-def cubed(W, target, *, angle=None):
+def a_little_long(z, y, bits=None, *, own="difference", forces=grokking.softmax_forces):
+    """Three units in the last place too large."""
+    return forces(z, y, bits, own=own) * (1 + 3 * 2.0**-bits)
+
+
+def bent(W, target):
+    """An angle that grows like the square of the distance."""
     from implicitly.margins.svm import direction_error
 
     return 50 * direction_error(W, target) ** 2
@@ -101,7 +107,8 @@ ONE_SEED = {"range(3), at=marks": "range(1), at=marks"}
 FAULTS = [
     Fault("C1", "own", GAP, scaled(GAP, 1 + 4e-15)),
     Fault("C1", "own", GAP, scaled(GAP, 1.05), far=True),
-    Fault("C1", "other", FORCES, one_bit_less),
+    Fault("C1", "other", FORCES, one_bit_less, far=True),
+    Fault("C1", "other", FORCES, a_little_long),
     Fault("C2", "grid", LEAST, scaled(LEAST, 1.5)),
     Fault("C2", "reach", LEAST, scaled(LEAST, 8)),
     Fault("C2", "reach", DESCEND, weights_not_rounded),
@@ -111,10 +118,10 @@ FAULTS = [
     Fault("C3", "softmax", DESCEND, softmax_rounds_all, far=True),
     Fault("C3", "softmax", DESCEND, softmax_rounds_all_finely),
     Fault("C3", "pace", DESCEND, half_the_bits),
-    Fault("C3", "angle", ANGLE, cubed),
+    Fault("C3", "angle", ANGLE, bent),
     Fault("C4", "limit", LIMIT, to_the_margin, far=True),
     Fault("C4", "limit", LIMIT, a_little_off),
-    Fault("C4", "elsewhere", ANGLE, cubed),
+    Fault("C4", "elsewhere", ANGLE, bent),
     Fault("C4", "control", LIMIT, to_the_margin, far=True),
     Fault("C4", "control", LIMIT, near_the_margin),
     Fault("C5", "fitted", ADD, too_slow, ONE_SEED),
