@@ -1,0 +1,57 @@
+"""Drawings of the chapter sgd-butterfly: arrays in, figure out; nothing is computed but axes' limits."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from .. import imitation, plotting
+from . import _svg
+
+__all__ = ["eigenvalues", "miniature", "shares_and_costs"]
+
+
+def eigenvalues(clouds, expert):
+    """Eigenvalues of closed loops in the complex plane: `clouds` title -> complex (K,); `expert` complex (d,)."""
+    fig, axes = plt.subplots(1, len(clouds), figsize=(7.2, 3.7))
+    angle = np.linspace(0, 2 * math.pi, 400)
+    for ax, (title, values) in zip(axes, clouds.items(), strict=True):
+        values, outside = np.asarray(values), np.abs(np.asarray(values)) > 1
+        plotting.diagram(ax, title, xlim=(-1.14, 1.14), ylim=(-1.14, 1.14))
+        plotting.region(ax, np.cos(angle), np.sin(angle))
+        ax.plot(values[~outside].real, values[~outside].imag, ".", color=plotting.PREFER, ms=2.5, mew=0, zorder=3)
+        ax.plot(values[outside].real, values[outside].imag, "x", color=plotting.WITHOUT, ms=4, mew=1, zorder=4)
+        plotting.ring(ax, np.real(expert), np.imag(expert), size=8, color=plotting.INK, mew=1.2, mfc="none")
+    return fig
+
+
+def shares_and_costs(excess, shares, line, costs, alone):
+    """The share of unstable loops and the upper twentieth of roll-out costs, against the excess.
+
+    Args:
+        excess: kind -> (K,), over the least loss. shares: kind -> (K,). line: two arrays (T,), the theory.
+        costs: kind -> (K,), over the expert's. alone: which kind has a line through its costs.
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.5))
+    axes[0].plot(*line, **plotting.theory(), label="first order")
+    for ax, rows in zip(axes, (shares, costs), strict=True):
+        for i, (kind, values) in enumerate(rows.items()):
+            ax.plot(excess[kind], values, **{**plotting.points(i), "ms": (6, 5, 9)[i], "markerfacecolor": "none"}, label=kind)
+        ax.set(xscale="log", xlabel="excess / least loss")
+    axes[1].plot(excess[alone], costs[alone], color=plotting.MUTED, ls="-", lw=0.8, zorder=0)
+    axes[0].set(ylabel="share of unstable loops", ylim=(-0.02, 0.6))
+    axes[1].set(ylabel="cost / expert's, 95th percentile", yscale="log")
+    axes[0].legend(loc="upper left")
+    return fig
+
+
+def miniature() -> str:
+    """Roll-out cost along SGD on a logarithmic axis: of the last weights, and of their moving average."""
+    loop = imitation.random_loop(4, 0.98, generator=torch.Generator().manual_seed(0))
+    errors = imitation.clone(torch.zeros(1, 4, 4, dtype=torch.float64), eta=0.05, batch=8, noise=0.3, steps=1200, seeds=[0])
+    frame, parts = _svg.Frame(-2, 122, 1.6, 5.2, 150), []
+    for kind, decay in (("without", 0.0), ("prefer", 0.99)):
+        cost = imitation.rollout_cost(loop + imitation.moving_average(errors, decay)[0, ::10], 200)
+        parts.append(frame.lines(kind, [(range(121), cost.log10().clamp(max=5.1).tolist())]))
+    return _svg.svg(*parts, height=150)
