@@ -37,7 +37,8 @@ def shares_and_costs(excess, shares, line, costs, alone):
     axes[0].plot(*line, **plotting.theory(), label="first order")
     for ax, rows in zip(axes, (shares, costs), strict=True):
         for i, (kind, values) in enumerate(rows.items()):
-            ax.plot(excess[kind], values, **{**plotting.points(i), "ms": (6, 5, 9)[i], "markerfacecolor": "none"}, label=kind)
+            style = {**plotting.points(i), "ms": (6, 5, 9)[i], "markerfacecolor": "none"}
+            ax.plot(excess[kind], values, **style, label=kind)
         ax.set(xscale="log", xlabel="excess / least loss")
     axes[1].plot(excess[alone], costs[alone], color=plotting.MUTED, ls="-", lw=0.8, zorder=0)
     axes[0].set(ylabel="share of unstable loops", ylim=(-0.02, 0.6))
@@ -48,8 +49,9 @@ def shares_and_costs(excess, shares, line, costs, alone):
 
 def miniature() -> str:
     """Roll-out cost along SGD on a logarithmic axis: of the last weights, and of their moving average."""
-    loop = imitation.random_loop(4, 0.98, generator=torch.Generator().manual_seed(0))
-    errors = imitation.clone(torch.zeros(1, 4, 4, dtype=torch.float64), eta=0.05, batch=8, noise=0.3, steps=1200, seeds=[0])
+    loop = imitation.random_loop(4, 0.98, generator=torch.Generator().manual_seed(1))
+    start = torch.zeros(1, 4, 4, dtype=torch.float64)
+    errors = imitation.clone(start, eta=0.05, batch=8, noise=0.3, steps=1200, seeds=[1])
     frame, parts = _svg.Frame(-2, 122, 1.6, 5.2, 150), []
     for kind, decay in (("without", 0.0), ("prefer", 0.99)):
         cost = imitation.rollout_cost(loop + imitation.moving_average(errors, decay)[0, ::10], 200)

@@ -1,9 +1,9 @@
 """Behavior cloning of a linear expert by SGD: the error of the last weights, of their moving average, and its size.
 
-The expert acts as ``u = K* x + e`` on states x ~ N(0, I_d), with e ~ N(0, noise^2 I_p). SGD fits K to its actions, a fresh
-batch at each step, in the squared error (half of its mean over the batch). The error ``D = K - K*`` obeys
-``D <- D (I - eta S) + eta N`` with ``S = mean(x x')``, ``N = mean(e x')``: the expert itself drops out. Formulas derived by
-us. Chapter `sgd-butterfly`. Bad arguments raise TypeError or ValueError.
+The expert acts as ``u = K* x + e`` on states x ~ N(0, I_d), with e ~ N(0, noise^2 I_p). SGD fits K to its actions, a
+fresh batch at each step, in the squared error (half of its mean over the batch). The error ``D = K - K*`` obeys
+``D <- D (I - eta S) + eta N`` with ``S = mean(x x')``, ``N = mean(e x')``: the expert itself drops out. Formulas
+derived by us. Chapter `sgd-butterfly`. Bad arguments raise TypeError or ValueError.
 """
 
 import torch

@@ -1,8 +1,8 @@
 """Closed loops ``x' = M x``: what a roll-out costs, and how small an error makes one unstable.
 
-A plant ``x' = A x + u`` under the linear policy ``u = K x`` is such a loop with ``M = A + K``; so is a linear model that
-predicts the next state and is fed its own predictions (A = 0). Derived by us. Chapter `sgd-butterfly`. Bad arguments
-raise TypeError or ValueError.
+A plant ``x' = A x + u`` under the linear policy ``u = K x`` is such a loop with ``M = A + K``; so is a linear model
+that predicts the next state and is fed its own predictions (A = 0). Derived by us. Chapter `sgd-butterfly`. Bad
+arguments raise TypeError or ValueError.
 """
 
 import math
@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from .._validate import F64, each, number, tensor, whole
+from .._validate import F64, number, tensor, whole
 from .._validate import generator as checked_generator
 
 __all__ = ["geometric_cost", "random_loop", "rollout_cost", "spectral_radius", "unstable_share", "worst_error"]
@@ -99,9 +99,9 @@ def _blocks(M: Tensor) -> tuple[float, Tensor, list[int]]:
     and their dimensions, 1 or 2."""
     from scipy.linalg import schur
 
-    d = len(_square("M", M)) if M.ndim == 2 else -1
-    if d < 0:
+    if _square("M", M).ndim != 2:
         raise ValueError(f"M must have shape (d, d), found {tuple(M.shape)}")
+    d = len(M)
     radius = M.square().sum().div(d).sqrt().item()
     off = (M.T @ M - radius**2 * torch.eye(d, dtype=F64)).abs().max().item()
     if not radius > 0 or off > 1e-9 * radius**2:

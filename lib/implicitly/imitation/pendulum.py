@@ -1,8 +1,8 @@
 """A network that imitates an expert who balances a pendulum upright: SGD, moving averages, roll-outs.
 
 The state is the angle from upright and its speed, the action a torque. An expert cancels gravity and pulls back like a
-damped spring, so that its closed loop is linear. Setting by us. Chapter `sgd-butterfly`. Bad arguments raise TypeError or
-ValueError.
+damped spring, so that its closed loop is linear. Setting by us. Chapter `sgd-butterfly`. Bad arguments raise TypeError
+or ValueError.
 """
 
 import math
@@ -27,7 +27,9 @@ class Policy(NamedTuple):
     b2: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Torques (..., n, 1) in the states x (..., n, 2)."""
+        """Torques (..., n, 1) in the states x (..., n, 2), float64."""
+        if _states(x).ndim < 2:
+            raise ValueError(f"x must have shape (..., n, 2), found {tuple(x.shape)}")
         return torch.tanh(x @ self.w1 + self.b1) @ self.w2 + self.b2
 
 
@@ -49,7 +51,7 @@ def pendulum_step(x: Tensor, torque: Tensor) -> Tensor:
     tensor([0.0100, 0.1000], dtype=torch.float64)
     """
     x = _states(x)
-    tensor("torque", torque, shape=None, dtype=F64)
+    tensor("torque", torque, dtype=F64)
     if torque.shape != (*x.shape[:-1], 1):
         raise ValueError(f"torque must have shape {(*x.shape[:-1], 1)}, found {tuple(torque.shape)}")
     return _step(x, torque)
@@ -146,8 +148,8 @@ def pendulum_cost(policy, start: Tensor, horizon: int) -> Tensor:
     function("policy", policy), tensor("start", start, shape=("n", 2), dtype=F64)
     if not len(start):
         raise ValueError("start must hold at least one state, found none")
-    horizon, cost = whole("horizon", horizon, at_least=1, at_most=10**6), 0.0
-    x = start
+    horizon = whole("horizon", horizon, at_least=1, at_most=10**6)
+    x, cost = start, torch.zeros((), dtype=F64)
     for _ in range(horizon):
         torque = policy(x)
         x = _step(x.expand(*torque.shape[:-1], 2), torque)
