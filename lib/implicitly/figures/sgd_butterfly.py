@@ -37,7 +37,7 @@ def shares_and_costs(excess, shares, line, costs, alone):
     axes[0].plot(*line, **plotting.theory(), label="first order")
     for ax, rows in zip(axes, (shares, costs), strict=True):
         for i, (kind, values) in enumerate(rows.items()):
-            style = {**plotting.points(i), "ms": (6, 5, 9)[i], "markerfacecolor": "none"}
+            style = {**plotting.points(i), "ms": (6, 4.5, 9.5, 5.5)[i], "markerfacecolor": "none"}
             ax.plot(excess[kind], values, **style, label=kind)
         ax.set(xscale="log", xlabel="excess / least loss")
     axes[1].plot(excess[alone], costs[alone], color=plotting.MUTED, ls="-", lw=0.8, zorder=0)
