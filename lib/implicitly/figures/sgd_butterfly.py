@@ -13,16 +13,24 @@ __all__ = ["eigenvalues", "miniature", "shares_and_costs"]
 
 
 def eigenvalues(clouds, expert):
-    """Eigenvalues of closed loops in the complex plane: `clouds` title -> complex (K,); `expert` complex (d,)."""
+    """Eigenvalues of closed loops in the complex plane: `clouds` title -> complex (K,); `expert` complex (d,).
+
+    Distances from the unit circle are drawn five times as large.
+    """
+
+    def enlarged(z):
+        return z / np.abs(z) * (1 + 5 * (np.abs(z) - 1))
+
     fig, axes = plt.subplots(1, len(clouds), figsize=(7.2, 3.7))
     angle = np.linspace(0, 2 * math.pi, 400)
     for ax, (title, values) in zip(axes, clouds.items(), strict=True):
-        values, outside = np.asarray(values), np.abs(np.asarray(values)) > 1
-        plotting.diagram(ax, title, xlim=(-1.14, 1.14), ylim=(-1.14, 1.14))
+        outside, values = np.abs(np.asarray(values)) > 1, enlarged(np.asarray(values))
+        plotting.diagram(ax, title, xlim=(-1.36, 1.36), ylim=(-1.3, 1.3))
         plotting.region(ax, np.cos(angle), np.sin(angle))
         ax.plot(values[~outside].real, values[~outside].imag, ".", color=plotting.PREFER, ms=2.5, mew=0, zorder=3)
         ax.plot(values[outside].real, values[outside].imag, "x", color=plotting.WITHOUT, ms=4, mew=1, zorder=4)
-        plotting.ring(ax, np.real(expert), np.imag(expert), size=8, color=plotting.INK, mew=1.2, mfc="none")
+        places = enlarged(np.asarray(expert))
+        plotting.ring(ax, places.real, places.imag, size=8, color=plotting.INK, mew=1.2, mfc="none")
     return fig
 
 
@@ -39,7 +47,7 @@ def shares_and_costs(excess, shares, line, costs, alone):
         for i, (kind, values) in enumerate(rows.items()):
             style = {**plotting.points(i), "ms": (6, 4.5, 9.5, 5.5)[i], "markerfacecolor": "none"}
             ax.plot(excess[kind], values, **style, label=kind)
-        ax.set(xscale="log", xlabel="excess / least loss")
+        ax.set(xscale="log", xlabel="excess / least loss", xlim=(8e-4, 0.1))
     axes[1].plot(excess[alone], costs[alone], color=plotting.MUTED, ls="-", lw=0.8, zorder=0)
     axes[0].set(ylabel="share of unstable loops", ylim=(-0.02, 0.6))
     axes[1].set(ylabel="cost / expert's, 95th percentile", yscale="log")
