@@ -10,7 +10,7 @@ from implicitly_kernels._rng_triton import normal_pair
 from implicitly_kernels.langevin.reference import columns_of, rows_of
 
 ELEMENTS = 256  # parameters a program, of polynomials
-THREAD = 4  # weights of the first layer a thread, of networks; twice as many spill on Ampere
+THREAD = 4  # weights of the first layer a thread, of networks; twice as many spill in three of four cases
 MOST = 2048  # parameters of one chain; twice as many need 32 warps, and spill
 
 
@@ -151,7 +151,7 @@ def _net_kernel(
     CH: tl.constexpr, H: tl.constexpr, K: tl.constexpr,
 ):
     # Chains lie along the lanes of a warp, and of up to four inputs a thread holds all of one neuron of one chain: the
-    # sum over inputs asks no other thread, and no tanh is computed twice.
+    # sum over inputs asks no other thread, and no tanh is computed twice. (Triton 3.6 lays inputs along the lanes.)
     chain = tl.program_id(0) * CH + tl.arange(0, CH)
     h = tl.arange(0, H)
     k = tl.arange(0, K)

@@ -23,7 +23,7 @@ TARGET_CPU = {"rtn 4096 x 4096": 35, "sr 4096 x 4096": 35}
 TARGET_GPU = "at least 80 % of the measured copy bandwidth, at 4096 x 4096 and at 16384 x 16384."
 WHY_NOT = {
     "sr 4096 x 4096":
-        "Two thirds of the time go into drawing addressed Philox words, ten rounds for every four "
+        "More than half of the time goes into drawing addressed Philox words, ten rounds for every four "
         "elements; the eager peer draws from torch's own unaddressed stream, which is cheaper and "
         "cannot be replayed element by element.",
 }
