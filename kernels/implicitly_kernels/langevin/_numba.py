@@ -241,7 +241,7 @@ def _run(theta_all, beta, precision, box, live, x, y, net, hidden, eta, steps, m
 
 
 def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step):
-    """Same contract as reference.run, in float32; torch's threads share the chains."""
+    """Same contract as reference.run, in float32; threads share the chains."""
     if theta.dtype != torch.float32:
         raise Unsupported(f"theta: the numba backend computes in float32, got {theta.dtype}")
     columns, draws = columns_of(rows_of(kind, theta.shape[1], a.shape[1], hidden))

@@ -280,7 +280,7 @@ def _descend(w_all, xt_all, y_all, samples, loss, steps, final, rate, normalized
 
 
 def descend(w, x, y, steps, loss, rate, normalized, log_time):
-    """Same contract as reference.descend, in float64 whatever w's dtype; torch's threads share the problems."""
+    """Same contract as reference.descend, in float64 whatever w's dtype; threads share the problems."""
     problems, classes, d = w.shape
     samples = x.shape[1]
     pad = -samples % PAD

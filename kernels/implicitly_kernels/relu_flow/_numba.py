@@ -118,7 +118,7 @@ def _flow(start, gram, slope, shift, length, dt, heun, save_every, lanes, saved,
 
 
 def flow(x, u, length, rho, dt, origin, method, save_every):
-    """Same contract as reference.flow; torch's threads share the particles."""
+    """Same contract as reference.flow; threads share the particles."""
     y, c, gram, slope, shift, length, decay = prepare(x, u, length, rho, dt, origin, method)
     m, steps = u.shape[0], dt.numel()
     pad = -m % 4
