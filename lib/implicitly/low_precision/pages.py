@@ -153,8 +153,7 @@ def in_block(kind, block, outlier, number, seed, x, steps, span, mean, picked, i
     low[0], high[0] = under * step * s, (under + (F32(1) if way > F32(0) else F32(0))) * step * s
     here[1] = way
     for i in range(THROWS):
-        whole, each = steps_at(bits, divisor, True, throw(seed, i, 1))
-        here[2] += 1.0 if whole > under else 0.0
+        here[2] += 1.0 if steps_at(bits, divisor, True, throw(seed, i, 1))[0] > under else 0.0
     here[2] /= THROWS
     picked[0] = coin[0, 0] = coin[1, 0] = abs(number)
     coin[0, 1] = low[0] if low[0] <= HIGH else np.nan

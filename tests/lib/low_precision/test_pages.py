@@ -91,7 +91,9 @@ def test_the_staircase_is_rounding_to_nearest():
         assert np.interp(at, found["x"], found["steps"]) == pytest.approx(kept.numpy(), rel=1e-6), now
 
 
-@pytest.mark.parametrize(("old", "new"), [("F32(2688)", "F32(2000)"), ("max(start, 1)", "start"), ("kind == 4", "True")])
+@pytest.mark.parametrize(
+    ("old", "new"), [("F32(2688)", "F32(2000)"), ("max(start, 1)", "start"), ("kind == 4", "True")]
+)
 def test_a_planted_fault_in_a_block_is_seen(old, new, monkeypatch):
     """Another tensor scale, the outlier counted with its neighbours, the standard's scale rounded up."""
     kind = "e8m0 floor" if "kind" in old else "e4m3 nearest"
