@@ -9,14 +9,16 @@ scalars as well, so that a formula is written once.
 
 import operator
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core.cgutils import get_or_insert_function
+from numba.core.registry import cpu_target
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-#: More than a register holds is cut in two, and then there are too few registers.
-WIDTH = 16 if binding.get_host_cpu_features().get("avx512f") else 8
+#: More than a register holds is cut in two, and then there are too few registers. Numba may have been told to compile
+#: for another CPU than this one; its cache on disk tells CPUs apart by the same words.
+WIDTH = 16 if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2].split(",") else 8
 
 
 class _Vector(types.Type):
@@ -188,6 +190,8 @@ number = _unary(WORDS, FLOATS, lambda builder, value, kind: builder.sitofp(value
 whole = _unary(FLOATS, WORDS, lambda builder, value, kind: builder.fptosi(value, kind))
 #: 32 bits of what numba may have widened to 64.
 word = _unary(WORDS, WORDS, lambda builder, value, kind: value)
+
+
 def _chosen(sign):
     def made(typingctx, value, bound):
         def code(context, builder, sig, args):

@@ -9,6 +9,7 @@
 import importlib.util
 import itertools
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -129,6 +130,17 @@ def mutant(tmp_path):
         return module
 
     return make
+
+
+def said_on(target, code, cache):
+    """What a process prints whose numba compiles for another CPU, whatever this one was told.
+
+    target: NUMBA_CPU_NAME and NUMBA_CPU_FEATURES; with none of them it compiles for this CPU. cache: a folder for what
+    is compiled for another.
+    """
+    env = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")}
+    env |= {"NUMBA_CACHE_DIR": str(cache), **target} if target else {}
+    return subprocess.run([sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True).stdout
 
 
 def bits_equal(a, b):

@@ -1,13 +1,10 @@
 """Gradient descent of tiny ReLU networks: autograd one network at a time, closed forms, bad input."""
 
-import os
 import platform
-import subprocess
-import sys
 
 import pytest
 import torch
-from conftest import relative_error
+from conftest import relative_error, said_on
 
 import implicitly_kernels as ik
 from implicitly_kernels import relu_gd
@@ -238,14 +235,8 @@ def test_bits_do_not_hang_on_the_width_of_vectors(kind, tmp_path):
     feature, *targets = WIDTHS[kind]
     if platform.machine() not in ("x86_64", "AMD64") or not features.get(feature):
         pytest.skip(f"compares two kinds of x86-64 with {feature}")
-    command = [sys.executable, "-c", AT_THE_EDGE]
-    plain = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")}
-    said = []
-    for number, target in enumerate(targets):
-        cache = {"NUMBA_CACHE_DIR": str(tmp_path / str(number))} if target else {}
-        run = subprocess.run(command, env=plain | cache | target, check=True, capture_output=True)
-        said.append(run.stdout)
-    assert said[0] == said[1] != b""
+    said = [said_on(target, AT_THE_EDGE, tmp_path / str(number)) for number, target in enumerate(targets)]
+    assert said[0] == said[1] != ""
 
 
 def test_a_run_that_diverges_says_so_and_hurts_no_other(lane):

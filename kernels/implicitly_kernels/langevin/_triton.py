@@ -10,7 +10,7 @@ from implicitly_kernels._rng_triton import normal_pair
 from implicitly_kernels.langevin.reference import columns_of, rows_of
 
 ELEMENTS = 256  # parameters a program, of polynomials
-THREAD = 8  # weights of the first layer a thread, of networks; twice as many leave no registers to a Metropolis step
+THREAD = 4  # weights of the first layer a thread, of networks; twice as many spill on Ampere
 MOST = 2048  # parameters of one chain; twice as many need 32 warps, and spill
 
 
@@ -150,8 +150,8 @@ def _net_kernel(
     BOXED: tl.constexpr, MALA: tl.constexpr,
     CH: tl.constexpr, H: tl.constexpr, K: tl.constexpr,
 ):
-    # Chains lie along the lanes of a warp: a thread holds all inputs of some neurons of one chain, so that the sum over
-    # inputs asks no other thread, and no tanh is computed twice.
+    # Chains lie along the lanes of a warp, and of up to four inputs a thread holds all of one neuron of one chain: the
+    # sum over inputs asks no other thread, and no tanh is computed twice.
     chain = tl.program_id(0) * CH + tl.arange(0, CH)
     h = tl.arange(0, H)
     k = tl.arange(0, K)
@@ -239,7 +239,7 @@ def tile(kind, size):
 
 
 def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step):
-    """Same contract as reference.run, in float32, at most 4096 parameters after padding."""
+    """Same contract as reference.run, in float32, at most MOST parameters a chain after padding."""
     if theta.dtype != torch.float32:
         raise Unsupported(f"theta: the triton backend computes in float32, got {theta.dtype}")
     chains, d = theta.shape

@@ -11,8 +11,9 @@ SUMMARY = (
 COUNT = (
     "As written, a step costs 4md operations a particle (two products with U). The kernels use that "
     "the flow closes on the m coordinates U y, with the Gram matrix in between: 2m(m+4) operations, "
-    "and the state stays in registers or cache for the whole run. Bytes: each particle is read once "
-    "and written once. With m = d = 30 and 100 steps that is 850 operations a byte: arithmetic binds."
+    "and the state stays in registers or cache for the whole run. Bytes: the d numbers and the m "
+    "coordinates of a particle are read once and written once. With m = d = 30 and 100 steps that is "
+    "430 operations a byte: arithmetic binds."
 )
 CHAPTERS = ("score-flow",)
 BINDS = "flop"
