@@ -6,7 +6,6 @@ import numpy as np
 
 from implicitly_kernels._rng_numba import philox
 from implicitly_kernels.perm_gd._numba import exp
-from implicitly_kernels.relu_flow._numba import _blend, _gram_times, _ramps, _update
 
 from ..explorer import page_function, progress
 
@@ -81,15 +80,8 @@ def _kind(x, y, marks):
     return kind
 
 
-def _ramp_of(rho, slope, shift):
-    """The ramps of both edges, of length 1; the kernel takes four, and the other two are zero."""
-    for n in range(2):
-        slope[n] = 1 / (1 - 2 * rho)
-        shift[n] = rho * slope[n]
-
-
 def _bayes(x, y, sigma, marks):
-    """The mean of the training points given a noisy one, and how far it is."""
+    """The way to the mean of the training points given a noisy one."""
     square = max(sigma * sigma, 2.2250738585072014e-308)
     a = (2 * (marks[1, 0] * x + marks[1, 1] * y) - 1) / 2  # of |y|^2 and |x_n|^2 = 1 what differs
     b = (2 * (marks[2, 0] * x + marks[2, 1] * y) - 1) / 2
@@ -99,61 +91,44 @@ def _bayes(x, y, sigma, marks):
     return (one * marks[1, 0] + two * marks[2, 0]) / total - x, two * marks[2, 1] / total - y
 
 
-def _follow(kind, sigma, length, steps, marks, starts, paths, count, states, tables):
+def _plain(x, y, sigma, marks):
+    """The way to what the minimum-norm denoiser says, a sum of two ramps (score-flow/C1)."""
+    slope = 1 / (1 - 2 * sigma)
+    p = min(1.0, max(0.0, (marks[1, 0] * x + marks[1, 1] * y - sigma) * slope))
+    q = min(1.0, max(0.0, (marks[2, 0] * x + marks[2, 1] * y - sigma) * slope))
+    return p * marks[1, 0] + q * marks[2, 0] - x, p * marks[1, 1] + q * marks[2, 1] - y
+
+
+def _follow(kind, sigma, length, steps, marks, starts, paths, count, state):
     """Heun's method for all `starts` (B, 2), `steps` of them, to `paths` (B, FRAMES, 2), and `count` of each kind.
 
-    `states` (6, 4, B) and `tables` (9, 4) are to work in. The closed form runs in the kernel's inner functions, which
-    follow the coordinates along the edges: a state is decay * start + w @ U (`relu_flow._coordinates`).
+    `state` (B, 2) is to work in.
     """
-    c, w, c2, p, p2, g = states[0], states[1], states[2], states[3], states[4], states[5]
-    gram, slope, shift, slope2, shift2, top = tables[:4], tables[4], tables[5], tables[6], tables[7], tables[8]
-    size, h, decay, frame = starts.shape[0], length / steps, 1.0, 0
+    size, h, frame = starts.shape[0], length / steps, 0
     fade = exp(-h) if kind != SCORE else 1.0
-    for m in range(2):
-        top[m] = 1.0
-        for n in range(2):
-            gram[m, n] = marks[m + 1, 0] * marks[n + 1, 0] + marks[m + 1, 1] * marks[n + 1, 1]
-        for i in range(size):
-            if kind == BAYES:
-                c[m, i] = starts[i, m]
-            else:
-                c[m, i] = marks[m + 1, 0] * starts[i, 0] + marks[m + 1, 1] * starts[i, 1]
+    for i in range(size):
+        state[i, 0], state[i, 1] = starts[i, 0], starts[i, 1]
     for k in range(steps + 1):
         due = steps * frame * frame // SQUARE if kind == SCORE else steps * frame // (FRAMES - 1)
         if k == due:
             for i in range(size):
-                x, y = c[0, i], c[1, i]
-                if kind != BAYES:
-                    x = decay * starts[i, 0] + w[0, i] * marks[1, 0] + w[1, i] * marks[2, 0]
-                    y = decay * starts[i, 1] + w[0, i] * marks[1, 1] + w[1, i] * marks[2, 1]
-                paths[i, frame, 0], paths[i, frame, 1] = x, y
-                count[frame, _kind(x, y, marks)] += 1
+                paths[i, frame, 0], paths[i, frame, 1] = state[i, 0], state[i, 1]
+                count[frame, _kind(state[i, 0], state[i, 1], marks)] += 1
             frame += 1
         if k == steps:
             break
         if k % 64 == 0:
             progress(k, steps)
         later = sigma * fade
-        if kind == BAYES:
-            for i in range(size):
-                ax, ay = _bayes(c[0, i], c[1, i], sigma, marks)
-                bx, by = _bayes(c[0, i] + h * ax, c[1, i] + h * ay, later, marks)
-                c[0, i] += h * (ax + bx) / 2
-                c[1, i] += h * (ay + by) / 2
-        else:
-            _ramp_of(sigma, slope, shift)
-            _ramp_of(later, slope2, shift2)
-            _ramps(c, slope, shift, top, p)
-            _gram_times(gram, p, g)
-            _blend(c2, c, 1 - h, g, h)
-            _ramps(c2, slope2, shift2, top, p2)
-            _update(c, 1 - 0.5 * h, g, 0.5 * h)
-            _gram_times(gram, p2, g)
-            _update(c, 1.0, g, 0.5 * h)
-            _update(c, 1.0, c2, -0.5 * h)
-            _update(w, 1 - h + 0.5 * h * h, p, 0.5 * h * (1 - h))
-            _update(w, 1.0, p2, 0.5 * h)
-            decay *= 1 - h + 0.5 * h * h
+        for i in range(size):
+            x, y = state[i, 0], state[i, 1]
+            if kind == BAYES:
+                ax, ay = _bayes(x, y, sigma, marks)
+                bx, by = _bayes(x + h * ax, y + h * ay, later, marks)
+            else:
+                ax, ay = _plain(x, y, sigma, marks)
+                bx, by = _plain(x + h * ax, y + h * ay, later, marks)
+            state[i, 0], state[i, 1] = x + h * (ax + bx) / 2, y + h * (ay + by) / 2
         sigma = later
 
 
@@ -161,14 +136,14 @@ def _follow(kind, sigma, length, steps, marks, starts, paths, count, states, tab
     {"angle": float, "rho": float, "seed": int},
     {"paths": (FEW, FRAMES, 2), "kinds": FEW, "starts": (FEW, 2), "data": (3, 2), "sum": (1, 2), "count": (FRAMES, 3),
      "last": 3},
-    work={"marks": (4, 2), "states": (6, 4, FEW), "tables": (9, 4)},
+    work={"marks": (4, 2), "state": (FEW, 2)},
     whole=("kinds", "count", "last"),
 )  # fmt: skip
-def rest(angle, rho, seed, paths, kinds, starts, data, sum, count, last, marks, states, tables):
+def rest(angle, rho, seed, paths, kinds, starts, data, sum, count, last, marks, state):
     """A hundred starts at fixed noise, for time 64; frames crowd at the start, where it is fast."""
     _places(angle, marks)
     _draw(seed, -0.4, 1.4, starts)
-    _follow(SCORE, rho, 64.0, SQUARE, marks, starts, paths, count, states, tables)
+    _follow(SCORE, rho, 64.0, SQUARE, marks, starts, paths, count, state)
     for i in range(FEW):
         kinds[i] = _kind(paths[i, FRAMES - 1, 0], paths[i, FRAMES - 1, 1], marks)
     for n in range(3):
@@ -179,18 +154,18 @@ def rest(angle, rho, seed, paths, kinds, starts, data, sum, count, last, marks, 
 @page_function(
     {"flow": FLOWS, "sigma": float, "angle": float, "length": float, "seed": int},
     {"paths": (DRAWN, FRAMES, 2), "kinds": DRAWN, "marks": (4, 2), "what": 4, "shares": (FRAMES, 3), "last": 3},
-    work={"starts": (MANY, 2), "every": (MANY, FRAMES, 2), "states": (6, 4, MANY), "tables": (9, 4)},
+    work={"starts": (MANY, 2), "every": (MANY, FRAMES, 2), "state": (MANY, 2)},
     whole=("kinds", "what"),
     slow=True,
 )
-def flow(flow, sigma, angle, length, seed, paths, kinds, marks, what, shares, last, starts, every, states, tables):
+def flow(flow, sigma, angle, length, seed, paths, kinds, marks, what, shares, last, starts, every, state):
     """Five hundred starts for `length`: of time at noise sigma, or of ln(1/noise) from sigma on (0.01 to 512)."""
     length = length if length > 0.01 else 0.01  # not a number, too
     length = length if length < LONGEST else LONGEST
     _places(angle, marks)
     _draw(seed, -1.1, 1.4, starts)
     steps = SQUARE * math.ceil(length / 64)
-    _follow(flow, sigma, length, steps, marks, starts, every, shares, states, tables)
+    _follow(flow, sigma, length, steps, marks, starts, every, shares, state)
     what[3] = 1
     for i in range(DRAWN):
         for k in range(FRAMES):

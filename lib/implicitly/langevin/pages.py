@@ -1,13 +1,13 @@
-"""What the opening of the chapter langevin-generalization computes, in JupyterLab and in the page: Langevin training."""
+"""What the opening of langevin-generalization computes, in JupyterLab and in the page: Langevin training."""
 
 import math
 
 import numpy as np
 
 from implicitly_kernels._rng_numba import normal_pair, philox
-from implicitly_kernels.langevin._numba import _move, _net_of_few, _prior
 
 from ..explorer import page_function, progress
+from ._page_steps import gradient, move
 
 __all__ = ["memory", "packed_digits"]
 
@@ -43,14 +43,14 @@ def packed_digits() -> dict[str, np.ndarray]:
     data={"code": (POOL, PACKED), "scaling": (2, PIXELS)},
     work={
         "deck": POOL, "x": (N, PIXELS), "xt": (PIXELS, N), "y": N, "theta": (ROWS, 1), "grad": (ROWS, 1),
-        "noise": (ROWS, 1), "precision": ROWS, "one": (4, 1), "row": ROWS, "hidden": (HIDDEN, N), "few": (5, N),
+        "noise": (ROWS, 1), "precision": ROWS, "hidden": (HIDDEN, N), "few": (2, N),
     },
     tolerance=0,
     slow=True,
 )  # fmt: skip
 def memory(
     beta, time, seed, code, scaling, t, error, mean, bars, level, allowed,
-    deck, x, xt, y, theta, grad, noise, precision, one, row, hidden, few,
+    deck, x, xt, y, theta, grad, noise, precision, hidden, few,
 ):  # fmt: skip
     """Four networks learn 60 coin flips by Langevin steps of size 1/64: training errors, and the bound on their mean.
 
@@ -78,23 +78,20 @@ def memory(
         for c in range(CHAINS):
             error[c, k] = np.nan
 
-    steps = PER_TIME * time
-    inverse_beta, scale, loss, energy = one[0], one[1], one[2], one[3]
-    inverse_beta[0], scale[0] = 1 / beta, math.sqrt(2 * eta / beta)
+    steps, width = PER_TIME * time, math.sqrt(2 * eta / beta)
     for c in range(CHAINS):
         for draw in range(ROWS // 4):
             words = philox(key, zero, np.uint32(c), np.uint32(1), zero, np.uint32(draw))
             first, second = normal_pair(words[0], words[1])
             third, fourth = normal_pair(words[2], words[3])
-            width = math.sqrt(1 / precision[4 * draw])
-            theta[4 * draw, 0], theta[4 * draw + 1, 0] = width * first, width * second
-            theta[4 * draw + 2, 0], theta[4 * draw + 3, 0] = width * third, width * fourth
+            size = math.sqrt(1 / precision[4 * draw])
+            theta[4 * draw, 0], theta[4 * draw + 1, 0] = size * first, size * second
+            theta[4 * draw + 2, 0], theta[4 * draw + 3, 0] = size * third, size * fourth
         mark, shown = 8, 0
         for k in range(steps + 1):
             if k % PER_TIME == 0:
                 progress(c * steps + k, CHAINS * steps)
-            _net_of_few(theta, x, xt, y, HIDDEN, False, grad, loss, row, hidden, few[0], few[1], few[2], few[3], few[4])
-            _prior(theta, inverse_beta, precision, False, grad, energy)
+            gradient(theta, x, xt, y, HIDDEN, grad, hidden, few[0], few[1])
             if k == steps or (k == mark and shown < MARKS - 1):
                 wrong = 0
                 for i in range(N):
@@ -106,8 +103,7 @@ def memory(
                 words = philox(key, zero, np.uint32(c), zero, np.uint32(k), np.uint32(draw))
                 noise[4 * draw, 0], noise[4 * draw + 1, 0] = normal_pair(words[0], words[1])
                 noise[4 * draw + 2, 0], noise[4 * draw + 3, 0] = normal_pair(words[2], words[3])
-            for j in range(ROWS):
-                _move(theta[j], grad[j], noise[j], scale, eta, theta[j])
+            move(theta, grad, noise, precision, beta, eta, width)
     last = 0
     for k in range(MARKS):
         if t[k] >= 0:
