@@ -1,4 +1,4 @@
-"""What the opening of the chapter random-orderings computes, in JupyterLab and in the page: lines learned in an order."""
+"""What the opening of random-orderings computes, in JupyterLab and in the page: lines learned in an order."""
 
 import math
 

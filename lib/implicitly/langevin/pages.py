@@ -1,4 +1,4 @@
-"""What the opening of the chapter langevin-generalization computes, in JupyterLab and in the page: Langevin training."""
+"""What the opening of langevin-generalization computes, in JupyterLab and in the page: Langevin training."""
 
 import math
 
