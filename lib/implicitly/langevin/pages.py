@@ -15,7 +15,7 @@ N, HIDDEN, PIXELS, POOL = 60, 16, 64, 800  # pictures in a sample; neurons; pixe
 CHAINS, ROWS = 4, HIDDEN * (PIXELS + 1)
 PACKED = 7  # numbers a picture: ten pixels of five bits in each
 PER_TIME = 64  # steps in a unit of time
-MARKS = 40  # moments shown, each later by a fifth, to time 80
+MARKS = 40  # moments shown, each later by a fifth, enough for time 80
 CAP = math.log(2) + 1 / 8  # of the mean loss at the start
 RISK = math.log(1 / 0.05)
 
@@ -39,7 +39,7 @@ def packed_digits() -> dict[str, np.ndarray]:
 
 @page_function(
     {"beta": float, "time": int, "seed": int},
-    {"t": MARKS, "error": (CHAINS, MARKS), "mean": MARKS, "bars": 2, "level": (), "allowed": ()},
+    {"t": MARKS, "nets": (CHAINS, MARKS, 2), "mean": MARKS, "bars": 2, "level": (), "allowed": ()},
     data={"code": (POOL, PACKED), "scaling": (2, PIXELS)},
     work={
         "deck": POOL, "x": (N, PIXELS), "xt": (PIXELS, N), "y": N, "theta": (ROWS, 1), "grad": (ROWS, 1),
@@ -49,7 +49,7 @@ def packed_digits() -> dict[str, np.ndarray]:
     slow=True,
 )  # fmt: skip
 def memory(
-    beta, time, seed, code, scaling, t, error, mean, bars, level, allowed,
+    beta, time, seed, code, scaling, t, nets, mean, bars, level, allowed,
     deck, x, xt, y, theta, grad, noise, precision, hidden, few,
 ):  # fmt: skip
     """Four networks learn 60 coin flips by Langevin steps of size 1/64: training errors, and the bound on their mean.
@@ -76,7 +76,7 @@ def memory(
         t[k] = np.nan
         mean[k] = np.nan
         for c in range(CHAINS):
-            error[c, k] = np.nan
+            nets[c, k, 0], nets[c, k, 1] = np.nan, np.nan
 
     steps, width = PER_TIME * time, math.sqrt(2 * eta / beta)
     for c in range(CHAINS):
@@ -96,7 +96,7 @@ def memory(
                 wrong = 0
                 for i in range(N):
                     wrong += 1 if (few[0, i] > 0) != (y[i] > 0.5) else 0
-                t[shown], error[c, shown] = k / PER_TIME, wrong / N
+                t[shown], nets[c, shown, 0], nets[c, shown, 1] = k / PER_TIME, k / PER_TIME, wrong / N
                 mark += mark // 5
                 shown += 1
             for draw in range(ROWS // 4):
@@ -108,7 +108,7 @@ def memory(
     for k in range(MARKS):
         if t[k] >= 0:
             last = k
-            mean[k] = (error[0, k] + error[1, k] + error[2, k] + error[3, k]) / CHAINS
+            mean[k] = (nets[0, k, 1] + nets[1, k, 1] + nets[2, k, 1] + nets[3, k, 1]) / CHAINS
     allowed[0] = min(0.5, math.sqrt((beta * CAP + RISK) / (2 * N)))
     level[0] = 0.5 - allowed[0]
     bars[0] = max(0.5 - mean[last], 0.0)

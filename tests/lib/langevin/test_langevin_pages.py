@@ -48,7 +48,7 @@ def settings():
 
 
 def end(found):
-    return found["error"][:, np.isfinite(found["t"]).sum() - 1]
+    return found["nets"][:, np.isfinite(found["t"]).sum() - 1, 1]
 
 
 @pytest.mark.parametrize(("beta", "time", "seed"), settings())
@@ -58,7 +58,7 @@ def test_it_trains_as_the_kernel_does(beta, time, seed):
     # float32 there, float64 here: a network may change its mind about a picture on its boundary
     assert np.abs(end(found) - wanted.double().numpy()).max() <= 1.01 / 60
     assert found["t"][np.isfinite(found["t"])][-1] == time
-    assert np.nanmax(np.abs(found["mean"] - found["error"].mean(0))) < 1e-12
+    assert np.nanmax(np.abs(found["mean"] - found["nets"][:, :, 1].mean(0))) < 1e-12
 
 
 def test_another_noise_would_be_seen():
@@ -80,7 +80,7 @@ def test_longer_training_goes_on_where_shorter_ended():
     short, long = (MEMORY(beta=40.0, time=time, seed=1) for time in (2, 4))
     shared = np.isfinite(short["t"])
     shared[shared.sum() - 1] = False  # the last moment is the end
-    assert np.array_equal(short["error"][:, shared], long["error"][:, shared])
+    assert np.array_equal(short["nets"][:, shared], long["nets"][:, shared])
 
 
 def test_pictures_are_unpacked_as_they_were():
