@@ -46,12 +46,12 @@ def first_table(k, seed):
 @page_function(
     {"memory": ("neurons", "shortest", "coins"), "k": int, "seed": int},
     {"new": (INPUTS - SAMPLE, 2), "wrong": (INPUTS - SAMPLE, 2), "seen": (SAMPLE, 2), "flipped": (MOST, 2),
-     "errors": (), "tried": (), "price": 3},
+     "errors": (), "price": 3},
     work={"cell": INPUTS},
     tolerance=1e-12,
     slow=True,
 )  # fmt: skip
-def remember(memory, k, seed, new, wrong, seen, flipped, errors, tried, price, cell):
+def remember(memory, k, seed, new, wrong, seen, flipped, errors, price, cell):
     """Three memories of the first k of 30 labels: where they mark other inputs, and the bits that they take.
 
     price: bits paid, what they are on average (`hash_price` for the shortest description), entropy. The place of an
@@ -67,7 +67,6 @@ def remember(memory, k, seed, new, wrong, seen, flipped, errors, tried, price, c
         cell[i], cell[j] = cell[j], cell[i]
 
     table = first_table(k, seed) if memory == 1 else 0
-    tried[0] = table + 1 if memory == 1 else 0
     for i in range(INPUTS):
         x, y = cell[i] % 32, cell[i] // 32
         if i < SAMPLE:
