@@ -344,11 +344,22 @@ class Book:
         return {key: paper for name in self.bibliographies for key, paper in read_papers(self.root / name).items()}
 
     @functools.cached_property
+    def chapter_of(self) -> dict[str, Planned]:
+        """The chapter that is about a paper, by the paper's address."""
+        about = [(self.papers.get(chapter.header.paper), self.planned.get(chapter.slug)) for chapter in self.chapters]
+        return {paper.address: planned for paper, planned in about if paper and planned}
+
+    @functools.cached_property
     def neighbours(self):
         """The papers around the book; a claim that one names as its lab is held to what its chapter stores."""
         from neighbours_model import read_neighbours  # which raises this module's errors
 
         found = read_neighbours(self.root, self.planned, self.papers)
+        for paper in found:
+            own = self.chapter_of.get(paper.of_any_version)
+            if own and own.slug in {relation.chapter for relation in paper.near}:
+                raise BookError(f"{self.root / 'book/neighbours.yml'}: {paper.id!r} is near the chapter {own.slug!r}, "
+                                "which is about it")  # fmt: skip
         listed = {chapter.docname for chapter in self.listed}
         for name, relation in [(paper.id, near) for paper in found for near in paper.near if near.lab]:
             docname = self.planned[relation.chapter].docname

@@ -172,6 +172,9 @@ class Map(SphinxDirective):
         if paper.note:
             inline, _ = self.parse_inline(paper.note)
             sentence += [nodes.Text(" "), nodes.inline("", "", *inline, classes=["im-map-note"])]
+        if own := self.book.chapter_of.get(paper.of_any_version):
+            sentence += [nodes.Text(" Chapter "), to_page(own.docname, f"{own.number} {own.title}", self.found),
+                         nodes.Text(" is about it.")]  # fmt: skip
         return nodes.list_item("", paragraph("title", title_of(paper)), who(paper), paragraph("sentence", *sentence),
                                told, ids=[paper.id], classes=["im-map-entry"])  # fmt: skip
 

@@ -46,6 +46,16 @@ class Neighbour:
     others: bool = False  # whether it is known to have more authors than the first
 
     @property
+    def number(self) -> str:
+        """Its number on arXiv, of no version."""
+        return self.arxiv.partition("v")[0]
+
+    @property
+    def of_any_version(self) -> str:
+        """Its address as the bibliography has it."""
+        return f"https://arxiv.org/abs/{self.number}"
+
+    @property
     def address(self) -> str:
         return f"https://arxiv.org/abs/{self.arxiv}"
 
@@ -126,8 +136,7 @@ def read_neighbours(root: Path, planned: Mapping[str, Planned], papers: Mapping[
         paper = _neighbour(entry, f"{path}: entry {number} ({name!r})", planned, joint)
         if paper.id in found:
             raise BookError(f"{path}: two entries have the id {paper.id!r}")
-        number_of = {other.arxiv.partition("v")[0]: other.id for other in found.values()}
-        if (same := number_of.get(paper.arxiv.partition("v")[0])) is not None:
+        if (same := {other.number: other.id for other in found.values()}.get(paper.number)) is not None:
             raise BookError(f"{path}: {same!r} and {paper.id!r} are the same paper, arXiv {paper.arxiv}")
         found[paper.id] = paper
     return tuple(found.values())

@@ -34,8 +34,8 @@ def install() -> bool:
         return False
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", PACKAGE]):
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-        if subprocess.run([*sudo, *command], env=environment, **quiet).returncode:
+        null = subprocess.DEVNULL
+        if subprocess.run([*sudo, *command], env=environment, stdin=null, stdout=null).returncode:
             return False
     return find() is not None
 

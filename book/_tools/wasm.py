@@ -35,6 +35,29 @@ LAYOUT = "e-m:e-p:32:32-p10:8:8-p20:8:8-i64:64-i128:128-n32:64-S128-ni:1:10:20"
 MATH = {"acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "exp", "expm1", "hypot",
         "log", "log10", "log1p", "log2", "pow", "sin", "sinh", "tan", "tanh"}  # fmt: skip
 EXACT = ("ceil", "copysign", "fabs", "floor", "rint", "sqrt", "trunc")
+#: What numba calls for `ravel` and `reshape`, which it allows of contiguous arrays alone: strides of a C-ordered view.
+RESHAPE = """
+define internal i32 @numba_attempt_nocopy_reshape(i64 %nd, PTR %dims, PTR %strides, i64 %newnd, PTR %newdims,
+                                                  PTR %newstrides, i64 %size, i32 %order) alwaysinline {
+entry:
+  br label %head
+head:
+  %i = phi i64 [%newnd, %entry], [%j, %body]
+  %stride = phi i64 [%size, %entry], [%next, %body]
+  %more = icmp sgt i64 %i, 0
+  br i1 %more, label %body, label %done
+body:
+  %j = sub i64 %i, 1
+  %at = getelementptr i64, PTR %newstrides, i64 %j
+  store i64 %stride, PTR %at
+  %of = getelementptr i64, PTR %newdims, i64 %j
+  %length = load i64, PTR %of
+  %next = mul i64 %stride, %length
+  br label %head
+done:
+  ret i32 1
+}
+"""
 HOST = MATH | {name + "f" for name in MATH} | {"progress", "NRT_MemInfo_call_dtor"}
 
 
@@ -109,6 +132,9 @@ def compile_one(function) -> bytes:
     ir = re.sub(r'target datalayout = ".*"', f'target datalayout = "{LAYOUT}"', ir)
     ir = ir.replace(" common global", " internal global")  # wasm has no common symbols
     ir = re.sub(r'"target-(cpu|features)"="[^"]*"', "", ir)
+    declared = re.search(r"^declare i32 @numba_attempt_nocopy_reshape\(i64[^,]*, (i64\*|ptr).*$", ir, re.MULTILINE)
+    if declared:
+        ir = ir.replace(declared[0], RESHAPE.replace("PTR", declared[1]))
     for exact in EXACT:  # instructions of WebAssembly
         for ending, width in (("", 64), ("f", 32)):
             ir = re.sub(rf'@"?{exact}{ending}"?(?=\()', f"@llvm.{exact}.f{width}", ir)

@@ -112,7 +112,7 @@ def test_each_file_is_read_once_a_build(book, monkeypatch):
 
 
 def test_the_books_own_sources():
-    assert len(BOOK.planned) == 16 and len(BOOK.parts) == 7
+    assert len(BOOK.planned) == 18 and len(BOOK.parts) == 7
     for listed in BOOK.listed:
         chapter = BOOK.chapter(listed.docname)
         assert chapter.title != chapter.docname and chapter.claims and chapter.header.question

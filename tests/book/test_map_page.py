@@ -1,5 +1,6 @@
 """The papers around the book: what the data is held to, the place of every paper, and how chapters end."""
 
+import json
 import re
 from html import unescape
 from itertools import pairwise
@@ -11,7 +12,7 @@ from sphinx.application import Sphinx
 
 import map_picture
 from book_model import Book, BookError
-from map_page import MOST_OPEN, near
+from map_page import MOST_OPEN, QUESTIONS, near
 from neighbours_model import KINDS
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,7 @@ TOC = {"parts": [{"caption": "I · First part", "chapters": [{"file": "chapters/
 CONF = """
 extensions = ["myst_nb", "page_body", "map_page"]
 nb_execution_mode = "off"
-source_suffix = {".md": "myst-nb"}
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 suppress_warnings = ["config.cache"]
 """
@@ -47,7 +48,7 @@ def relation(**changed) -> dict:
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A book of two written chapters and a planned one, without papers."""
+    """A book of two written chapters and a planned one, without papers; `alone` is about paper 1."""
     for name in ("book", "chapters"):
         (tmp_path / name).mkdir()
     (tmp_path / "book/plan.yml").write_text(yaml.safe_dump(PLAN))
@@ -55,10 +56,11 @@ def folder(tmp_path) -> Path:
     (tmp_path / "book/references.bib").write_text(
         "@misc{k, title={T}, author={A, B. and C, D.}, year={2020}, eprint={2001.00001}}"
     )
-    notebook = '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}'
-    for slug in ("early", "alone"):
-        (tmp_path / f"chapters/{slug}.md").write_text(f"# The {slug} chapter\n\n## A section\n\nText.\n")
-        (tmp_path / f"chapters/{slug}.ipynb").write_text(notebook)
+    for slug, header in (("early", {}), ("alone", {"paper": "k"})):
+        cell = {"cell_type": "markdown", "id": "a", "metadata": {},
+                "source": f"# The {slug} chapter\n\n## A section\n\nText.\n"}  # fmt: skip
+        notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"implicitly": header}, "cells": [cell]}
+        (tmp_path / f"chapters/{slug}.ipynb").write_text(json.dumps(notebook))
     return tmp_path
 
 
@@ -115,6 +117,14 @@ def test_a_lab_without_a_check_is_named(folder):
     assert write(folder, paper(near=[relation(chapter="late", lab="late/C1")])).neighbours[0].near[0].lab == "late/C1"
 
 
+def test_the_paper_of_a_chapter_is_no_neighbour_of_it(folder):
+    assert write(folder, paper(1)).neighbours[0].id == "name-2020-wordb", "near another chapter it is one"
+    says = r"neighbours\.yml: 'name-2020-wordb' is near the chapter 'alone', which is about it"
+    for number in ("2001.00001", "2001.00001v2"):
+        with pytest.raises(BookError, match=says):
+            _ = write(folder, paper(1, arxiv=number, near=[relation(), relation(chapter="alone")])).neighbours
+
+
 def test_a_file_without_a_list_is_named(folder):
     (folder / "book/neighbours.yml").write_text("[]")
     with pytest.raises(BookError, match=r"neighbours\.yml has no list `papers`"):
@@ -150,10 +160,10 @@ def test_lines_of_a_name_are_as_few_as_can_be():
 
 def test_nothing_in_the_picture_lies_on_something_else():
     """Rows are as far apart as a finger needs, and all of them lie in the picture."""
-    for mark, numerals in (("disc", "I II III IV V"), ("ring", "VI")):
+    for _, _, mark, asks in QUESTIONS:
         parts = [(part.name, [map_picture.Branch(c.slug, c.number, c.title, "", tuple(near(BOOK, c.slug)))
                               for c in part.chapters])
-                 for part in BOOK.parts if part.numeral in numerals.split()]  # fmt: skip
+                 for part in BOOK.parts if asks(part)]  # fmt: skip
         drawn = map_picture.tree(parts, "label", mark)
         assert drawn == map_picture.tree(parts, "label", mark)
         height = float(re.search(r'height="([\d.]+)"', drawn)[1])
@@ -174,8 +184,6 @@ def build(folder, monkeypatch):
     def run(*papers, with_map: bool = True) -> dict[str, str]:
         write(folder, *papers)
         (folder / "conf.py").write_text(CONF)
-        for path in (folder / "chapters").glob("*.ipynb"):
-            path.unlink()
         names = ["chapters/early", "chapters/alone", *["book/map"] * with_map]
         (folder / "index.md").write_text("# Home\n\n```{toctree}\n" + "\n".join(names) + "\n```\n")
         if with_map:
@@ -215,6 +223,12 @@ def test_every_paper_has_its_entry_and_its_place_in_the_picture(build):
     assert len(identifiers) == len(set(identifiers))
     titles = re.findall(r"<title>(Name 2020.*?)</title>", page)
     assert "Name 2020 a thing: Title 2 &amp; more. Opposite answer to chapter 1." in titles
+
+
+def test_the_paper_of_a_chapter_leads_to_it(build):
+    page = build(paper(1), paper(2))["book/map"]
+    assert words(page).count("is about it.") == 1 and "It does thing 1. Chapter 2 Alone is about it." in words(page)
+    assert re.search(r'Chapter <a[^>]*href="../chapters/alone.html"', page)
 
 
 def test_a_chapter_ends_with_its_papers(build):

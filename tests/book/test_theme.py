@@ -278,9 +278,9 @@ def test_landing_links_what_is_there_and_names_what_is_planned(site):
     assert '<a href="../chapters/score-flow.html">Where the flow comes to rest</a>' in text
     plan = yaml.safe_load((ROOT / "book/plan.yml").read_text(encoding="utf-8"))["parts"]
     titles = [c["title"] for part in plan for c in part["chapters"]]
-    assert len(titles) == 16 and len(plan) == 7
+    assert len(titles) == 18 and len(plan) == 7
     assert all(title in words(text) for title in titles)
-    assert text.count('class="im-planned"') == 15
+    assert text.count('class="im-planned"') == 17
     assert "1 claim. 1 check that can fail. None of them does today." in words(text).replace(" .", ".")
     assert (site / "index.html").is_file()
     assert '<a href="https://github.com/implicitly-book/implicitly">Source on GitHub</a>' in text

@@ -129,8 +129,8 @@ ONE_BOX = {"            for seed in range(3)]\n": "            for seed in range
 ONE_RULE = {"(5.0, 50.0, 200.0)": "(50.0,)", "(0.2, 1.0)": "(1.0,)"}
 ONE_POINT = {"[5, 50, 200, 1000, 5000]": "[50]", "[60, 200, 500]": "[500]", '"flip": [0.0, 1.0]': '"flip": [1.0]'}
 ONE_SEED = {"flips(beta, seed) for seed in range(3)": "flips(beta, seed) for seed in (0,)"}
-HOT = {"(5, 20, 100, 1000, 20_000)": "(5,)"} | ONE_SEED
-COLD = {"(5, 20, 100, 1000, 20_000)": "(20_000,)"} | ONE_SEED
+HOT = {"(5, 20_000)": "(5,)"} | ONE_SEED
+COLD = {"(5, 20_000)": "(20_000,)"} | ONE_SEED
 
 
 def times(name, factor):

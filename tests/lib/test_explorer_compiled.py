@@ -25,7 +25,7 @@ FOUND = wasm.functions()
 ALL = pytest.mark.parametrize("function", FOUND.values(), ids=lambda f: f.__name__)
 
 #: What each parameter ranges over in the comparison, where it cannot be left to chance: steps cost time.
-RANGES = {"steps": (0, 3000)}
+RANGES = {"steps": (0, 3000), "time": (0, 12), "k": (0, 4), "n": (1, 5000), "M": (1, 24), "C": (1, 100)}
 
 
 def settings(function, count=40):
@@ -47,7 +47,8 @@ def settings(function, count=40):
     for name in (n for n, kind in function.params.items() if kind is float):
         made += [{**made[0], name: value} for value in awkward]
     for name in (n for n, kind in function.params.items() if kind is int):
-        made += [{**made[0], name: value} for value in (0, 1, 2**31 - 1) if name not in RANGES or value < 2]
+        made += [{**made[0], name: value} for value in (0, 1, 2**31 - 1)
+                 if name not in RANGES or value in range(*RANGES[name])]
     return made
 
 
