@@ -21,7 +21,8 @@ ITALIC = re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", GLOSSARY)  # variants that an e
 
 #: Bold in a Setting and no entry: an emphasis, a name for one rule among several, or a word whose sense each chapter
 #: gives for itself, in a sentence.
-NO_ENTRIES = {"all", "bias", "error", "last", "min-size", "nearest", "orthogonal", "pass", "random", "residual"}
+NO_ENTRIES = {"all", "angle", "bias", "bits", "cost", "error", "excess", "last", "margin", "min-size", "nearest",
+              "orthogonal", "own", "pass", "radius", "random", "residual"}  # fmt: skip
 
 
 def markdown(chapter: Chapter) -> str:

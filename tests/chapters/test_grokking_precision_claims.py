@@ -130,7 +130,7 @@ FAULTS = [
     Fault("C5", "mended", ADD, with_options(own="difference"), ONE_SEED, far=True),
     Fault("C5", "mended", ADD, slightly_scaled, ONE_SEED),
     Fault("C5", "generalizes", ADD, with_options(orthogonal=False), ONE_SEED, far=True),
-    Fault("C5", "generalizes", ADD, also("orthogonal", share=0.5), ONE_SEED),
+    Fault("C5", "generalizes", ADD, also("orthogonal", share=0.65), ONE_SEED),
     Fault("C5", "others", ADD, everyone_projected, ONE_SEED),
 ]
 
