@@ -13,11 +13,7 @@ INPUTS = torch.arange(256)
 
 def holds(found, memory, k, seed):
     """Whether the marks, the bits and the errors are those of the library's functions."""
-<<<<<<< HEAD:tests/lib/interpolators/test_interpolators_pages.py
     marks = k > INPUTS
-=======
-    marks = torch.arange(256) < k
->>>>>>> w3:tests/lib/interpolators/test_pages.py
     paid = mean = 8 * k if memory == "neurons" else 30
     if memory == "coins":
         coins = _rng.philox(seed, INPUTS, 0, 1)[0] < 2**31
