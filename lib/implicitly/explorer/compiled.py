@@ -364,6 +364,8 @@ def _sources(function, seen):
 
 
 def _said(name, value, names, seen, caller):
+    if name in caller.__globals__.get("OF_THE_MACHINE", ()):  # a module is compiled for no machine in particular
+        return [name]
     if inspect.isfunction(getattr(value, "_defn", None)):  # an intrinsic of numba
         return [name, *_sources(value._defn, seen)]
     if (called := _called(value, caller)) is not None:
