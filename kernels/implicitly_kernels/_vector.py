@@ -17,7 +17,8 @@ from numba.core.typing.templates import ConcreteTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
 #: More than a register holds is cut in two, and then there are too few registers. Numba may have been told to compile
-#: for another CPU than this one; its cache on disk tells CPUs apart by the same words. `OF_THE_MACHINE`: not of the source.
+#: for another CPU than this one; its cache on disk tells CPUs apart by the same words. What is `OF_THE_MACHINE` is no
+#: part of what a function says.
 OF_THE_MACHINE = ("WIDTH",)
 WIDTH = 16 if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2].split(",") else 8
 
