@@ -25,7 +25,8 @@ FOUND = wasm.functions()
 ALL = pytest.mark.parametrize("function", FOUND.values(), ids=lambda f: f.__name__)
 
 #: What each parameter ranges over in the comparison, where it cannot be left to chance: steps cost time.
-RANGES = {"steps": (0, 3000), "time": (0, 12), "k": (0, 4), "n": (1, 5000), "M": (1, 24), "C": (1, 100)}
+RANGES = {"steps": (0, 3000), "time": (0, 12), "k": (0, 4), "n": (1, 5000), "M": (1, 24), "C": (1, 100),
+          "work": (0, 4), "size": (1, 100)}
 
 
 def settings(function, count=40):
