@@ -75,8 +75,9 @@ def annotated(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     spans = []
     for node in ast.walk(ast.parse(source)):
         for note in (getattr(node, "annotation", None), getattr(node, "returns", None)):
-            if isinstance(note, ast.AST):
-                spans.append(((note.lineno, note.col_offset), (note.end_lineno, note.end_col_offset)))
+            if isinstance(note, ast.expr):
+                end = note.end_lineno or note.lineno, note.end_col_offset or note.col_offset
+                spans.append(((note.lineno, note.col_offset), end))
     return spans
 
 
@@ -149,7 +150,7 @@ def run_tests(tree: str, tests: list[str], log: str) -> None:
     """In a process of its own, in which torch is loaded and nothing of ours is."""
     os.setsid()
     os.chdir(tree)
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(out, 1)
     os.dup2(out, 2)
     sys.path[:] = [f"{tree}/lib", f"{tree}/kernels", *(p for p in sys.path if not p.startswith(f"{ROOT}/book"))]
@@ -257,8 +258,8 @@ def search(root: Path, out: Path, minutes: float, only: str, week: int, quick: b
     os.environ["NUMBA_CACHE_DIR"] = str(out / "numba")
     trial, known, results, unsound = Trial(root, out), equivalent(root), [], set()
     stored = out / "results.jsonl"
-    done = [json.loads(line) for line in stored.read_text().splitlines()] if stored.is_file() else []
-    done = {one["key"]: one for one in done}
+    lines = stored.read_text(encoding="utf-8").splitlines() if stored.is_file() else []
+    done = {one["key"]: one for one in map(json.loads, lines)}
     waiting = due(root, only, week)
     while waiting and time.monotonic() < stop:
         _, path, line, name, occurrence = waiting.pop(0)
