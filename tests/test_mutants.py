@@ -11,7 +11,7 @@ import mutants
 from mutants import CYCLE, ROOT
 
 SOURCE = """
-def noticed(x: int | None):
+def noticed(x: int | None, *, more=None):
     return x + 1
 
 
@@ -28,9 +28,10 @@ from implicitly.toy.sums import noticed, same, unnoticed
 
 def test_them():
     assert noticed(2) == 3
-    assert unnoticed(0) == 0
+    unnoticed(2)
 """
 CHANGED = [f"return 5 if x {sign} 0 else 0" for sign in ("<", "<=", ">=")]
+CHANGED += ["return 5 if not x > 0 else 0"]
 CHANGED += [f"return {a} if x > {b} else {c}" for a in (4, 5, 6) for b in (-1, 0, 1) for c in (-1, 0, 1)]
 EQUIVALENT = [
     {"file": "lib/implicitly/toy/sums.py", "line": "return 5 if x > 0 else 0", "mutant": mutant, "why": "a test"}

@@ -81,6 +81,11 @@ def annotated(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     return spans
 
 
+def is_star(node) -> bool:
+    """Whether a node of parso is a `*`, `/` or `**` of parameters or arguments: to cosmic-ray it is arithmetic."""
+    return getattr(node, "value", None) in ("*", "/", "**") and node.parent.type not in ("term", "power")
+
+
 def mutants(source: str) -> list[tuple[int, str, int]]:
     """All faults of a text: the line, the operator's name, the how-manieth place of that operator it is."""
     from cosmic_ray.ast import ast_nodes, get_ast
@@ -88,9 +93,9 @@ def mutants(source: str) -> list[tuple[int, str, int]]:
     tree, spans, found = get_ast(source), annotated(source), []
     nodes = list(ast_nodes(tree))
     for name, operator in operators().items():
-        places = [start for node in nodes for start, _ in operator.mutation_positions(node)]
-        found += [(start[0], name, n) for n, start in enumerate(places)
-                  if not any(first <= tuple(start) < last for first, last in spans)]  # fmt: skip
+        places = [(node, start) for node in nodes for start, _ in operator.mutation_positions(node)]
+        found += [(start[0], name, n) for n, (node, start) in enumerate(places)
+                  if not (is_star(node) or any(first <= tuple(start) < last for first, last in spans))]  # fmt: skip
     return sorted(found)
 
 
@@ -216,17 +221,30 @@ class Trial:
             (self.tree / path).write_text(before, encoding="utf-8")
 
 
-def due(root: Path, only: str, week: int) -> list[tuple[int, str, int, str, int]]:
-    """Faults in the order of trial: weeks until the line is due, module, line, operator, occurrence."""
+def due(root: Path, only: str, week: int) -> list[tuple[int, str, int, list[tuple[str, int]]]]:
+    """Lines in the order of trial: weeks until it is due, module, line, its faults in the order drawn for this week."""
     found = []
     for path in modules(root, only):
         lines: dict[int, list] = {}
         for line, name, occurrence in mutants((root / path).read_text(encoding="utf-8")):
             lines.setdefault(line, []).append((name, occurrence))
-        for line, choice in lines.items():
-            share = (zlib.crc32(f"{path}:{line}".encode()) - week) % CYCLE
-            found.append((share, path, line, *random.Random(f"{week} {path} {line}").choice(choice)))
-    return sorted(found, key=lambda one: (one[0], zlib.crc32(repr(one).encode())))
+        for line, faults in lines.items():
+            random.Random(f"{week} {path} {line}").shuffle(faults)
+            found.append(((zlib.crc32(f"{path}:{line}".encode()) - week) % CYCLE, path, line, faults))
+    return sorted(found, key=lambda one: (one[0], zlib.crc32(f"{one[1]} {one[2]}".encode())))
+
+
+def first_fault(source: str, path: str, faults: list[tuple[str, int]], known: set) -> tuple[str, int, str] | None:
+    """The first that is Python and not known to be equivalent."""
+    for name, occurrence in faults:
+        faulty = planted(source, name, occurrence)
+        try:
+            ast.parse(faulty)
+        except SyntaxError:
+            continue
+        if (path, *change(source, faulty)) not in known:
+            return name, occurrence, faulty
+    return None
 
 
 def equivalent(root: Path) -> set[tuple[str, str, str]]:
@@ -262,13 +280,14 @@ def search(root: Path, out: Path, minutes: float, only: str, week: int, quick: b
     done = {one["key"]: one for one in map(json.loads, lines)}
     waiting = due(root, only, week)
     while waiting and time.monotonic() < stop:
-        _, path, line, name, occurrence = waiting.pop(0)
+        _, path, line, faults = waiting.pop(0)
         source = (root / path).read_text(encoding="utf-8")
-        faulty = planted(source, name, occurrence)
+        fault = first_fault(source, path, faults, known)
+        if path in unsound or fault is None:
+            continue
+        name, occurrence, faulty = fault
         was, now = change(source, faulty)
         tests = tests_of(root, path)
-        if path in unsound or (path, was, now) in known:
-            continue
         texts = [source, *((root / test.partition("::")[0]).read_text(encoding="utf-8") for test in tests)]
         key = hashlib.sha256("\0".join([path, name, str(occurrence), str(quick), *texts]).encode()).hexdigest()[:16]
         if key not in done:

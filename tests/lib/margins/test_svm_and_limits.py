@@ -156,6 +156,7 @@ def test_step_factor():
     X, y = simplex(3)
     svm = hard_margin_svm(X, y)  # |What|**2 = 2, b = 2
     assert margins.step_factor(X, svm, normalized=0.5) == pytest.approx(0.125 / np.expm1(0.125))
+    assert margins.step_factor(X, svm) == pytest.approx(0.25 / np.expm1(0.25))
     with pytest.raises(ValueError, match="normalized must be finite and above 0"):
         margins.step_factor(X, svm, normalized=0.0)
 
@@ -300,7 +301,7 @@ def test_margin_of_no_weights_is_refused():
 def test_step_factor_from_short_steps_to_long():
     X, y = simplex(3)
     svm = hard_margin_svm(X, y)  # Delta = f / 4
-    assert margins.step_factor(X, svm, normalized=1e-300) == 1
+    assert margins.step_factor(X, svm, normalized=1e-300) == margins.step_factor(X, svm, normalized=5e-324) == 1
     assert margins.step_factor(X, svm, normalized=1e300) == 0
     assert margins.step_factor(X, svm, normalized=2840.0) == pytest.approx(710 * np.exp(-710), rel=1e-9)
 
