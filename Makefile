@@ -19,7 +19,7 @@ COUNT       := awk '/^(Collecting|Processing) / && ++n % 20 == 0 { print "  " n 
 
 .DEFAULT_GOAL := help
 .PHONY: help book serve offline lab execute lint lock new test test-library test-tools test-kernels test-notebooks test-browser \
-        test-cpus test-peers chromium bench bench-gpu explorer wasm clean
+        test-cpus test-peers mutants chromium bench bench-gpu explorer wasm clean
 
 help: ## list what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*##/ { printf "%-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,11 @@ help: ## list what there is to make
 .venv/.peers: pyproject.toml | .venv/.all
 	@$(PIP) --quiet --no-deps $$($(BIN)/python -c "import tomllib; \
 		print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['peers'])")
+	@touch $@
+
+.venv/.mutants: pyproject.toml | .venv/.all
+	@$(PIP) --quiet --no-deps $$($(BIN)/python -c "import tomllib; \
+		print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['mutants'])")
 	@touch $@
 
 book: .venv/.book ## build the static book from the stored outputs
@@ -125,6 +130,10 @@ test-cpus: .venv/.all ## library, kernels and notebooks under the arithmetic of 
 
 test-peers: .venv/.peers ## second opinions: independent packages on what claims rest on (RECORD=1 writes what they say)
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q --durations=10 tests/peers $(if $(RECORD),--record)
+
+mutants: .venv/.mutants ## faults that no test notices (MINUTES=30 ONLY=margins/limits; QUICK=1 leaves out the chapters' tests)
+	@$(BIN)/python -m pytest -q tests/test_mutants.py
+	@$(BIN)/python book/_tools/mutants.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick)
 
 clean: ## remove what was built
 	@rm -rf _build .pytest_cache .ruff_cache

@@ -375,8 +375,10 @@ def test_each_python_that_is_declared_is_tried_every_week():
 def test_the_lock_covers_the_project():
     declared = project()["project"]
     pinned = applying(lock())
-    # The peers of the benchmarks are run by who measures, and the tests that ask a second opinion are skipped without.
-    extras = [asked for extra, asked in declared["optional-dependencies"].items() if extra not in ("bench", "peers")]
+    # The peers of the benchmarks are run by who measures; second opinions and mutants, which come with a make of their
+    # own, are no part of `make test`.
+    apart = ("bench", "peers", "mutants")
+    extras = [asked for extra, asked in declared["optional-dependencies"].items() if extra not in apart]
     asked = declared["dependencies"] + [*chain(*extras)]
     needs = [Requirement(line) for line in asked]
     wrong = [

@@ -88,6 +88,15 @@ def test_universal_bound_is_its_product():
         assert slope == pytest.approx(-((1 - h / 2) ** 2), abs=1e-6)
 
 
+@pytest.mark.parametrize("h", [0.2, 1.0, 1.5])
+def test_the_two_ways_to_compute_the_universal_bound_meet(h):
+    """From 10^6 on by Stirling's series, whose term in 1 / k is 30 times what is allowed here."""
+    n = 10**6
+    factor = 1 + (1 - h / 2) / (h + 2 * n / (2 - h))
+    # logarithms of Gamma are 1.3e7 before this step: four roundings of 2e-9
+    assert universal_bound(n - 1, h) / universal_bound(n, h) == pytest.approx(factor, abs=1e-8)
+
+
 def with_replacement(k, tasks):
     codimension = tasks.d - tasks.mean_rank
     bounds = [universal_bound(k), dimension_bound(k, codimension), rank_bound(k, tasks.T, tasks.mean_rank)]
@@ -204,6 +213,12 @@ def test_shuffled_and_forgetting_on_general_ranks():
         2 * math.sqrt(2) / (9 * math.e) + 0.2)  # fmt: skip
     assert forgetting_bound(10, 4.0, replacement=False, T=10, mean_rank=0.1) == pytest.approx(2 * 4 / 9 + 0.2)
     assert forgetting_bound(10, 0.2, replacement=False, T=10) == pytest.approx(2 * 0.2 / 9 + 0.06)
+    assert forgetting_bound(10, 0.9, replacement=False, T=10) == pytest.approx(2 * 0.9 / 9 + 0.2)
+    # Each from the first step at which it says something.
+    assert forgetting_bound(2, 0.2, replacement=True) == pytest.approx(2 * 0.2 + 0.3)
+    few = forgetting_bound(2, 4.0, replacement=True, T=1, mean_rank=2.0)
+    assert few == pytest.approx(2 * math.sqrt(2) / math.e + 1)
+    assert forgetting_bound(3, 1.0, replacement=True) == pytest.approx(2 / math.e + 2 / 3)
     with pytest.raises(ValueError, match="k must be at most T = 4 without replacement, found 5"):
         forgetting_bound(5, 1.0, replacement=False, T=4)
 

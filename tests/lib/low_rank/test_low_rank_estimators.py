@@ -163,6 +163,16 @@ def test_unbiased_and_error_over_all_outcomes(sigma, r):
     assert float(error) == pytest.approx(float(low_rank.expected_error(sigma, r)), rel=1e-6)
 
 
+@pytest.mark.parametrize("dtype, n, below, above", [(F64, 3, 2.0e-8, 2.2e-8), (torch.float32, 40, 4.6e-6, 4.9e-6)])
+def test_what_rounding_cannot_tell_from_zero_is_zero(dtype, n, below, above):
+    """The cut is at sqrt(2 eps) = 2.1e-8 of the first for two rows, and at 40 eps = 4.77e-6 in single precision."""
+    for second, kept in ((below, False), (above, True)):
+        G = torch.zeros(2, n, dtype=dtype)
+        G[0, 0], G[1, 1] = 3.0, 3 * second
+        _, sigma = low_rank.left_basis(G)
+        assert sigma[0] == 3 and bool(sigma[1] > 0) == kept
+
+
 @pytest.mark.parametrize("kind", low_rank.KINDS)
 @pytest.mark.parametrize("tall", [False, True])
 def test_errors_in_closed_form(kind, tall):

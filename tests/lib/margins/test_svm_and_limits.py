@@ -156,6 +156,7 @@ def test_step_factor():
     X, y = simplex(3)
     svm = hard_margin_svm(X, y)  # |What|**2 = 2, b = 2
     assert margins.step_factor(X, svm, normalized=0.5) == pytest.approx(0.125 / np.expm1(0.125))
+    assert margins.step_factor(X, svm) == pytest.approx(0.25 / np.expm1(0.25))
     with pytest.raises(ValueError, match="normalized must be finite and above 0"):
         margins.step_factor(X, svm, normalized=0.0)
 
@@ -178,6 +179,49 @@ def test_mirror_use_needs_steps():
         path = margins.descend(X, y, "exponential", at=at, normalized=1.0)
         with pytest.raises(ValueError, match="path must start after step 1"):
             margins.mirror_use(path, X, svm, normalized=1.0)
+
+
+def two_points():
+    """x = (2, 0) and (0, 2): b = 2 * 4, |What|**2 = 1/4, two constraints."""
+    X, y = 2 * torch.eye(2, dtype=torch.float64), torch.arange(2)
+    svm = hard_margin_svm(X, y)
+    assert svm.norm == pytest.approx(0.5)
+    return X, y, svm
+
+
+def path_of(steps, W, log_time):
+    log_time = torch.tensor(log_time, dtype=torch.float64)[:, None]
+    return margins.Path(steps, torch.stack(W)[:, None], log_time, torch.zeros_like(log_time))
+
+
+def test_mirror_use_by_hand():
+    X, _, svm = two_points()
+    h = 0.5 / 8
+    aside = torch.tensor([[0.06, 0.0], [0.0, 0.08]], dtype=torch.float64)  # of length 0.1
+    W = [h * n * (svm.W / 0.25 + aside) for n in (1, 3)]
+    found = margins.mirror_use(path_of((1, 3), W, [-5.0, -4.0]), X, svm, normalized=0.5)
+    assert found.direction == pytest.approx(0.1 / np.sqrt(2 * np.log(2) / (3 * h)))
+    assert found.clock == pytest.approx((2 * h / 0.25 - np.log(2 / h) + 4) / np.sqrt(2 * 8 * 2 * h * np.log(2)))
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_dual_errors_by_hand(factor):
+    """From the limits a step of 0.1 What: it takes each force times exp(-0.1)."""
+    X, y, svm = two_points()
+    limit = margins.residual_limit(svm, constraints(X, y), factor=factor).reshape(2, 2)
+    W = [(s + more) * svm.W + limit for s, more in ((2.0, 0.1), (30.0, 0.0))]
+    found = margins.dual_errors(path_of((1, 3), W, [2.0, 30.0]), X, y, "exponential", svm, factor=factor)
+    assert found.duals == pytest.approx([factor * (1 - np.exp(-0.1)), 0], abs=1e-9)
+    assert found.residual == pytest.approx([0.1, 0], abs=1e-9)
+
+
+def test_margin_constants_by_hand():
+    X, y, svm = two_points()
+    W = torch.tensor([[1.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    unequal = replace(svm, alpha=torch.tensor([[0.3], [0.1]], dtype=torch.float64))
+    kappa, gap = margins.margin_constants(path_of((1,), [W], [0.0]), X[None], y[None], [unequal])
+    assert kappa.item() == pytest.approx(np.log(0.3) - 0.75 * np.log(0.3) - 0.25 * np.log(0.1))
+    assert gap.item() == pytest.approx(1 / 0.5 - 0)  # the second sample has margin 0
 
 
 def test_borders_of_three_symmetric_classes():
@@ -257,7 +301,7 @@ def test_margin_of_no_weights_is_refused():
 def test_step_factor_from_short_steps_to_long():
     X, y = simplex(3)
     svm = hard_margin_svm(X, y)  # Delta = f / 4
-    assert margins.step_factor(X, svm, normalized=1e-300) == 1
+    assert margins.step_factor(X, svm, normalized=1e-300) == margins.step_factor(X, svm, normalized=5e-324) == 1
     assert margins.step_factor(X, svm, normalized=1e300) == 0
     assert margins.step_factor(X, svm, normalized=2840.0) == pytest.approx(710 * np.exp(-710), rel=1e-9)
 
