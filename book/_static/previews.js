@@ -3,7 +3,7 @@
 // _static/previews/ holds what lies on other pages (book/_ext/previews.py).
 (() => {
   if (!HTMLElement.prototype.showPopover) return;  // the links lead there all the same
-  const LINKS = ".bd-article a.internal[href*='#'], .bd-article a.im-api-link[href*='#']";
+  const LINKS = ".bd-article .internal[href*='#'], .bd-article a.im-api-link[href*='#']";
   const WAIT = 300, LINGER = 250, GAP = 6, EDGE = 16;  // milliseconds; pixels
   const root = new URL(document.documentElement.dataset.content_root || "./", location.href);
   const scripts = new Map();  // by page: what is shown of it

@@ -5,10 +5,10 @@ from conftest import DESK, PATIENCE, PHONE, visiting
 from playwright.sync_api import expect
 
 KINDS = {
-    "theorem": "a.internal[href^='#'][href*='/C']",
-    "equation": "a.internal[href^='#equation-']",
-    "citation": "a.internal[href*='references.html#']",
-    "word": "a.internal[href*='glossary.html#']",
+    "theorem": ".internal[href^='#'][href*='/C']",
+    "equation": ".internal[href^='#equation-']",
+    "citation": ".internal[href*='references.html#']",
+    "word": ".internal[href*='glossary.html#']",
     "function": "a.im-api-link[href*='library.html#']",
 }
 CHAPTER = "chapters/low-bit-accumulators.html"
