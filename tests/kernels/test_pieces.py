@@ -120,10 +120,8 @@ def test_the_number_of_threads(monkeypatch):
 @pytest.mark.parametrize(("work", "threads"), [(1, 1), (_threads.WORTH // 8, 1), (_threads.WORTH // 4, 2), (10**9, 8)])
 def test_little_work_stays_on_one_thread(monkeypatch, work, threads):
     monkeypatch.setenv("IMPLICITLY_THREADS", "8")
-    used, calls = set(), []
-    part = lambda *ends: (used.add(threading.get_ident()), calls.append(ends[:2]), time.sleep(0.01))  # noqa: E731
-    _threads.share(part, 8, work=work)
-    assert len(used) == threads
+    calls, together = [], threading.Barrier(threads, timeout=60)  # no thread goes on before all are there
+    _threads.share(lambda *ends: (together.wait(), calls.append(ends[:2])), 8, work=work)
     assert sorted(calls)[0][0] == 0 and sorted(calls)[-1][1] == 8
 
 
