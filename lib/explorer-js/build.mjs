@@ -1,11 +1,22 @@
 // Bundles src/ into the one committed script. No import, no export, no request at run time.
 import { build } from "esbuild";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const out = process.argv[2] ?? here("../implicitly/explorer/explorer.js");
+
+// Plot draws axes alone: what it has for maps and for colours is left out, an eighth of the script.
+const none = (...names) => names.map((name) => `export const ${name} = () => undefined;`).join("\n");
+const LEFT_OUT = {
+  "projection.js": none("createProjection", "hasProjection", "projectionAspectRatio", "project", "applyPosition", "getGeometryChannels", "xyProjection"),
+  "schemes.js": none("isCategoricalScheme", "isDivergingScheme", "maybeBooleanRange", "ordinalRange", "ordinalScheme", "quantitativeScheme"),
+};
+const without = {
+  name: "without",
+  setup: (build) => build.onLoad({ filter: /plot\/src\/(projection|scales\/schemes)\.js$/ }, ({ path }) => ({ contents: LEFT_OUT[basename(path)] })),
+};
 
 const { metafile } = await build({
   entryPoints: [here("src/index.js")],
@@ -13,6 +24,7 @@ const { metafile } = await build({
   absWorkingDir: here("."),
   bundle: true,
   metafile: true,
+  plugins: [without],
   minify: true,
   format: "iife",
   globalName: "Explorer",

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Locator, Page
 
-PICTURE = """root => [...root.querySelectorAll(".im-ex-plot")].map(plot => [
-    ...[...plot.querySelectorAll("svg")].map(svg => svg.outerHTML),
-    ...[...plot.querySelectorAll("canvas")].map(canvas => canvas.toDataURL()),
-].join("")).join("|")"""
+# What takes long is computed beside the page's thread: it is waited for.
+PICTURE = """async root => {
+    const end = performance.now() + 30_000;
+    while (root.hasAttribute("aria-busy") && performance.now() < end) await new Promise(done => setTimeout(done, 20));
+    return [...root.querySelectorAll(".im-ex-plot")].map(plot => [
+        ...[...plot.querySelectorAll("svg")].map(svg => svg.outerHTML),
+        ...[...plot.querySelectorAll("canvas")].map(canvas => canvas.toDataURL()),
+    ].join("")).join("|");
+}"""
 
 # A redraw may wait for the next frame: two frames and a task later it is on the screen.
 SET = """async (input, value) => {
