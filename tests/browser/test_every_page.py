@@ -121,7 +121,8 @@ def test_print_shows_the_text_and_no_navigation(visit):
             buttons: which("button, [data-im-control], .article-header-buttons"),
             // Opened or not: what is folded on the screen has to be on the paper, but for code (of a check its line is)
             // and the numbers of an explorer.
-            folded: [...document.querySelectorAll("main details:not(.hide, .im-check, [data-im-numbers]) > :not(summary)")]
+            folded: [...document.querySelectorAll(
+                "main details:not(.hide, .im-check, [data-im-numbers]) > :not(summary)")]
                 .filter(e => !(visible(e) && e.getBoundingClientRect().height > 0))
                 .map(e => e.outerHTML.slice(0, 100)),
             heading: which("h1").length,
