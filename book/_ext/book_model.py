@@ -352,21 +352,9 @@ class Book:
     @functools.cached_property
     def neighbours(self):
         """The papers around the book; a claim that one names as its lab is held to what its chapter stores."""
-        from neighbours_model import read_neighbours  # which raises this module's errors
+        from neighbours_model import sound_neighbours  # which raises this module's errors
 
-        found = read_neighbours(self.root, self.planned, self.papers)
-        for paper in found:
-            own = self.chapter_of.get(paper.of_any_version)
-            if own and own.slug in {relation.chapter for relation in paper.near}:
-                raise BookError(f"{self.root / 'book/neighbours.yml'}: {paper.id!r} is near the chapter {own.slug!r}, "
-                                "which is about it")  # fmt: skip
-        listed = {chapter.docname for chapter in self.listed}
-        for name, relation in [(paper.id, near) for paper in found for near in paper.near if near.lab]:
-            docname = self.planned[relation.chapter].docname
-            if docname in listed and relation.lab not in {claim.id for claim in self.chapter(docname).claims}:
-                raise BookError(f"{self.root / 'book/neighbours.yml'}: {name!r} has the lab {relation.lab!r}, "
-                                "of which its chapter stores no check")  # fmt: skip
-        return found
+        return sound_neighbours(self)
 
     @functools.cached_property
     def agreements(self):

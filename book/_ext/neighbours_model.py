@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from book_model import BookError, Paper, Planned, _yaml
+from book_model import Book, BookError, Paper, Planned, _yaml
 
 FILE = "book/neighbours.yml"
 #: How a paper is near a chapter, and how the page says it.
@@ -140,3 +140,19 @@ def read_neighbours(root: Path, planned: Mapping[str, Planned], papers: Mapping[
             raise BookError(f"{path}: {same!r} and {paper.id!r} are the same paper, arXiv {paper.arxiv}")
         found[paper.id] = paper
     return tuple(found.values())
+
+
+def sound_neighbours(book: Book) -> tuple[Neighbour, ...]:
+    """The papers, none of them near the chapter that is about it; a lab is held to what its chapter stores."""
+    found = read_neighbours(book.root, book.planned, book.papers)
+    listed, where = {chapter.docname for chapter in book.listed}, book.root / FILE
+    for paper in found:
+        own = book.chapter_of.get(paper.of_any_version)
+        if own and own.slug in {relation.chapter for relation in paper.near}:
+            raise BookError(f"{where}: {paper.id!r} is near the chapter {own.slug!r}, which is about it")
+    for name, relation in [(paper.id, near) for paper in found for near in paper.near if near.lab]:
+        docname = book.planned[relation.chapter].docname
+        if docname in listed and relation.lab not in {claim.id for claim in book.chapter(docname).claims}:
+            raise BookError(f"{where}: {name!r} has the lab {relation.lab!r}, of which its chapter stores "
+                            "no check")  # fmt: skip
+    return found

@@ -16,7 +16,7 @@ from .precision import (
     smallest_update,
     softmax_forces,
 )
-from .stablemax import (
+from .losses import (
     STABLEMAX,
     inverse_square_limit,
     stablemax,
