@@ -52,7 +52,8 @@ def test_symbols_are_read_from_the_notation_page():
 
 
 def test_claims_are_read_from_the_stored_checks_once_each():
-    one = {"check": None, "math": None, "relation": "at most", "over": "exact", "seeds": None, "used": 0.2,
+    one = {"check": None, "math": None, "relation": "at most", "measured": 0.2, "stated": 1.0, "within": None,
+           "over": "exact", "seeds": None, "used": 0.2,
            "anchor": "check", "display": {}}  # fmt: skip
     stored = [("a/C10", "Ten."), ("a/C2", "Two."), ("a/C2", "Two again.")]
     outputs = [{"metadata": {"implicitly": {"claim": one | {"id": i, "statement": said}}}} for i, said in stored]
