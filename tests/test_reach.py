@@ -297,8 +297,9 @@ def test_what_python_imports_is_reached():
 
 def test_the_library_imports_by_string_where_the_tools_know_it():
     """In faces, whose dictionary is read, and in the kernels' dispatcher, whose strings name the op's own folder."""
-    # the worker imports the module of a function that its caller has imported already
-    known = {f"{KER}/_dispatch.py", f"{KER}/_compile.py", "lib/implicitly/tensor_parallel/_worker.py"}
+    # the worker, and a page function that is unpickled, import a module that the caller has imported already
+    known = {f"{KER}/_dispatch.py", f"{KER}/_compile.py", "lib/implicitly/tensor_parallel/_worker.py",
+             "lib/implicitly/explorer/compiled.py"}  # fmt: skip
     found = set()
     for package, folder in reach.PACKAGES.items():
         for path in (ROOT / folder).rglob("*.py"):

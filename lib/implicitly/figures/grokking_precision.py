@@ -70,7 +70,7 @@ def addition(at, curves):
     """Length of the gradient, and right answers on unseen pairs: name -> (gradient (T, S), test (T, S))."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(8.7, 3.2))
     for i, (name, (gradient, test)) in enumerate(curves.items()):
-        label = name.replace("⟂", r"$\perp$")  # the book's font lacks the sign
+        label = name.replace("perp-", r"$\perp$")  # the book's fonts lack the sign
         _band(left, at, gradient.T, i, label)
         _band(right, at, test.T, i, label)
     left.set(yscale="log", xlabel="step", ylabel="length of the gradient")
