@@ -35,6 +35,10 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
+def is_preview(script: Path) -> bool:
+    return "previews" in script.parts[:-1]
+
+
 def words(site: Path) -> set[str]:
     """Every word in class and id attributes and tag names of the pages, and in the scripts."""
     found: set[str] = set()
@@ -46,8 +50,8 @@ def words(site: Path) -> set[str]:
         for script in re.findall(r"<script(?![^>]*json)[^>]*>(.*?)</script>", text, re.S):
             found.update(WORD.findall(script))
     for script in site.rglob("*.js"):
-        # the explorer's bundle has a style sheet of its own
-        if script.name in ("search-text.js", "bootstrap.js", "fontawesome.js", "explorer.js"):
+        # the explorer's bundle has a style sheet of its own, and previews, written after this, are pieces of pages
+        if script.name in ("search-text.js", "bootstrap.js", "fontawesome.js", "explorer.js") or is_preview(script):
             continue
         for text in STRING.findall(script.read_text(encoding="utf-8", errors="replace")):
             found.update(WORD.findall(text))
@@ -144,7 +148,8 @@ def purge_site(site: Path) -> dict[str, tuple[int, int]]:
         else:
             sizes[sheet.name] = (len(before), 0)
             sheets[sheet] = purge(before.removeprefix('@charset "UTF-8";'), known)
-    scripts = "".join(p.read_text(encoding="utf-8", errors="replace") for p in (site / "_static").rglob("*.js"))
+    scripts = "".join(p.read_text(encoding="utf-8", errors="replace") for p in (site / "_static").rglob("*.js")
+                      if not is_preview(p))  # fmt: skip
     while True:  # a variable that is gone may have been the only reader of another
         everything = ours + "".join(sheets.values()) + scripts
         read = set(re.findall(r"var\(\s*(--[\w-]+)", everything)) | set(re.findall(r"[\"'](--[\w-]+)", scripts))
