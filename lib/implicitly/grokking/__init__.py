@@ -9,17 +9,17 @@ from .descent import (
     RoundedPath,
     descend_rounded,
 )
+from .losses import (
+    STABLEMAX,
+    inverse_square_limit,
+    stablemax,
+)
 from .precision import (
     OWN,
     collapse_margin,
     round_bits,
     smallest_update,
     softmax_forces,
-)
-from .losses import (
-    STABLEMAX,
-    inverse_square_limit,
-    stablemax,
 )
 
 __all__ = [
