@@ -96,7 +96,7 @@ class WordIndex(SphinxDirective):
 def remember(app, doctree) -> None:
     """doctree-read: the sections of a chapter: anchor, text, what is bold."""
     if is_chapter(app.env.docname):
-        sections = [section for section in doctree.findall(nodes.section) if section["ids"]]
+        sections = [section for section in doctree.findall(nodes.section) if _has_anchor(section)]
         app.env.im_words[app.env.docname] = [
             (section["ids"][0],
              "\n".join(text.astext() for text in section.findall(nodes.paragraph) if _section(text) is section),
@@ -104,9 +104,14 @@ def remember(app, doctree) -> None:
             for section in sections]  # fmt: skip
 
 
+def _has_anchor(node: nodes.Node) -> bool:
+    """Whether it is a section of the page: what is in a box is one too, with an id that the page loses."""
+    return isinstance(node, nodes.section) and bool(node["ids"]) and not node["ids"][0].endswith("-content")
+
+
 def _section(node: nodes.Node) -> nodes.Node | None:
-    """The section of the page in which a node stands; boxes have sections of their own, without a name."""
-    while node is not None and not (isinstance(node, nodes.section) and node["ids"]):
+    """The section of the page in which a node stands."""
+    while node is not None and not _has_anchor(node):
         node = node.parent
     return node
 
