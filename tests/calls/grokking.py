@@ -6,7 +6,7 @@ from calls import Call
 from implicitly import grokking, margins
 
 F64 = torch.float64
-P, D, S, A = (f"implicitly.grokking.{name}." for name in ("precision", "descent", "stablemax", "addition"))
+P, D, S, A = (f"implicitly.grokking.{name}." for name in ("precision", "descent", "losses", "addition"))
 
 
 def gauss(*shape, seed=7):
