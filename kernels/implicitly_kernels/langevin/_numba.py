@@ -256,7 +256,7 @@ def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis,
     state = torch.zeros(vectors * WIDTH, rows, dtype=torch.float32)
     state[:chains, columns] = theta
     state = state.unflatten(0, (vectors, WIDTH)).mT.flatten(1).contiguous()
-    every_beta = torch.ones(vectors * WIDTH)
+    every_beta = torch.ones(vectors * WIDTH, dtype=torch.float32)
     every_beta[:chains] = beta
     live = np.zeros(rows, np.bool_)
     live[columns.numpy()] = True
