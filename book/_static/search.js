@@ -77,7 +77,8 @@ const Finder = (() => {
   // A passage of `text` around the first term, cut at words; [text, marked] pieces.
   function passage(text, terms) {
     const plain = alike(text);
-    const at = Math.max(0, Math.min(...terms.map(t => plain.search(t.pattern)).filter(i => i >= 0)));
+    const found = terms.map(t => plain.search(t.pattern)).filter(i => i >= 0);
+    const at = found.length ? Math.min(...found) : 0;  // a function's name may stand in its heading only
     let start = Math.max(0, at - 90), end = Math.min(text.length, start + 240);
     if (start) start = text.indexOf(" ", start) + 1 || start;
     if (end < text.length) end = Math.max(text.lastIndexOf(" ", end), at + 40);

@@ -6,7 +6,7 @@ Nothing heavy is imported here: each public name is resolved on first use.
 from importlib import import_module
 from pkgutil import iter_modules
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # A literal: the library's page reads it without importing anything.
 _PUBLIC = {
@@ -19,15 +19,19 @@ _PUBLIC = {
     "Field": "implicitly.explorer",
     "Heatmap": "implicitly.explorer",
     "Lines": "implicitly.explorer",
+    "PageFunction": "implicitly.explorer",
     "Panel": "implicitly.explorer",
     "Points": "implicitly.explorer",
     "Predict": "implicitly.explorer",
     "Rule": "implicitly.explorer",
+    "Seed": "implicitly.explorer",
     "Slider": "implicitly.explorer",
     "Trajectories": "implicitly.explorer",
     "glue": "implicitly.prose",
     "answer": "implicitly.exercises",
     "largest": "implicitly.claims",
+    "page_function": "implicitly.explorer",
+    "progress": "implicitly.explorer",
     "right_answer": "implicitly.exercises",
     "smallest": "implicitly.claims",
     "sweep": "implicitly.sweeps",

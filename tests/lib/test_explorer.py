@@ -838,8 +838,7 @@ def test_help_is_about_the_explorer():
 
 
 def test_the_public_names_come_from_the_library_itself():
-    authors = {"PageFunction", "Seed", "page_function", "progress"}  # for functions that the page computes
-    names = [name for name in importlib.import_module("implicitly.explorer").__all__ if name not in authors]
+    names = importlib.import_module("implicitly.explorer").__all__
     code = f"from implicitly import claim, {', '.join(names)}\nimport sys; print(Slider('a', [1, 2]).name, end=' ')"
     code += "\nprint([m for m in ('torch', 'anywidget', 'matplotlib') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

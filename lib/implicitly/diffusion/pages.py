@@ -50,6 +50,7 @@ def cover(angle, lines, sum):
 FRAMES, SQUARE = 17, 16 * 16
 NEAR = 0.03  # a state this near to a place is there
 FEW, MANY, DRAWN = 100, 500, 40
+ROUND = 48  # corners of what is drawn as a circle
 LONGEST = 512.0
 SCORE, PROBABILITY, BAYES = range(3)
 FLOWS = ("score", "probability", "bayes")
@@ -134,12 +135,12 @@ def _follow(kind, sigma, length, steps, marks, starts, paths, count, state):
 
 @page_function(
     {"angle": float, "rho": float, "seed": int},
-    {"paths": (FEW, FRAMES, 2), "kinds": FEW, "starts": (FEW, 2), "data": (3, 2), "sum": (1, 2), "count": (FRAMES, 3),
-     "last": 3},
+    {"paths": (FEW, FRAMES, 2), "kinds": FEW, "starts": (FEW, 2), "data": (3, 2), "balls": (3, ROUND + 1, 2),
+     "sum": (1, 2), "count": (FRAMES, 3), "last": 3},
     work={"marks": (4, 2), "state": (FEW, 2)},
     whole=("kinds", "count", "last"),
 )  # fmt: skip
-def rest(angle, rho, seed, paths, kinds, starts, data, sum, count, last, marks, state):
+def rest(angle, rho, seed, paths, kinds, starts, data, balls, sum, count, last, marks, state):
     """A hundred starts at fixed noise, for time 64; frames crowd at the start, where it is fast."""
     _places(angle, marks)
     _draw(seed, -0.4, 1.4, starts)
@@ -148,6 +149,9 @@ def rest(angle, rho, seed, paths, kinds, starts, data, sum, count, last, marks, 
         kinds[i] = _kind(paths[i, FRAMES - 1, 0], paths[i, FRAMES - 1, 1], marks)
     for n in range(3):
         data[n, 0], data[n, 1], last[n] = marks[n, 0], marks[n, 1], count[FRAMES - 1, n]
+        for k in range(ROUND + 1):
+            turn = 2 * math.pi * k / ROUND
+            balls[n, k, 0], balls[n, k, 1] = marks[n, 0] + rho * math.cos(turn), marks[n, 1] + rho * math.sin(turn)
     sum[0, 0], sum[0, 1] = marks[3, 0], marks[3, 1]
 
 

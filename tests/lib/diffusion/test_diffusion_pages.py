@@ -46,6 +46,9 @@ def test_the_opening_is_the_library_s_score_flow(angle, rho, _length, seed):
     every = kinds(wanted, angle)
     assert np.array_equal(found["count"], [[(every[:, k] == n).sum() for n in range(3)] for k in range(17)])
     assert np.array_equal(found["last"], found["count"][-1])
+    away = found["balls"] - found["data"][:, None]
+    assert np.abs(np.hypot(away[..., 0], away[..., 1]) - rho).max() < 1e-15
+    assert np.abs(away[:, 0] - away[:, -1]).max() < 1e-15, "a circle closes"
 
 
 @pytest.mark.parametrize("which", pages.FLOWS)
