@@ -93,7 +93,8 @@ def entry(function):
     import numba
     from numba import types
 
-    from implicitly.explorer.compiled import STRICT, _inside, strict
+    from implicitly.explorer.compiled import _inside
+    from implicitly.explorer.strict import STRICT, strict
 
     llvm.add_symbol("progress", 1)  # numba also links for this machine, where nobody calls it
 
@@ -118,7 +119,8 @@ def compile_one(function) -> bytes:
     """
     import llvmlite.binding as llvm
 
-    from implicitly.explorer.compiled import MODULE, SECTION
+    from implicitly.explorer.compiled import MODULE
+    from implicitly.explorer.strict import SECTION
 
     compiled = next(iter(entry(function).overloads.values()))
     name = compiled.fndesc.llvm_func_name
@@ -187,7 +189,7 @@ def leb(value: int) -> bytes:
 
 def stale(found) -> dict[Path, str]:
     """What is wrong with the committed modules: path -> words."""
-    from implicitly.explorer.compiled import about
+    from implicitly.explorer.strict import about
 
     wrong = {}
     for path, function in found.items():

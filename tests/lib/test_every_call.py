@@ -42,7 +42,7 @@ EXEMPT = {
     "implicitly.explorer.compiled.PageFunction.check": "called by Explorer",
     "implicitly.explorer.compiled.PageFunction.spec": "called by Explorer",
     "implicitly.explorer.compiled.page_function": "a decorator: tests/lib/test_explorer_compiled.py",
-    "implicitly.explorer.compiled.progress": "does nothing in Python",
+    "implicitly.explorer.strict.progress": "does nothing in Python",
     "implicitly.langevin.pages.packed_digits": "no arguments",
     "implicitly.claims.Claim": "made by claim(), which is checked",
     "implicitly.claims.ClaimError": "an exception",

@@ -17,7 +17,7 @@ import pytest
 
 import ensure_lld
 import wasm
-from implicitly.explorer import Choice, Explorer, Lines, Seed, Slider, compiled, page_function
+from implicitly.explorer import Choice, Explorer, Lines, Seed, Slider, compiled, page_function, strict
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "lib/explorer-js/src/compute.js"
@@ -126,7 +126,7 @@ def rebuilt(tmp_path_factory):
 @ALL
 def test_a_committed_module_is_what_its_source_compiles_to(function, rebuilt):
     committed, built = function.path.read_bytes(), (rebuilt / function.path.name).read_bytes()
-    made = compiled.about(committed)
+    made = strict.about(committed)
     made.pop("digest")
     if made != wasm.versions():
         pytest.skip(f"compiled with {made}, here is {wasm.versions()}: the same numbers, maybe not the same bytes")
