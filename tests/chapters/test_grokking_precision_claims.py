@@ -132,6 +132,8 @@ FAULTS = [
     Fault("C5", "generalizes", ADD, with_options(orthogonal=False), ONE_SEED, far=True),
     Fault("C5", "generalizes", ADD, also("orthogonal", share=0.65), ONE_SEED),
     Fault("C5", "others", ADD, everyone_projected, ONE_SEED),
+    Fault("C5", "long", ADD, with_options(scale=1.0)),
+    Fault("C5", "long", ADD, with_options(scale=1.1)),
 ]
 
 

@@ -1,5 +1,7 @@
 """Drawings of the chapter grokking-precision: arrays in, figure out; nothing is computed but averages and limits."""
 
+import math
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -13,15 +15,17 @@ __all__ = ["addition", "angles", "miniature", "stops", "ticks"]
 def ticks(panels):
     """A number, a step from it, and the numbers near it that a format has: title -> (note, start, step, spacing).
 
-    Spacings are drawn equally long.
+    Spacings are drawn equally long; where `start` is a power of 2 there is one more mark below it, unnamed.
     """
     fig, axes = plt.subplots(1, len(panels), figsize=(8.7, 1.75))
     for ax, (title, (note, start, step, spacing)) in zip(axes, panels.items(), strict=True):
         plotting.diagram(ax, title, note, xlim=(-1.25, 2.45), ylim=(-0.62, 0.62))
         ax.plot([-1.2, 2.4], [0, 0], color=plotting.MUTED, ls="-", lw=1.0, zorder=1)
-        for k in (-1, 0, 1, 2):
+        # below a power of 2 the numbers lie half as far apart
+        for k in (-1, -0.5, 0, 1, 2) if math.log2(start).is_integer() else (-1, 0, 1, 2):
             ax.plot([k, k], [-0.11, 0.11], color=plotting.INK, ls="-", lw=1.2, zorder=2)
-            ax.text(k, -0.22, f"{start + k * spacing:.7g}", ha="center", va="top", fontsize=9)
+            if k != -0.5:
+                ax.text(k, -0.22, f"{start + k * spacing:.7g}", ha="center", va="top", fontsize=9)
         ax.plot([0.5, 0.5], [-0.06, 0.3], color=plotting.MUTED, ls=":", lw=1.0)
         ax.text(0.5, 0.33, "half way", ha="center", va="bottom", fontsize=8.5, color=plotting.MUTED)
         plotting.disc(ax, 0, 0, size=7)
@@ -47,7 +51,7 @@ def stops(bits, last, steps, angle, exact):
     left.axhline(steps, color=plotting.MUTED, lw=0.8, ls=":")
     left.set(yscale="log", xlabel="bits, $p$", ylabel="last step that changes a weight")
     left.legend(loc="lower right")
-    _band(right, bits, angle, 1, "all rounded")
+    _band(right, bits, angle, 1, "everything rounded")
     right.plot(bits, exact, **plotting.theory(), label="not rounded, as many steps")
     right.set(xlabel="bits, $p$", ylabel="angle to the largest margin, °", ylim=(0, None))
     right.legend(loc="upper right")
