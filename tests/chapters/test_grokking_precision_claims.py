@@ -107,6 +107,8 @@ ONE_SEED = {"range(3), at=marks": "range(1), at=marks"}
 FAULTS = [
     Fault("C1", "own", GAP, scaled(GAP, 1 + 4e-15)),
     Fault("C1", "own", GAP, scaled(GAP, 1.05), far=True),
+    Fault("C1", "exact", FORCES, one_bit_less),
+    Fault("C1", "exact", GAP, scaled(GAP, 0.9)),
     Fault("C1", "other", FORCES, one_bit_less, far=True),
     Fault("C1", "other", FORCES, a_little_long),
     Fault("C2", "grid", LEAST, scaled(LEAST, 1.5)),

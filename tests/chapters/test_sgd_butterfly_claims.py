@@ -88,6 +88,8 @@ FAULTS = [
     Fault("C3", "share", CLONE, half_a_step, TWO),
     Fault("C3", "share", LIBRARY + "unstable_share", all_alike, TWO),
     Fault("C3", "share", LIBRARY + "spectral_radius", wider, TWO),
+    Fault("C3", "ratio", LIBRARY + "unstable_share", scaled(LIBRARY + "unstable_share", 1.2), TWO),
+    Fault("C3", "ratio", CLONE, half_a_step, TWO),
     Fault("C3", "mirrored", LIBRARY + "spectral_radius", scaled(LIBRARY + "spectral_radius", 1.02), TWO),
     Fault("C4", "gain", AVERAGE, shorter_memory, TWO),
     Fault("C4", "gain", AVERAGE, weights_beyond_one, TWO),

@@ -118,7 +118,7 @@ def descend_rounded(
             if not changed.any():
                 t = at[-1]  # for good
                 break
-            gap = (z[..., 1] - z[..., 0]) * (2 * y - 1)[:, None]
+            gap = _rounded(z[..., 1:] - z[..., :1], soft)[..., 0] * (2 * y - 1)[:, None]
             reach = 4 * eta * (-gap).exp()[..., None, :] @ points.abs()  # (S, P, 1, d)
             share = (least * W.abs() / reach).where(changed & (W != 0), 0.0)
             use = torch.maximum(use, share.amax((-2, -1)))
