@@ -36,7 +36,7 @@ def half_the_bits(X, y, bits, *, run=grokking.descend_rounded, **how):
 
 
 def one_bit_less(z, y, bits=None, *, own="difference", forces=grokking.softmax_forces):
-    return forces(z, y, bits - 1, own=own)
+    return forces(z, y, max(bits - 1, 2), own=own)
 
 
 def a_little_long(z, y, bits=None, *, own="difference", forces=grokking.softmax_forces):

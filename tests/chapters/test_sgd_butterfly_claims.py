@@ -82,7 +82,7 @@ FAULTS = [
     Fault("C1", "excess", *times("one_step_excess", 1.1), TWO),
     Fault("C2", "bounded", *times("geometric_cost", 0.7)),
     Fault("C2", "bounded", LIBRARY + "worst_error", larger),
-    Fault("C2", "worst", LIBRARY + "worst_error", turned_away),
+    Fault("C2", "worst", LIBRARY + "worst_error", turned_away, far=True),
     Fault("C2", "worst", *times("geometric_cost", 2)),
     Fault("C2", "growth", LIBRARY + "worst_error", larger),
     Fault("C3", "share", CLONE, half_a_step, TWO),
