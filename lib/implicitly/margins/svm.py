@@ -172,7 +172,7 @@ def hard_margin_svm(X: Tensor, y: Tensor, K: int | None = None) -> MaxMargin:
 
 
 def _least_norm(Z):
-    """Clarabel's status, w and duals of: least |w|**2 / 2 with Z w >= 1. Through cvxpy it takes twenty times as long."""
+    """Clarabel's status, w, and duals: least |w|**2 / 2 with Z w >= 1. Through cvxpy it takes twenty times as long."""
     import clarabel
     from scipy import sparse
 
