@@ -5,7 +5,9 @@ A module is built anew with wasm-ld, which is installed if it is missing. The co
 """
 
 import base64
+import gzip
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -79,6 +81,21 @@ def test_a_committed_module_is_what_its_source_compiles_to(function, rebuilt):
     assert committed == built, "run `make wasm`"
 
 
+def test_a_module_that_is_too_large_is_refused():
+    if ensure_lld.find() is None and not ensure_lld.install():
+        pytest.skip(ensure_lld.HINT)
+    small = "import wasm; from implicitly.explorer import compiled; compiled.MODULE = {}; wasm.compile_one({}[{!r}])"
+    found = next(f for f in FOUND.values() if f.__name__ == "slow")
+    size = len(gzip.compress(found.path.read_bytes(), 9, mtime=0))
+    for room, refused in ((size - 1, True), (size, False)):
+        text = small.format(room, "{f.__name__: f for f in wasm.functions().values()}", "slow")
+        env = {**os.environ, **wasm.ENVIRONMENT, "PYTHONPATH": str(ROOT / "book/_tools")}
+        done = subprocess.run([sys.executable, "-c", text], env=env, capture_output=True, text=True, timeout=300)
+        assert bool(done.returncode) == refused, done.stderr
+        said = f"slow: its module takes {size:,} bytes gzipped, at most {room:,} are allowed"
+        assert (said in done.stderr) == refused
+
+
 def test_no_module_is_stale_and_none_is_nobody_s():
     assert FOUND
     assert wasm.stale(FOUND) == {}
@@ -142,6 +159,8 @@ def uses_inner(a, b):
         (lambda: page_function({"a": float}, {})(uses_inner), ValueError, "at least one array"),
         (lambda: page_function({"a": float}, {"b": 1}, whole="c")(uses_inner), TypeError, "names of outputs"),
         (lambda: page_function({"a": float}, {"b": (4000, 4000)})(uses_inner), ValueError, "128,000,000 bytes, a page"),
+        (lambda: page_function({"a": float}, {"b": 2**31 - 1})(uses_inner), ValueError, "17,179,869,176 bytes, a page"),
+        (lambda: page_function({"a": float}, {"b": 2**31})(uses_inner), ValueError, r"'b'\] must be 1 to 2147483647"),
         (lambda: page_function({"a": float}, {"b": 1}, tolerance=-1)(uses_inner), ValueError, "tolerance"),
         (lambda: sample(rate=1.0), TypeError, "takes"),
         (lambda: sample(rate=1.0, n=1, way="left"), ValueError, "must be one of"),
