@@ -14,11 +14,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import nbformat
 import pytest
 from conftest import EXPLORER, ROOT
-from explorers import control, past_the_question, picture, set_to, sliders
+from explorers import choices, control, past_the_question, picture, set_to, sliders
 from playwright.sync_api import expect
 
 #: An explorer whose kernel takes its time between two values of the table.
@@ -28,6 +29,9 @@ def compute(a):
     time.sleep(60 if a == 1.5 else 0)
     return {"t": [0.0, 1.0], "y": [0.0, a**2]}
 Explorer(compute, [Slider("a", [1.0, 2.0, 4.0])], Lines("t", "y"), title="Squares", alt="A line.")"""
+
+#: A chapter that opens with a page function on data that are drawn; its cells up to there are a notebook.
+NEW_DATA = "random-orderings.ipynb"
 
 READY, RUN = 60, 300  # seconds: for the server, and for all cells of one chapter on a busy machine
 
@@ -50,6 +54,10 @@ def jupyterlab(folder: Path) -> Iterator[str]:
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     slow = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SLOW)], metadata=kernel)
     nbformat.write(slow, folder / "chapters/slow.ipynb")
+    opening = nbformat.read(ROOT / "chapters" / NEW_DATA, 4)
+    last = next(k for k, cell in enumerate(opening.cells) if "explorer" in str(cell.get("outputs")))
+    opening.cells = [c for c in opening.cells[: last + 1] if c.cell_type == "code"]
+    nbformat.write(opening, folder / "chapters/opening.ipynb")
     # Whole notebooks in the page, so that every cell's outcome can be read; no news from the net.
     tracker = "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
     write(folder / tracker, {"windowingMode": "none"})
@@ -113,13 +121,7 @@ def test_a_chapter_runs_and_its_explorer_asks_the_kernel(lab, browser, measured,
     name = f"{chapter}.ipynb"
     with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
         page = context.new_page()
-        asked = []  # what explorers sent to the kernel
-
-        def on_frame(payload):
-            text = payload if isinstance(payload, str) else bytes(payload).decode("utf-8", "ignore")
-            asked.extend(re.findall(r'"kind":\s*"compute".*?"params":\s*(\{.*?\})', text))
-
-        page.on("websocket", lambda socket: socket.on("framesent", on_frame))
+        asked = what_is_asked(page)
         open_notebook(page, lab, name)
 
         # Clear what is stored, so that what is seen below was computed here.
@@ -176,6 +178,77 @@ def test_a_kernel_that_is_interrupted_or_restarted_is_told(lab, browser):
         set_to(slider, 0.4)
         expect(message).to_have_text("The kernel does not answer: showing the stored table.", timeout=20_000)
         assert picture(root) != before
+
+
+def test_new_data_is_computed_by_the_kernel_and_is_that_of_the_page(lab, browser, sites, measured):
+    """A page function in JupyterLab: numba computes it there, and its numbers are those of the chapter's page."""
+    with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
+        static = context.new_page()
+        static.goto(f"{sites['file']}chapters/{Path(NEW_DATA).stem}.html")
+        written = static.locator(EXPLORER).first
+        expect(written).to_have_attribute("data-im-ready", "static", timeout=READY * 1000)
+        past_the_question(written)
+
+        page = context.new_page()
+        asked = what_is_asked(page)
+        open_notebook(page, lab, "opening.ipynb")
+        menu(page, "Run", "Run All Cells")
+        live = page.locator(f".jp-OutputArea {EXPLORER}")
+        expect(live).to_have_attribute("data-im-ready", "live", timeout=READY * 1000)
+        past_the_question(live)
+        expect(live.locator("[data-im-origin]")).to_have_text("")
+        expect(written.locator("[data-im-origin]")).to_have_text("computed in this page")
+
+        for root in (live, written):  # in the order of their angle there is nothing to draw
+            next(c for c in choices(root) if control(c) == "order" and not c.is_checked()).check(force=True)
+        expect(live).to_have_attribute("data-im-answers", "1", timeout=20_000)
+        seed, pictures, summaries = settings_of(live)["seed"], {picture(live)}, set()
+        for k in range(1, 4):
+            start, before = time.perf_counter(), live.get_attribute("data-im-answers") or ""
+            live.locator("[data-im-new]").click()
+            past_the_question(live)
+            expect(live).not_to_have_attribute("data-im-answers", before, timeout=20_000)
+            expect(live).not_to_have_attribute("aria-busy", "true", timeout=20_000)
+            measured(f"new data in JupyterLab: drawn after {1000 * (time.perf_counter() - start):.0f} ms")
+            written.locator("[data-im-new]").click()
+            past_the_question(written)
+            assert [settings_of(live)["seed"], settings_of(written)["seed"]] == [str(int(seed) + k)] * 2
+            assert json.loads(asked[-1])["seed"] == int(seed) + k
+            pictures.add(picture(live))
+            found, wanted = numbers_of(live), numbers_of(written)
+            assert [len(t) for t in found] == [len(t) for t in wanted]
+            assert all(a == pytest.approx(b, rel=1e-6, abs=1e-12) for a, b in zip(found, wanted, strict=True))
+            summaries.add(live.locator("[data-im-summary]").inner_text())
+            expect(written.locator("[data-im-summary]")).to_have_text(live.locator("[data-im-summary]").inner_text())
+        assert len(pictures) == 4 and len(summaries) == 3
+        static.close()
+
+
+def what_is_asked(page) -> list[str]:
+    """What explorers send to the kernel, as they send it."""
+    asked = []
+
+    def on_frame(payload):
+        text = payload if isinstance(payload, str) else bytes(payload).decode("utf-8", "ignore")
+        asked.extend(re.findall(r'"kind":\s*"compute".*?"params":\s*(\{.*?\})', text))
+
+    page.on("websocket", lambda socket: socket.on("framesent", on_frame))
+    return asked
+
+
+def settings_of(root) -> dict[str, str]:
+    """The settings of an explorer."""
+    return dict(parse_qsl(root.get_attribute("data-im-state")))
+
+
+def numbers_of(root) -> list[list[float]]:
+    """What the explorer's tables show, a list for each; a gap is left out."""
+    fold = root.locator("[data-im-numbers]")
+    if fold.get_attribute("open") is None:
+        fold.locator("summary").click()
+    root.page.wait_for_timeout(700)  # it follows the picture when that rests
+    read = "all => all.slice(1).map(t => [...t.tBodies[0].rows].flatMap(r => [...r.cells].map(c => c.textContent)))"
+    return [[float(v) for v in table if v] for table in fold.locator("table").evaluate_all(read)]
 
 
 def open_notebook(page, lab: str, name: str) -> None:

@@ -1,10 +1,13 @@
 """Page functions: what they declare, and that Python and WebAssembly compute the same.
 
-A module is built anew with wasm-ld, which is installed if it is missing; the comparison runs in Node and in Chromium.
+A module is built anew with wasm-ld, which is installed if it is missing. The comparison here runs in Node, the one of
+`tests/browser/test_page_functions.py` in Chromium.
 """
 
 import base64
+import gzip
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -14,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from page_functions import FOUND, difference, filled, numbers, raw, settings
 
 import ensure_lld
 import wasm
@@ -21,51 +25,7 @@ from implicitly.explorer import Choice, Explorer, Lines, Seed, Slider, compiled,
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "lib/explorer-js/src/compute.js"
-FOUND = wasm.functions()
 ALL = pytest.mark.parametrize("function", FOUND.values(), ids=lambda f: f.__name__)
-
-#: What each parameter ranges over in the comparison, where it cannot be left to chance: steps cost time.
-RANGES = {"steps": (0, 3000), "time": (0, 12), "k": (0, 4), "n": (1, 5000), "M": (1, 24), "C": (1, 100),
-          "work": (0, 4), "size": (1, 100), "count": (0, 130)}
-
-
-def settings(function, count=40):
-    """Random values, then the awkward ones, of every parameter."""
-    rng = np.random.default_rng(18)
-    made = []
-    for k in range(count):
-        values = {}
-        for name, kind in function.params.items():
-            if kind is float:
-                value = rng.normal() * 10.0 ** rng.integers(-3, 3)
-                values[name] = float(value if k % 2 else abs(value))
-            elif kind is int:
-                values[name] = int(rng.integers(*RANGES.get(name, (0, 2**31))))
-            else:
-                values[name] = kind[rng.integers(len(kind))]
-        made.append(values)
-    awkward = [0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324, 1e-300, 1e308, -1e308, 1.0]
-    for name in (n for n, kind in function.params.items() if kind is float):
-        made += [{**made[0], name: value} for value in awkward]
-    for name in (n for n, kind in function.params.items() if kind is int):
-        made += [{**made[0], name: value} for value in (0, 1, 2**31 - 1)
-                 if name not in RANGES or value in range(*RANGES[name])]
-    return made
-
-
-def raw(function, params):
-    """What the compiled Python function writes, before it is checked."""
-    arrays = {n: function.bound[n].copy() if n in function.data else np.zeros(s or 1)
-              for n, s in function.arrays.items()}  # fmt: skip
-    function._run(*(compiled._number(n, k, params[n]) for n, k in function.params.items()), *arrays.values())
-    return np.concatenate([arrays[n].ravel() for n in function.outputs])
-
-
-def filled(function):
-    """The function on some data, if it takes any."""
-    rng = np.random.default_rng(0)
-    return function.bind(**{n: rng.normal(size=s) for n, s in function.data.items()}) if function.data else function
-
 
 RUN = """
 import { instantiate } from %s;
@@ -84,9 +44,9 @@ def in_node(tmp_path, function, cases, module=None):
     if not shutil.which("node"):
         pytest.skip("Node is not installed")
     spec = function.spec(module or function.path.read_bytes(), [])
-    sent = [[str(v).replace("inf", "Infinity") if isinstance(v, float) and not np.isfinite(v) else v for v in
-             (compiled._number(n, k, c[n]) for n, k in function.params.items())] for c in cases]  # fmt: skip
-    (tmp_path / "in.json").write_text(json.dumps({"spec": spec, "cases": sent}).replace("nan", "NaN"))
+    words = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}  # what JSON has no numbers for
+    sent = [[words.get(str(v), v) for v in numbers(function, c)] for c in cases]
+    (tmp_path / "in.json").write_text(json.dumps({"spec": spec, "cases": sent}))
     (tmp_path / "run.mjs").write_text(RUN % json.dumps(SCRIPT.as_uri()))
     subprocess.run(["node", tmp_path / "run.mjs", tmp_path / "in.json", tmp_path / "out.json"], check=True, timeout=300)
     return np.stack([np.frombuffer(base64.b64decode(t)) for t in json.loads((tmp_path / "out.json").read_text())])
@@ -97,19 +57,7 @@ def test_python_and_webassembly_agree(function, tmp_path):
     function = filled(function)
     cases = settings(function)
     found, wanted = in_node(tmp_path, function, cases), np.stack([raw(function, c) for c in cases])
-    if function.tolerance == 0:
-        assert np.array_equal(np.isnan(found), np.isnan(wanted))
-        bits = [np.where(np.isnan(a), 0.0, a).view(np.int64) for a in (found, wanted)]
-        assert np.array_equal(*bits)
-        return
-    at = 0
-    for name, shape in function.outputs.items():
-        size = int(np.prod(shape))
-        a, b = found[:, at : at + size], wanted[:, at : at + size]
-        largest = np.abs(np.where(np.isfinite(b), b, 0)).max(1, keepdims=True)
-        close = (a == b) | (np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= function.tolerance * largest)
-        assert close.all(), (name, cases[int(np.argmin(close.all(1)))])
-        at += size
+    assert difference(function, cases, found, wanted) is None
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +79,21 @@ def test_a_committed_module_is_what_its_source_compiles_to(function, rebuilt):
     if made != wasm.versions():
         pytest.skip(f"compiled with {made}, here is {wasm.versions()}: the same numbers, maybe not the same bytes")
     assert committed == built, "run `make wasm`"
+
+
+def test_a_module_that_is_too_large_is_refused():
+    if ensure_lld.find() is None and not ensure_lld.install():
+        pytest.skip(ensure_lld.HINT)
+    small = "import wasm; from implicitly.explorer import compiled; compiled.MODULE = {}; wasm.compile_one({}[{!r}])"
+    found = next(f for f in FOUND.values() if f.__name__ == "slow")
+    size = len(gzip.compress(found.path.read_bytes(), 9, mtime=0))
+    for room, refused in ((size - 1, True), (size, False)):
+        text = small.format(room, "{f.__name__: f for f in wasm.functions().values()}", "slow")
+        env = {**os.environ, **wasm.ENVIRONMENT, "PYTHONPATH": str(ROOT / "book/_tools")}
+        done = subprocess.run([sys.executable, "-c", text], env=env, capture_output=True, text=True, timeout=300)
+        assert bool(done.returncode) == refused, done.stderr
+        said = f"slow: its module takes {size:,} bytes gzipped, at most {room:,} are allowed"
+        assert (said in done.stderr) == refused
 
 
 def test_no_module_is_stale_and_none_is_nobody_s():
@@ -196,6 +159,8 @@ def uses_inner(a, b):
         (lambda: page_function({"a": float}, {})(uses_inner), ValueError, "at least one array"),
         (lambda: page_function({"a": float}, {"b": 1}, whole="c")(uses_inner), TypeError, "names of outputs"),
         (lambda: page_function({"a": float}, {"b": (4000, 4000)})(uses_inner), ValueError, "128,000,000 bytes, a page"),
+        (lambda: page_function({"a": float}, {"b": 2**31 - 1})(uses_inner), ValueError, "17,179,869,176 bytes, a page"),
+        (lambda: page_function({"a": float}, {"b": 2**31})(uses_inner), ValueError, r"'b'\] must be 1 to 2147483647"),
         (lambda: page_function({"a": float}, {"b": 1}, tolerance=-1)(uses_inner), ValueError, "tolerance"),
         (lambda: sample(rate=1.0), TypeError, "takes"),
         (lambda: sample(rate=1.0, n=1, way="left"), ValueError, "must be one of"),

@@ -29,7 +29,11 @@ export function instantiate(module, spec, said) {
     return place;
   });
   const missing = at - memory.buffer.byteLength;
-  if (missing > 0) memory.grow(Math.ceil(missing / 65536));
+  try {
+    if (missing > 0) memory.grow(Math.ceil(missing / 65536));
+  } catch {
+    throw new Error("its arrays take more memory than the browser gives");
+  }
   const compute = (params) => {
     for (const { at, length, given } of places) {
       const array = new Float64Array(memory.buffer, at, length);

@@ -27,6 +27,7 @@ export async function mount(root, spec, host) {
   let hopes = Boolean(spec.compute) && !host.ask; // that it will
   let asked = null; // the setting that it computed last, or computes
   let computed = false; // whether the picture is its
+  let shown = [...positions]; // where the controls stood for what `current` holds: a new setting may still be computed
   let current = null; // Map name -> values at the setting on the screen
   let queued = false;
   let speak = 0;
@@ -70,19 +71,21 @@ export async function mount(root, spec, host) {
 
   // Between two grid values a number is written out: what is shown is what is computed.
   const exactly = (c, value) => writeValue(value, c.format, (v) => near(v, value)) + c.unit;
-  const words = (c, k) => {
-    if (c.kind === "choice") return c.labels[positions[k]];
-    if (c.kind === "seed") return String(positions[k]);
-    const value = valueAt(c, positions[k]);
-    return c.frames || Number.isInteger(positions[k]) ? formatValue(value, c.format) + c.unit : exactly(c, value);
+  const words = (c, k, at = positions) => {
+    if (c.kind === "choice") return c.labels[at[k]];
+    if (c.kind === "seed") return String(at[k]);
+    const value = valueAt(c, at[k]);
+    return c.frames || Number.isInteger(at[k]) ? formatValue(value, c.format) + c.unit : exactly(c, value);
   };
 
+  const drawn = () => positions.map((position, k) => (controls[k].frames ? position : shown[k]));
   const sentence = () => {
-    let text = controls.filter((c) => isEnabled(controls, positions, c)).map((c) => `${c.label}: ${words(c, controls.indexOf(c))}`).join("; ") + ".";
+    const at = drawn();
+    let text = controls.filter((c) => isEnabled(controls, at, c)).map((c) => `${c.label}: ${words(c, controls.indexOf(c), at)}`).join("; ") + ".";
     if (spec.summary)
       text += " " + fillSentence(spec.summary, (name, index) => {
         const k = controls.findIndex((c) => c.name === name);
-        return k >= 0 ? words(controls[k], k) : current.get(name)[index ?? 0];
+        return k >= 0 ? words(controls[k], k, at) : current.get(name)[index ?? 0];
       });
     return text[0].toUpperCase() + text.slice(1);
   };
@@ -130,9 +133,10 @@ export async function mount(root, spec, host) {
     requestAnimationFrame(() => {
       queued = false;
       try {
-        if (host.ask) host.ask(params(), receive);
-        else if (machine) compute();
-        else if (!hopes) current = fromTable();
+        const at = [...positions];
+        if (host.ask) host.ask(params(), (error, result) => receive(error, result, at));
+        else if (machine) compute(at);
+        else if (!hopes) (current = fromTable()), (shown = at);
         draw();
       } catch (error) {
         show(`This picture could not be drawn: ${error.message}`);
@@ -157,7 +161,7 @@ export async function mount(root, spec, host) {
     root.removeAttribute("aria-busy");
     root.removeAttribute("data-im-waits");
   };
-  const compute = () => {
+  const compute = (at) => {
     const setting = params();
     const key = JSON.stringify(setting);
     if (key === asked) return; // a frame slider moved, or nothing did
@@ -178,6 +182,7 @@ export async function mount(root, spec, host) {
           return failed(error);
         }
         computed = true;
+        shown = at;
         show();
         draw();
       },
@@ -221,10 +226,11 @@ export async function mount(root, spec, host) {
   };
 
   // An error, a result, or neither: the kernel is silent, and the table takes over.
-  const receive = (error, result) => {
+  const receive = (error, result, at) => {
     if (error) return show(`The kernel could not compute this setting; the picture shows the last one that it could. ${error}`);
     show(result ? null : "The kernel does not answer: showing the stored table.", false);
     current = result ?? fromTable();
+    shown = result ? at : [...positions];
     draw();
   };
 
@@ -410,7 +416,7 @@ export async function mount(root, spec, host) {
 
   // -- start ----------------------------------------------------------------------------------
 
-  const numbers_ = numbersOf(root, spec, () => current && { get, words: controls.map((c, k) => [c.label, words(c, k)]) });
+  const numbers_ = numbersOf(root, spec, () => current && { get, words: controls.map((c, k) => [c.label, words(c, k, drawn())]) });
   current = fromTable();
   if (hopes) {
     const ready = begin();
