@@ -46,6 +46,7 @@ PAIRS = {
     "lib/implicitly/data.py": ["tests/lib/test_every_call.py"],
     "lib/implicitly/explorer": ["tests/lib/test_explorer.py", "tests/lib/test_explorer_computes.py"],
     "kernels/implicitly_kernels/_rng_numba.py": ["tests/kernels/test_rng.py"],
+    "kernels/implicitly_kernels/_philox_numba.py": ["tests/kernels/test_rng.py"],
     "kernels/implicitly_kernels/_ops.py": ["tests/kernels/test_ops.py", "tests/kernels/test_dispatch.py"],
 }
 OPERATORS = ["ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd", "AddNot",

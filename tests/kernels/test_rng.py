@@ -63,6 +63,30 @@ def test_same_words_everywhere(lane, seed, step):
         assert tuple(row.tolist()) == want
 
 
+@pytest.mark.parametrize("seed", ADDRESSES["seed"])
+def test_same_words_in_vectors(seed):
+    import numba
+
+    from implicitly_kernels._philox_numba import philox_lanes
+    from implicitly_kernels._rng_numba import U32, U64
+    from implicitly_kernels._vector import WIDTH, load, store
+
+    @numba.njit
+    def words(k0, k1, counters, out):
+        four = philox_lanes(k0, k1, load(counters[0], U64(0)), load(counters[1], U64(0)), load(counters[2], U64(0)),
+                            load(counters[3], U64(0)))
+        for i in range(4):
+            store(out[i], U64(0), four[i])
+
+    generator = np.random.default_rng(7)
+    counters = generator.integers(0, 2**32, (4, WIDTH), dtype=np.uint32)
+    counters[:, :2] = np.array([[0, 2**32 - 1]], np.uint32)
+    out = np.zeros_like(counters)
+    words(U32(seed & 0xFFFFFFFF), U32(seed >> 32), counters, out)
+    for counter, row in zip(counters.T.tolist(), out.T.tolist(), strict=True):
+        assert tuple(row) == plain(counter, (seed & 0xFFFFFFFF, seed >> 32))
+
+
 def normals_of(backend, device, n):
     """2n normals from words 0..3 of elements 0..n/2, as (x, y) pairs."""
     words = _rng.philox(5, torch.arange(n // 2), 1, 0)

@@ -23,6 +23,9 @@ LAYOUTS = [
     Layout((40, 33, 1), 1, False, False),
     Layout((64, 10, 6, 4, 1), 0, True),
     Layout((9, 64, 1), 4, False, True),
+    Layout((13, 55, 37, 14, 1)),
+    Layout((33, 2, 1)),
+    Layout((5, 3, 1), 2**20, True),
 ]
 
 
@@ -134,7 +137,7 @@ def test_block_size_does_not_change_a_count(fast_lane, monkeypatch):
     x, y = (t.to(device) for t in sample(5, 16))
     layout = Layout((16, 8, 1))
     want = reference.search(x.cpu(), y.cpu(), layout, 500, 3, 0, 4)
-    names = {"triton": [("REPEAT", 2), ("LAUNCH", 256)], "numba": [("LANES", 64), ("TOGETHER", 0)]}
+    names = {"triton": [("REPEAT", 2), ("LAUNCH", 256)], "numba": [("CACHE", 0), ("CACHE", 1000)]}
     for name, value in names[backend]:
         monkeypatch.setattr(module, name, value)
         got = module.search(x, y, layout, 500, 3, 0, 4)
@@ -261,9 +264,15 @@ def test_two_runs_on_the_gpu_are_equal():
 
 
 FAULTS = {
-    "numba: shared counter": (NUMBA, "e = first + U64(l)", "e = first + U64(l // 2)"),
+    "numba: tie goes down": (NUMBA, "d_in // 2 * each", "(d_in - 1) // 2 * each"),
+    "numba: neurons that are none": (NUMBA, "high & given_high", "high"),
+    "numba: one sample too many": (NUMBA, "U32(before ^ failed)", "before"),
+    "numba: shared counter": (NUMBA, "net = first + U64(vector) * V", "net = first + U64(vector // 2) * V"),
 }
 TRITON_FAULTS = {
+    "numba: tie goes down": (NUMBA, "d_in // 2 * each", "(d_in - 1) // 2 * each"),
+    "numba: neurons that are none": (NUMBA, "high & given_high", "high"),
+    "numba: one sample too many": (NUMBA, "U32(before ^ failed)", "before"),
     "triton: tie goes down": (TRITON, "on = ((s >= 0)", "on = ((s > 0)"),
     "triton: off-by-one mask": (TRITON, "(place < n_nets)", "(place <= n_nets)"),
     "triton: shared counter": (TRITON, "net = place + start", "net = place // 2 + start"),
@@ -274,7 +283,7 @@ TRITON_FAULTS = {
 def test_planted_faults_are_seen(mutant, fault):
     module = mutant(*FAULTS[fault])
     with pytest.raises(AssertionError):
-        check_same_counts(module.search, "cpu", LAYOUTS[:1], 1500)
+        check_same_counts(module.search, "cpu", LAYOUTS[:1] + LAYOUTS[8:9], 1500)
 
 
 @pytest.mark.interp

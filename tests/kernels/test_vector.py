@@ -26,6 +26,9 @@ for dtype in (torch.float32, torch.float64):
     for method in ("euler", "heun"):
         x = ik.relu_flow(4 * place(101, 5).to(dtype), *rest, method=method, save_every=20, backend="numba")
         say(f"relu_flow {dtype} {method}", x)
+for shape, more in (((13, 55, 37, 14, 1), {}), ((40, 33, 1), {"bias": 2, "scaled": True, "alphabet": "bits"})):
+    x = place(9, shape[0]) > 0
+    say(f"sign_nets {shape}", *ik.sign_nets(x, x[:, 0], shape, 5000, start=2**32 - 2000, backend="numba", **more))
 for qdq in (ik.nvfp4_qdq, ik.mxfp4_qdq):
     say(qdq.__name__, qdq(4 * place(37, 160), rounding="sr", seed=2**40 + 1, backend="numba"))
 """
@@ -38,4 +41,4 @@ def test_bits_do_not_hang_on_the_width_of_vectors(tmp_path):
     targets = {}, {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}
     wide, narrow = (said_on(target, LONG_RUNS, tmp_path).splitlines() for target in targets)
     assert (wide[0], narrow[0]) == ("16", "8")
-    assert wide[1:] == narrow[1:] and len(wide) == 1 + 6 + 4 + 2
+    assert wide[1:] == narrow[1:] and len(wide) == 1 + 6 + 4 + 2 + 2

@@ -1,224 +1,305 @@
-"""Random threshold networks on the CPU: LANES networks side by side for the first samples, the few
-that are left one by one.
+"""Random threshold networks on the CPU: WIDTH of them side by side, one to a lane of a vector, which draw their weights
+and see samples until all have failed.
 
-Weights of a layer lie as [neuron][lane] words, so that the loops over lanes are XNOR, population
-count, compare and shift on full vectors.
+A layer lies as [word][lane]. A word holds the weights of one neuron, of two with 9 to 16 inputs, or half of one's with
+more than 32, so that a word of all lanes is an XOR, a population count, a comparison and a sum. All of it stays in
+cache. A sample is shown to all vectors that have a network left before the next one is.
 """
 
 import numpy as np
 import torch
+from llvmlite import ir
+from numba import types
+from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 from implicitly_kernels import _threads
 from implicitly_kernels._jit import cached_njit
-from implicitly_kernels._rng_numba import U32, U64, philox
+from implicitly_kernels._philox_numba import philox_lanes
+from implicitly_kernels._rng_numba import F32, U32, U64
+from implicitly_kernels._vector import MASK, WIDTH, WORDS, load, number, numbered, product, spread, store, where
 
-LANES = 512
-TOGETHER = 4  # samples for all lanes; one network in 16 is left after that
+V = U64(WIDTH)  # offsets: numba would look at each signed one, whether it is negative
+EVERY = U32(2**WIDTH - 1)  # all lanes
+CACHE = 1 << 14  # bytes of weights that are drawn before they see a sample
+PAIR = 16  # bits of a neuron of two that share a word
+# Bits that word i sets in its activations; where it holds two neurons, those of the second 16 bits up, and 16 a group.
+ONE = np.array([1 << i for i in range(32)], np.uint32)
+TWO = np.array([(1 + (2 << PAIR)) << 2 * i for i in range(8)], np.uint32)
+# What is known of a layer: most differences of a neuron that is on; its words, and the first of them and of its biases
+# in a network; which bits its weights, and what it gives, have in a word and in the next.
+INPUTS, NEURONS, FIELD, PART, MOST, AT, AT_BIAS, TAKEN, TAKEN_HIGH, GIVEN, GIVEN_HIGH = range(11)
 jit = cached_njit(nogil=True, boundscheck=False, error_model="numpy")
+
+
+def _ones(builder, value):
+    kind = value.type
+    name = f"v{kind.count}{kind.element}" if isinstance(kind, ir.VectorType) else str(kind)
+    return builder.call(get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), f"llvm.ctpop.{name}"),
+                        [value])  # fmt: skip
 
 
 @intrinsic
 def popcount(typingctx, word):
-    """Bits set; LLVM's own instruction (a shift-and-mask count costs twelve times as much)."""
-    def codegen(context, builder, signature, args):
-        return builder.ctpop(args[0])
-    return word(word), codegen
+    """Bits set in a word, or in each of a vector; LLVM's own, which is an instruction where the CPU has one."""
+    return word(word), lambda context, builder, sig, args: _ones(builder, args[0])
+
+
+@intrinsic
+def no_more(typingctx, a, b):
+    """Whether a <= b, of words without sign."""
+    return MASK(WORDS, WORDS), lambda context, builder, sig, args: builder.icmp_unsigned("<=", *args)
+
+
+@intrinsic
+def lanes_of(typingctx, mask):
+    """The lanes of a mask as the bits of a word."""
+    def code(context, builder, sig, args):
+        return builder.zext(builder.bitcast(args[0], ir.IntType(WIDTH)), ir.IntType(32))
+
+    return types.uint32(MASK), code
+
+
+def _added(part):
+    """total + mark in those parts of the words where at most so many of the bits that differ are set."""
+    def made(typingctx, total, differ, most, mark):
+        def code(context, builder, sig, args):
+            kind = ir.VectorType(ir.IntType(part), WIDTH * 32 // part)
+            total, differ, most, mark = (builder.bitcast(v, kind) for v in args)
+            few = builder.icmp_unsigned("<=", _ones(builder, differ), most)
+            return builder.bitcast(builder.select(few, builder.add(total, mark), total), args[0].type)
+
+        return WORDS(WORDS, WORDS, WORDS, WORDS), code
+
+    return intrinsic(made)
+
+
+_added_16, _added_32 = map(_added, (16, 32))
 
 
 @jit
-def _draw(seed_low, seed_high, first, step, draw, planes):
-    w0, w1, w2, w3 = planes[0], planes[1], planes[2], planes[3]
-    for l in range(w0.size):
-        e = first + U64(l)
-        a, b, c, d = philox(seed_low, seed_high, U32(e & U64(0xFFFFFFFF)), U32(e >> U64(32)),
-                            U32(step), U32(draw))
-        w0[l] = a
-        w1[l] = b
-        w2[l] = c
-        w3[l] = d
+def _draw(k0, k1, first, vectors, step, draws, stream, stride):
+    """`draws` times four words of one stream of networks first, first + 1, ..., as [vector][word][lane]."""
+    now = spread(U32(step))
+    for draw in range(draws):
+        number_of = spread(U32(draw))
+        for vector in range(vectors):
+            net = first + U64(vector) * V
+            start, high = U32(net & U64(0xFFFFFFFF)), spread(U32(net >> U64(32)))
+            low = numbered(start)
+            high = where(no_more(spread(start), low), high, high + U32(1))  # past 2**32 the low word begins again
+            p0, p1, p2, p3 = philox_lanes(k0, k1, low, high, now, number_of)
+            at = U64(vector) * stride + U64(4 * draw) * V
+            store(stream, at, p0)
+            store(stream, at + V, p1)
+            store(stream, at + U64(2) * V, p2)
+            store(stream, at + U64(3) * V, p3)
 
 
 @jit
-def _field(plane, shift, mask, out):
-    for l in range(out.size):
-        out[l] = (plane[l] >> U32(shift)) & U32(mask)
-
-
-@jit
-def _both(low, high, mask, out):
-    for l in range(out.size):
-        out[l] = (U64(low[l]) | (U64(high[l]) << U64(32))) & U64(mask)
-
-
-@jit
-def _bias_scale(plane, bias, scaled, b, g):
-    levels = U64(2 * bias + 1)
-    n = levels * U64(3) if scaled else levels
-    for l in range(b.size):
-        r = (U64(plane[l]) * n) >> U64(32)
-        b[l] = np.int32(r % levels) - np.int32(bias)
-        g[l] = np.int32(r // levels) - np.int32(1) if scaled else np.int32(1)
-
-
-@jit
-def _make(seed_low, seed_high, first, layer, d_in, d_out, field, bias, scaled, planes, w, b, g):
-    """Weights w (d_out, LANES), biases and scales of one layer of networks first, first+1, ..."""
-    mask = U64(0xFFFFFFFFFFFFFFFF) >> U64(64 - d_in)
-    words = (d_out * field + 31) // 32
-    for draw in range((words + 3) // 4):
-        _draw(seed_low, seed_high, first, 2 * layer, draw, planes)
+def _weights(layers, layer, vectors, stream, stride, w, room):
+    """Weights as the layer wants them: neurons apart, or as they come, without bits that are no weights."""
+    neurons, field, part = layers[layer, NEURONS], layers[layer, FIELD], layers[layer, PART]
+    mask, mask_high = U32(layers[layer, TAKEN]), U32(layers[layer, TAKEN_HIGH])
+    for vector in range(vectors):
+        come, at = U64(vector) * stride, U64(vector) * room + U64(layers[layer, AT])
         if field == 64:
-            for half in range(2):
-                if 2 * draw + half < d_out:
-                    _both(planes[2 * half], planes[2 * half + 1], mask, w[2 * draw + half])
+            for _ in range(neurons):
+                store(w, at, load(stream, come))
+                store(w, at + V, load(stream, come + V) & mask_high)
+                come, at = come + V + V, at + V + V
+        elif field == part:
+            for i in range((neurons * field + 31) >> 5):
+                store(w, at + U64(i) * V, load(stream, come + U64(i) * V) & mask)
         else:
-            per = 32 // field
-            for j in range(4):
-                for f in range(per):
-                    k = (4 * draw + j) * per + f
-                    if k < d_out:
-                        _field(planes[j], f * field, mask, w[k])
-    if bias > 0 or scaled:
-        for draw in range((d_out + 3) // 4):
-            _draw(seed_low, seed_high, first, 2 * layer + 1, draw, planes)
-            for j in range(4):
-                if 4 * draw + j < d_out:
-                    _bias_scale(planes[j], bias, scaled, b[4 * draw + j], g[4 * draw + j])
+            for k in range(neurons):
+                bit = U64(k * field)
+                v = load(stream, come + (bit >> U64(5)) * V)
+                store(w, at + U64(k) * V, (v >> U32(bit & U64(31))) & mask)
 
 
 @jit
-def _plain_signs(w, a, d, k, out):
-    for l in range(out.size):
-        t = popcount(w[l] ^ a[l])
-        out[l] |= (w.dtype.type(1) if t + t <= d else w.dtype.type(0)) << w.dtype.type(k)
+def _biases(layers, layer, vectors, stream, stride, bias, scaled, b, g, room):
+    """Biases and scales: whole numbers below 2**24, so float32 has them exactly."""
+    levels = 2 * bias + 1
+    for vector in range(vectors):
+        for k in range(layers[layer, NEURONS]):
+            at = U64(vector) * room + U64(layers[layer, AT_BIAS]) + U64(k) * V
+            v = load(stream, U64(vector) * stride + U64(k) * V)
+            r = number(product(U32(3 * levels if scaled else levels), v)[0])
+            if scaled:
+                all_of, one, none = F32(levels), spread(F32(1)), spread(F32(0))
+                third = where(r >= all_of, one, none) + where(r >= F32(2) * all_of, one, none)
+                r = r - third * all_of
+                store(g, at, third - F32(1))
+            store(b, at, r - F32(bias))
 
 
 @jit
-def _plain_bits(out, k):
-    for l in range(out.size):  # a sum of 0/1 products is never negative
-        out[l] |= out.dtype.type(1) << out.dtype.type(k)
-
-
-@jit
-def _signs(w, a, d, b, g, k, out):
-    for l in range(out.size):
-        s = np.int32(d) - np.int32(2) * np.int32(popcount(w[l] ^ a[l]))
-        on = g[l] * s + b[l] >= 0
-        out[l] |= (w.dtype.type(1) if on else w.dtype.type(0)) << w.dtype.type(k)
-
-
-@jit
-def _bits(w, a, b, g, k, out):
-    for l in range(out.size):
-        on = g[l] * np.int32(popcount(w[l] & a[l])) + b[l] >= 0
-        out[l] |= (w.dtype.type(1) if on else w.dtype.type(0)) << w.dtype.type(k)
-
-
-@jit
-def _layer(w, b, g, a, d_in, d_out, general, bits, out):
-    """Outputs of one layer of every lane, neuron k in bit k."""
-    for l in range(out.size):
-        out[l] = 0
-    for k in range(d_out):
-        if general and bits:
-            _bits(w[k], a, b[k], g[k], k, out)
-        elif general:
-            _signs(w[k], a, d_in, b[k], g[k], k, out)
-        elif bits:
-            _plain_bits(out, k)
-        else:
-            _plain_signs(w[k], a, d_in, k, out)
-
-
-@jit
-def _one(w, b, g, widths, general, bits, lane, a):
-    """Output bit of the network in one lane at one input word."""
-    for layer in range(widths.size - 1):
-        out = w.dtype.type(0)
-        for k in range(widths[layer + 1]):
-            if bits:
-                s = np.int32(popcount(w[layer, k, lane] & a))
+def _pairs(layers, layer, two, live, many, x, acts, w, room):
+    """`acts` after a layer of neurons that share words, of the first `many` vectors in `live`; before the first, x."""
+    neurons, begins, most = layers[layer, NEURONS], layers[layer, AT] == 0, spread(U32(layers[layer, MOST]))
+    given, given_high = U32(layers[layer, GIVEN]), U32(layers[layer, GIVEN_HIGH])
+    for place in range(many):
+        here, at = U64(2) * live[place] * V, live[place] * room + U64(layers[layer, AT])
+        a = spread(x) if begins else load(acts, here)
+        a = a + (a << U32(PAIR))
+        low, high = spread(U32(0)), spread(U32(0))
+        for first in range(0, neurons, PAIR):
+            out = spread(U32(0))
+            for i in range((min(PAIR, neurons - first) + 1) >> 1):
+                out = _added_16(out, load(w, at) ^ a, most, spread(two[i]))
+                at += V
+            out = (out + (out >> U32(PAIR))) & U32(0xFFFF)
+            if first < 32:
+                low = low + (out << U32(first))
             else:
-                s = np.int32(widths[layer]) - np.int32(2) * np.int32(
-                    popcount(w[layer, k, lane] ^ a))
-            if general:
-                s = g[layer, k, lane] * s + b[layer, k, lane]
-            if s >= 0:
-                out |= w.dtype.type(1) << w.dtype.type(k)
-        a = out
-    return a
+                high = high + (out << U32(first - 32))
+        store(acts, here, low & given)
+        store(acts, here + V, high & given_high)
 
 
 @jit
-def _deaths(out, y, sample, alive):
-    """Mark lanes whose output differs from y; returns how many died now."""
-    dead = 0
-    for l in range(out.size):
-        wrong = U32(1) if out[l] != y else U32(0)
-        dead += np.int32(alive[l] & wrong)
-        alive[l] = alive[l] & (wrong ^ U32(1))
-    return dead
+def _apart(layers, layer, one, live, many, x, acts, w, room):
+    """The same, of neurons with a word each."""
+    neurons, begins, most = layers[layer, NEURONS], layers[layer, AT] == 0, spread(U32(layers[layer, MOST]))
+    for place in range(many):
+        here, at = U64(2) * live[place] * V, live[place] * room + U64(layers[layer, AT])
+        a = spread(x) if begins else load(acts, here)
+        low, high = spread(U32(0)), spread(U32(0))
+        for i in range(min(32, neurons)):
+            low = _added_32(low, load(w, at) ^ a, most, spread(one[i]))
+            at += V
+        for i in range(neurons - 32):
+            high = _added_32(high, load(w, at) ^ a, most, spread(one[i]))
+            at += V
+        store(acts, here, low)
+        store(acts, here + V, high)
 
 
 @jit
-def _search(xs, ys, widths, fields, bias, scaled, bits, n_nets, seed_low, seed_high, start,
-            lanes, together, counts, found, kept):
-    """Adds to counts, writes to found from place `kept` on; the next free place."""
-    depth, widest, n = widths.size - 1, widths.max(), xs.size
-    general = bias > 0 or scaled
-    planes = np.empty((4, lanes), np.uint32)
-    w = np.zeros((depth, widest, lanes), xs.dtype)
-    b = np.zeros((depth, widest, lanes), np.int32)
-    g = np.ones((depth, widest, lanes), np.int32)
-    a = np.empty(lanes, xs.dtype)
-    out = np.empty(lanes, xs.dtype)
-    alive = np.empty(lanes, np.uint32)
-    for first in range(0, n_nets, lanes):
-        count = min(lanes, n_nets - first)
-        for layer in range(depth):
-            _make(seed_low, seed_high, U64(start + first), layer, widths[layer],
-                  widths[layer + 1], fields[layer], bias, scaled, planes, w[layer], b[layer],
-                  g[layer])
-        for l in range(lanes):
-            alive[l] = U32(1) if l < count else U32(0)
-        early = min(n, together)
-        for s in range(early):
-            a[:] = xs[s]
-            for layer in range(depth):
-                _layer(w[layer], b[layer], g[layer], a, widths[layer], widths[layer + 1],
-                       general, bits, out)
-                a, out = out, a
-            counts[s] += _deaths(a, ys[s], s, alive)
-        for l in range(count):
-            if alive[l] == U32(0):
-                continue
-            s = early
-            while s < n and _one(w, b, g, widths, general, bits, l, xs[s]) == ys[s]:
-                s += 1
-            counts[s] += 1
-            if s == n and kept < found.size:
-                found[kept] = start + first + l
-                kept += 1
+def _general(layers, layer, one, bits, live, many, x, x_high, acts, w, room, b, g, room_bias):
+    """The same, of any neurons, with their biases and scales."""
+    inputs, neurons, begins = layers[layer, INPUTS], layers[layer, NEURONS], layers[layer, AT] == 0
+    for place in range(many):
+        here, at = U64(2) * live[place] * V, live[place] * room + U64(layers[layer, AT])
+        at_bias = live[place] * room_bias + U64(layers[layer, AT_BIAS])
+        a = spread(x) if begins else load(acts, here)
+        high = spread(x_high) if begins else load(acts, here + V)
+        for first in range(0, neurons, 32):
+            out = spread(U32(0))
+            for i in range(min(32, neurons - first)):
+                v, u = load(w, at), spread(U32(0))
+                at += V
+                if inputs > 32:
+                    u = load(w, at)
+                    at += V
+                if bits:
+                    total = number(popcount(v & a) + popcount(u & high))
+                else:
+                    count = popcount(v ^ a) + popcount(u ^ (high if inputs > 32 else u))
+                    total = F32(inputs) - number(count + count)
+                on = load(g, at_bias) * total + load(b, at_bias) >= F32(0)
+                at_bias += V
+                out = where(on, out + one[i], out)
+            store(acts, here + U64(first >> 5) * V, out)
+
+
+@jit
+def _show(xs, ys, layers, one, two, general, bits, live, many, alive, acts, w, room, b, g, room_bias, counts):
+    """Show the networks whose lanes are bits of `alive` samples until they fail; how many vectors in `live` have one
+    that does not, and all that are left in it."""
+    n = ys.size
+    on = spread(U32(1))
+    s = 0
+    while s < n and many > 0:
+        for layer in range(layers.shape[0]):
+            if layers[layer, PART] == PAIR:
+                _pairs(layers, layer, two, live, many, xs[s, 0], acts, w, room)
+            elif general or layers[layer, PART] == 64:
+                _general(layers, layer, one, bits, live, many, xs[s, 0], xs[s, 1], acts, w, room, b, g, room_bias)
+            else:
+                _apart(layers, layer, one, live, many, xs[s, 0], acts, w, room)
+        left, failures, y = 0, 0, ys[s]
+        for place in range(many):  # without a branch, which nobody could foresee
+            vector = live[place]
+            before = alive[vector]
+            failed = U32(before & (lanes_of(no_more(on, load(acts, U64(2) * vector * V))) ^ y))
+            failures += popcount(failed)
+            alive[vector] = U32(before ^ failed)
+            live[left] = vector
+            left += 1 if before != failed else 0
+        counts[s] += failures
+        many = left
+        s += 1
+    for place in range(many):
+        counts[n] += popcount(alive[live[place]])
+    return many
+
+
+@jit
+def _search(xs, ys, layers, one, two, bias, scaled, bits, n_nets, k0, k1, start, vectors, w, b, g, stream, acts, live,
+            alive, counts, found, kept):
+    """Adds to counts, writes to found from place `kept` on; the next free place. w to alive: scratch."""
+    room, room_bias, stride = U64(w.size // vectors), U64(b.size // vectors), U64(stream.size // vectors)
+    general = bits or scaled or bias > 0
+    for done in range(0, n_nets, vectors * WIDTH):
+        first, many = U64(start + done), min(vectors, (n_nets - done + WIDTH - 1) // WIDTH)
+        for layer in range(layers.shape[0]):
+            neurons = layers[layer, NEURONS]
+            _draw(k0, k1, first, many, 2 * layer, (neurons * layers[layer, FIELD] + 127) >> 7, stream, stride)
+            _weights(layers, layer, many, stream, stride, w, room)
+            if bias > 0 or scaled:
+                _draw(k0, k1, first, many, 2 * layer + 1, (neurons + 3) >> 2, stream, stride)
+                _biases(layers, layer, many, stream, stride, bias, scaled, b, g, room_bias)
+        for v in range(many):
+            left = n_nets - done - v * WIDTH
+            live[v] = U64(v)
+            alive[v] = EVERY if left >= WIDTH else U32((U64(1) << U64(left)) - U64(1))
+        many = _show(xs, ys, layers, one, two, general, bits, live, many, alive, acts, w, room, b, g, room_bias, counts)
+        for place in range(many if kept < found.size else 0):
+            v = np.int64(live[place])
+            for l in range(WIDTH):
+                if kept < found.size and (alive[v] >> U32(l)) & U32(1):
+                    found[kept] = start + done + v * WIDTH + l
+                    kept += 1
     return kept
+
+
+def _facts(layout):
+    """A row for each layer, and how many words and biases a network has."""
+    rows, words, biases = [], 0, 0
+    plain = not (layout.bits or layout.scaled or layout.bias)
+    for layer, d_out in enumerate(layout.widths[1:]):
+        d_in, field = layout.widths[layer], layout.field(layer)
+        part = field if field == 64 or (field == PAIR and plain and d_out > 1) else 32
+        each = sum(1 << j for j in range(0, 32, part))  # a one in each part of a word
+        rows.append((d_in, d_out, field, part, d_in // 2 * each, words * WIDTH, biases * WIDTH,
+                     (2 ** min(d_in, 32) - 1) * each, 2 ** max(d_in - 32, 0) - 1,
+                     2 ** min(d_out, 32) - 1, 2 ** max(d_out - 32, 0) - 1))  # fmt: skip
+        words, biases = words + (d_out * part + 31) // 32, biases + d_out
+    return np.array(rows, np.int64), words, biases
 
 
 def search(x, y, layout, n_nets, seed, start, keep):
     """Same contract as reference.search."""
-    number = np.uint32 if max(layout.widths) <= 32 else np.uint64
     place = torch.arange(x.shape[1])
-    words = (x.long() << place).sum(dim=1).numpy().astype(number)
-    counts = np.zeros(len(y) + 1, np.int64)
-    found = np.full(keep, -1, np.int64)
-    fields = np.array([layout.field(k) for k in range(len(layout.widths) - 1)], np.int64)
-    labels, widths, kept = y.numpy().astype(number), np.array(layout.widths, np.int64), 0
-    # Drawing the weights and a few samples for LANES networks; all samples, if all of them fit.
-    neurons = sum(layout.widths[1:])
-    work = LANES * (max(layout.widths) + neurons * (10 + 8 * TOGETHER + len(y)))
-    for first, last, _, _ in _threads.pieces(0, -(-n_nets // LANES), 1, work):
+    both = (x.long() << place).sum(dim=1)
+    samples = torch.stack([both & 0xFFFFFFFF, (both >> 32) & 0xFFFFFFFF], dim=1).numpy().astype(np.uint32)
+    labels = np.where(y.numpy(), EVERY, U32(0))
+    counts, found, kept = np.zeros(len(y) + 1, np.int64), np.full(keep, -1, np.int64), 0
+    layers, words, biases = _facts(layout)
+    vectors, longest = max(1, CACHE // (4 * words * WIDTH)), 2 * max(layout.widths) + 4
+    room = [np.zeros(vectors * size * WIDTH, number) for size, number in (
+        (words, np.uint32), (biases, np.float32), (biases, np.float32), (longest, np.uint32), (2, np.uint32))]
+    room += [np.zeros(vectors, np.uint64), np.zeros(vectors, np.uint32)]
+    room[2][:] = 1
+    # Drawing the weights, and all samples, if all networks fit them.
+    work = WIDTH * (max(layout.widths) + sum(layout.widths[1:]) * (42 + len(y)))
+    for first, last, _, _ in _threads.pieces(0, -(-n_nets // WIDTH), 1, work):
         kept = _search(
-            words, labels, widths, fields, layout.bias, layout.scaled, layout.bits,
-            min(last * LANES, n_nets) - first * LANES, np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32),
-            start + first * LANES, LANES, TOGETHER, counts, found, kept,
+            samples, labels, layers, ONE, TWO, layout.bias, layout.scaled, layout.bits,
+            min(last * WIDTH, n_nets) - first * WIDTH, U32(seed & 0xFFFFFFFF), U32(seed >> 32), start + first * WIDTH,
+            vectors, *room, counts, found, kept,
         )
     return torch.from_numpy(counts), torch.from_numpy(found)
