@@ -227,12 +227,12 @@ def explorer_state(log_times):
     return state
 
 
-def plane_panel(aspect=1.0):
+def plane_panel(aspect=1.0, over="log_time"):
     """The explorer's first panel: what the classifier says at each point, the data, the borders of the SVM."""
     from ..explorer import Heatmap, Panel, Points, Trajectories
 
     return Panel(
-        Heatmap("regions", colors=_CLASSES, over="log_time", xlim=_BOX, ylim=_BOX),
+        Heatmap("regions", colors=_CLASSES, over=over, xlim=_BOX, ylim=_BOX),
         Trajectories("borders", classes=5, width=1.4, alpha=1.0),
         Points("points", classes="labels", colors=_CLASSES, marker=None),
         xlim=_BOX,
@@ -247,15 +247,15 @@ def opening_panels():
     from ..explorer import Lines, Panel
 
     turned = Panel(
-        Lines("clock", "angle", colors=(1,), marks=("dots",), until="log_time"),
+        Lines("clock", "angle", colors=(1,), marks=("dots",)),
         x=r"logarithm of time, $\ln\tau$",
         y="degrees from the largest margin",
         xlim=(-1, 61),
-        ylim=(0.4, 60),
+        ylim=(0.05, 60),
         yscale="log",
         aspect=1.35,
     )
-    return [plane_panel(aspect=1.35), turned]
+    return [plane_panel(aspect=1.35, over=None), turned]
 
 
 def force_panel():
