@@ -208,9 +208,9 @@ def main():
     foot = (
         f"The script that all explorers share has {script / 1000:.0f} kB, gzipped. Measured in Chromium {version}, "
         f"without a screen or a GPU, on {os.cpu_count()} cores, at a load average of {min(loads):.1f} to "
-        f"{max(loads):.1f} from other work. Of a change: the median / the 95th percentile of 60; script, style and layout "
-        "in milliseconds of the page's own thread. The first answer: the median of three visits. What a worker computes "
-        "does not hold up the page."
+        f"{max(loads):.1f} from other work. Of a change: the median / the 95th percentile of 60; script, style and "
+        "layout in milliseconds of the page's own thread. The first answer: the median of three visits. What a worker "
+        "computes does not hold up the page."
     )
     OUT.write_text("\n".join([*head, *rows, "", foot, ""]), encoding="utf-8")
     for ident in late:
