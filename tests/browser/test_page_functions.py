@@ -5,7 +5,10 @@ its own thread, or in a worker), and answers batches of settings. `tests/lib/tes
 """
 
 import base64
+import importlib
 import itertools
+import re
+import sys
 
 import numpy as np
 import pytest
@@ -15,6 +18,9 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from page_functions import FOUND, RANGES, WHOLE, difference, filled, numbers, raw, settings
 from playwright.sync_api import Error
+
+sys.path.insert(0, str(ROOT / "lib/explorer-js/bench"))
+pages = importlib.import_module("pages")
 
 FUNCTIONS = {f.__name__: filled(f) for f in FOUND.values()}
 ALL = pytest.mark.parametrize("name", FUNCTIONS)
@@ -154,3 +160,10 @@ def test_one_bit_more_than_the_tolerance_allows_is_seen(name):
             found = wanted.copy()
             found[0, place] = instead
             assert difference(function, cases, found, wanted) is not None, instead
+
+
+def test_the_list_of_weights_and_times_has_each_explorer_that_computes(book):
+    """What *How to read and run* shows; `python lib/explorer-js/bench/pages.py` writes it."""
+    listed = re.findall(r"\{doc\}`(.*) <(.*)>`", pages.OUT.read_text(encoding="utf-8"))
+    there = [(spec["title"], f"/chapters/{page.stem}") for page, _, _, spec in pages.explorers()]
+    assert sorted(listed) == sorted([("The cover", "/book/index"), *there])
