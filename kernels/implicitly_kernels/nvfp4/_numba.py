@@ -10,7 +10,8 @@ import torch
 
 from implicitly_kernels import _memory, _threads
 from implicitly_kernels._jit import cached_njit
-from implicitly_kernels._rng_numba import F32, U32, bits_of_float, float_of_bits, philox
+from implicitly_kernels._philox_numba import philox_lanes
+from implicitly_kernels._rng_numba import F32, U32, bits_of_float, float_of_bits
 from implicitly_kernels._vector import WIDTH, numbered, spread, store
 from implicitly_kernels.nvfp4.reference import BLOCK, E2M1, e4m3_values, e8m0_values
 
@@ -121,7 +122,7 @@ def _draw(first, seed_low, seed_high, planes):
     low, high, zero = U32(first & np.uint64(0xFFFFFFFF)), spread(U32(first >> np.uint64(32))), spread(U32(0))
     for c in range(0, planes.shape[1], WIDTH):
         at = np.uint64(c)
-        a, b, d, f = philox(seed_low, seed_high, numbered(U32(low + U32(c))), high, zero, zero)
+        a, b, d, f = philox_lanes(seed_low, seed_high, numbered(U32(low + U32(c))), high, zero, zero)
         store(w0, at, a)
         store(w1, at, b)
         store(w2, at, d)

@@ -74,7 +74,7 @@ def relu_gd(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, x: Tensor, y: Tensor
     itself does not amplify it (step_size below 2 over the sharpness); beyond the edge of stability
     a run is chaotic and only its statistics agree. Not differentiable. Raises TypeError or
     ValueError for bad arguments, RuntimeError for a named backend that cannot run.
-    Cost: about 8 B k n operations a step. Source: arXiv 2406.06838, chapter stable-minima.
+    Cost: about 10 B k n operations a step. Source: arXiv 2406.06838, chapter stable-minima.
     """
     _check_shapes(w1, b1, w2, b2, x, y, step_size)
     steps = check.integer("steps", steps, at_least=0, at_most=2**31 - 1)
