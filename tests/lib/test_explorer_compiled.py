@@ -26,7 +26,8 @@ ALL = pytest.mark.parametrize("function", FOUND.values(), ids=lambda f: f.__name
 
 #: What each parameter ranges over in the comparison, where it cannot be left to chance: steps cost time.
 RANGES = {"steps": (0, 3000), "time": (0, 12), "k": (0, 4), "n": (1, 5000), "M": (1, 24), "C": (1, 100),
-          "work": (0, 4), "size": (1, 100), "count": (0, 130)}
+          "work": (0, 4), "size": (1, 100), "count": (0, 130), "h": (1, 40),
+          "guesses": (1, 30_000)}
 
 
 def settings(function, count=40):
