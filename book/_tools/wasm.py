@@ -169,6 +169,9 @@ def compile_one(function) -> bytes:
              "--allow-undefined", "--gc-sections", "--strip-all", "-O3", "--stack-first", str(obj), "-o", str(out)],
             check=True)  # fmt: skip
         content = out.read_bytes()
+    strange = sorted(imports(content) - HOST)  # what an intrinsic became, as exp2 of 2.0**x
+    if strange:
+        raise ValueError(f"{function.name} needs {strange}, which a page does not have")
     said = json.dumps({"digest": function.digest(), **versions()}, sort_keys=True, separators=(",", ":")).encode()
     payload = leb(len(SECTION)) + SECTION.encode() + said
     content += b"\0" + leb(len(payload)) + payload
@@ -176,6 +179,25 @@ def compile_one(function) -> bytes:
     if size > MODULE:
         raise ValueError(f"{function.name}: its module takes {size:,} bytes gzipped, at most {MODULE:,} are allowed")
     return content
+
+
+def imports(module: bytes) -> set[str]:
+    """Names of the functions that a module asks its page for."""
+    from implicitly.explorer.strict import _leb
+
+    at, found = 8, set()
+    while at < len(module):
+        kind, (size, start) = module[at], _leb(module, at + 1)
+        if kind == 2:
+            count, here = _leb(module, start)
+            for _ in range(count):
+                for _ in ("module", "name"):
+                    length, first = _leb(module, here)
+                    here = first + length
+                found.add(module[first:here].decode())
+                _, here = _leb(module, here + 1)  # of a function, the number of its type; nothing else is asked for
+        at = start + size
+    return found
 
 
 def leb(value: int) -> bytes:

@@ -72,6 +72,38 @@ def rebuilt(tmp_path_factory):
 
 
 @ALL
+def test_a_module_asks_for_what_a_page_has(function):
+    assert wasm.imports(function.path.read_bytes()) <= wasm.HOST
+
+
+ASKING = """
+import math, wasm
+from implicitly.explorer import page_function
+
+@page_function({"a": float}, {"b": 1})
+def power_of_two(a, b):
+    b[0] = 2.0**a
+
+@page_function({"a": float}, {"b": 1})
+def sine(a, b):
+    b[0] = math.sin(a)
+
+print(wasm.imports(wasm.compile_one(sine)))
+wasm.compile_one(power_of_two)
+"""
+
+
+def test_what_a_page_has_not_is_refused_when_the_module_is_made(tmp_path):
+    if ensure_lld.find() is None and not ensure_lld.install():
+        pytest.skip(ensure_lld.HINT)
+    (tmp_path / "asking.py").write_text(ASKING)
+    env = {**os.environ, **wasm.ENVIRONMENT, "PYTHONPATH": str(ROOT / "book/_tools")}
+    done = subprocess.run([sys.executable, tmp_path / "asking.py"], env=env, capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip() == "{'sin'}"
+    assert "power_of_two needs ['exp2'], which a page does not have" in done.stderr
+
+
+@ALL
 def test_a_committed_module_is_what_its_source_compiles_to(function, rebuilt):
     committed, built = function.path.read_bytes(), (rebuilt / function.path.name).read_bytes()
     made = strict.about(committed)
