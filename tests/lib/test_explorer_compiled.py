@@ -88,7 +88,7 @@ def power_of_two(a, b):
 def sine(a, b):
     b[0] = math.sin(a)
 
-print(wasm.imports(wasm.compile_one(sine)))
+print(sorted(wasm.imports(wasm.compile_one(sine)) - {"NRT_MemInfo_call_dtor"}))
 wasm.compile_one(power_of_two)
 """
 
@@ -98,8 +98,9 @@ def test_what_a_page_has_not_is_refused_when_the_module_is_made(tmp_path):
         pytest.skip(ensure_lld.HINT)
     (tmp_path / "asking.py").write_text(ASKING)
     env = {**os.environ, **wasm.ENVIRONMENT, "PYTHONPATH": str(ROOT / "book/_tools")}
-    done = subprocess.run([sys.executable, tmp_path / "asking.py"], env=env, capture_output=True, text=True, timeout=300)
-    assert done.stdout.strip() == "{'sin'}"
+    tool = [sys.executable, tmp_path / "asking.py"]
+    done = subprocess.run(tool, env=env, capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip() == "['sin']"
     assert "power_of_two needs ['exp2'], which a page does not have" in done.stderr
 
 
