@@ -129,6 +129,31 @@ def test_a_module_that_is_too_large_is_refused():
         assert (said in done.stderr) == refused
 
 
+CACHED = """
+from implicitly.explorer import page_function
+from shift import SHIFT
+
+@page_function({"a": float}, {"b": 1})
+def moved(a, b):
+    b[0] = a + SHIFT
+
+print(moved(a=1.0)["b"][0], sum(moved._run.stats.cache_hits.values()))
+"""
+
+
+def test_compiled_code_is_kept_until_anything_that_it_uses_has_changed(tmp_path):
+    """Also what stands in another file, which numba's own cache does not see."""
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+    (tmp_path / "moved.py").write_text(CACHED)
+    said = []
+    for shift in (2, 2, 3, 2):
+        (tmp_path / "shift.py").write_text(f"SHIFT = {shift}.0\n")
+        run = [sys.executable, "-c", "import moved"]
+        done = subprocess.run(run, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True)
+        said.append(done.stdout.strip())
+    assert said == ["3.0 0", "3.0 1", "4.0 0", "3.0 1"]
+
+
 def test_no_module_is_stale_and_none_is_nobody_s():
     assert FOUND
     assert wasm.stale(FOUND) == {}

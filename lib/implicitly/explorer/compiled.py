@@ -1,11 +1,13 @@
 """Compute functions that a page of the book computes too: one function, compiled for Python and for the browser."""
 
 import base64
+import contextlib
 import functools
 import hashlib
 import inspect
 import json
 import math
+import os
 import warnings
 from pathlib import Path
 
@@ -267,9 +269,25 @@ def _base64(array):
 def _compiled(function, kinds, dims):
     try:
         import numba
+        from numba.core.caching import FunctionCache
     except ImportError:
         return function
     number = {float: numba.float64}
     signature = [number.get(k, numba.int64) if isinstance(k, type) else numba.int64 for k in kinds]
     signature += [numba.types.Array(numba.float64, d, "C") for d in dims]
-    return numba.njit(numba.void(*signature), **STRICT)(strict(function))
+    made = numba.njit(**STRICT)(strict(function))
+    made_of = "\0".join([*sources(function, {}), os.environ.get("IMPLICITLY_WASM", "")])
+    digest = hashlib.sha256(made_of.encode()).hexdigest()
+
+    class Cache(FunctionCache):
+        """Numba's own asks whether the function's file has changed; this one, whether anything has that it calls."""
+
+        def _index_key(self, *of):
+            return *super()._index_key(*of), digest
+
+    # a folder for the cache is numba's to find; a cell of a notebook, and a machine without one, have none
+    with contextlib.suppress(RuntimeError, OSError):
+        made._cache = Cache(made.py_func)
+    made.compile(numba.void(*signature))
+    made.disable_compile()
+    return made
