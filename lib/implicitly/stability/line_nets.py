@@ -194,7 +194,7 @@ def noisy_labels(clean, sigma: float, *, seeds: Sequence[int]) -> Tensor:
 def gradient_descent(net: LineNet, x, y, eta, steps: int) -> LineNet:
     """The networks after `steps` steps of gradient descent on (1/2n) sum (f(x_i) - y_i)**2.
 
-    Runs `implicitly_kernels.relu_gd`, about 8 k n operations a step and network; the batch shares the cores.
+    Runs `implicitly_kernels.relu_gd`, about 10 k n operations a step and network; the batch shares the cores.
 
     Args:
         net: where to start, B networks of at least one neuron; not changed.
