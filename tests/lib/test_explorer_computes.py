@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 import ensure_chromium
+from implicitly.explorer import Seed
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "lib/explorer-js/bench"))
@@ -313,3 +314,19 @@ def test_a_page_that_cannot_compute_says_so_and_shows_the_table(chromium, tmp_pa
         found = numbers(tables(page)["y"])
         wanted = paged.waves(rate=2.0, pitch=8.0, way="wave", seed=3)["y"]
         assert np.allclose(found, wanted, atol=1e-3)
+
+
+def test_new_data_is_off_where_it_changes_nothing(chromium, tmp_path):
+    """As a slider is, by `enabled_when`: here with the first choice."""
+    first = paged.explorer()
+    explorer = type(first)(
+        paged.waves, [*first.controls[:-1], Seed("seed", 3, enabled_when={"way": "steps"})], first.panels[0],
+        title="Waves", alt="A wave.",
+    )  # fmt: skip
+    for page in opened(chromium, samples.write_page(tmp_path, [explorer]).as_uri()):
+        button = page.locator("#waves [data-im-new]")
+        expect(button).to_be_disabled()
+        page.locator("#waves [data-im-control=way] input[value='1']").check()
+        button.click()
+        rested(page, "waves")
+        expect(page.locator("#waves [data-im-set]")).to_have_text("data set 4")

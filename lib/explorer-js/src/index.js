@@ -207,6 +207,7 @@ export async function mount(root, spec, host) {
     asked = null;
     show("Stopped. The picture shows the setting before.");
   });
+  let stored = false; // whether stored settings are all there is: of one data set
   const begin = () =>
     computer(spec.compute).then(
       (made) => (machine = made),
@@ -214,7 +215,8 @@ export async function mount(root, spec, host) {
         hopes = false;
         note = `Nothing is computed in this page, because ${error.message}: it shows a few stored settings and what lies between them.`;
         root.setAttribute("data-im-computes", "no");
-        for (const c of controls) if (c.kind === "seed") nodes[controls.indexOf(c)].querySelector("button").disabled = true;
+        stored = true;
+        syncControls();
         show();
       },
     );
@@ -263,7 +265,10 @@ export async function mount(root, spec, host) {
       }
       if (c.kind === "choice") return;
       const text = words(c, k);
-      if (c.kind === "seed") return put(nodes[k].querySelector("[data-im-set]"), `${c.label} ${text}`);
+      if (c.kind === "seed") {
+        nodes[k].querySelector("button").disabled = off || stored;
+        return put(nodes[k].querySelector("[data-im-set]"), `${c.label} ${text}`);
+      }
       if (Number(ranges[k].value) !== positions[k]) ranges[k].value = positions[k];
       ranges[k].setAttribute("aria-valuetext", text);
       ranges[k].style.setProperty("--im-share", `${(100 * positions[k]) / (c.values.length - 1)}%`);

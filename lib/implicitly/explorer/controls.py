@@ -1,7 +1,6 @@
 """What a reader can turn: sliders over numbers, choices between a few named settings."""
 
 import math
-import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -220,15 +219,16 @@ class Seed:
         name: the parameter of `compute`, which gets an int from 0 to 2**31 - 1.
         default: the first data set; the button goes on to the next.
         label: what a data set is called, before its number.
+        enabled_when: as for `Slider`.
     """
 
     name: str
     default: int = 0
     label: str = "data set"
+    enabled_when: dict = field(default_factory=dict)
 
     kind = "seed"
     frames = False
-    enabled_when = types.MappingProxyType({})
     index = 0
     stored = (0,)
 
@@ -236,6 +236,7 @@ class Seed:
         checks.key("Seed: name", self.name)
         self.default = self.check(self.default)
         checks.label(f"Seed {self.name!r}: label", self.label)
+        self.enabled_when = _enabled_when(f"Seed {self.name!r}", self.enabled_when)
 
     @property
     def values(self):
