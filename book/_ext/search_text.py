@@ -1,4 +1,4 @@
-"""What the search page searches: the text of every page by section, the symbols of the notation page, and the claims.
+"""What the search page searches: every page by section and theorem, the symbols of the notation page, and the claims.
 
 It is a script, not a file that the page fetches, so that it also works from the disk, where a page may fetch
 nothing; and it holds formulas as one sees them, so that a symbol can be found.  `book/_static/search.js` reads it.
@@ -19,6 +19,8 @@ from book_model import Chapter, book_of, is_chapter
 FILE = "search-text.js"
 SYMBOLS = "book/notation"
 LEFT_OUT = {"book/word-index"}  # words of other pages
+LISTS = {("book/claims", "what-rests-on-what"), ("book/claims", "every-check")}  # each theorem is found in its chapter
+LIBRARY = "book/library"
 # said twice or not meant to be read: MathML beside the drawn formula, scripts, drawings, signs beside headings
 DROP = re.compile(
     r'<math\b.*?</math>|<script\b.*?</script>|<style\b.*?</style>|<svg\b.*?</svg>|<button\b.*?</button>'
@@ -32,6 +34,7 @@ TOKEN = re.compile(r"<(/?)([a-z][a-z0-9]*)\b([^>]*)>|([^<]+)")
 BLOCK = {"p", "li", "dd", "dt", "div", "section", "td", "th", "tr", "pre", "h1", "h2", "h3", "h4", "figcaption",
          "summary", "details", "aside", "ul", "ol", "dl", "table", "br", "label"}  # fmt: skip
 IDENTIFIER = re.compile(r'\bid="([^"]+)"')
+CLAIM = re.compile(r"[a-z0-9-]+/C\d+")
 CELL = r"\s*<td\b[^>]*>(.*?)</td>"
 ROW = re.compile(rf"<tr\b[^>]*>{CELL}{CELL}(?:{CELL})?", re.S)
 
@@ -51,24 +54,44 @@ def article(page: str) -> str:
 
 
 def sections(page: str) -> list[list[str]]:
-    """[anchor, title, text] of each section of a built page, and of each entry that has an anchor (`dt`)."""
+    """[anchor, title, text] of each section of a built page, each claim's box, and each entry with an anchor (`dt`)."""
     found: list[list[str]] = [["", "", ""]]
+    into = found[0]  # what is read now; after a box it is again the section around it
     anchor, opened = "", ""  # where the section begins; the heading that is open
+    around, depth, title_of_box = found[0], 0, False  # depth: how many <div> of a claim's box are open
     for closing, tag, attributes, text in TOKEN.findall(article(page)):
         if text:
-            found[-1][1 if opened else 2] += text
-        elif tag in BLOCK:
-            identifier = IDENTIFIER.search(attributes)
+            into[1 if opened or title_of_box else 2] += text
+            continue
+        identifier = IDENTIFIER.search(attributes)
+        if tag == "div" and depth:
+            depth += -1 if closing else 1
+            if not depth:
+                into = around
+        elif tag == "div" and identifier and CLAIM.fullmatch(identifier[1]):
+            around, depth, into = into, 1, [identifier[1], "", ""]
+            found.append(into)
+        elif tag == "p" and depth:
+            title_of_box = not closing and "admonition-title" in attributes and not into[1]
+        if tag in BLOCK:
             if tag == "section" and not closing:
-                anchor = identifier[1] if identifier else ""
-            if tag in ("h1", "h2", "h3", "h4") or (tag == "dt" and (identifier or opened == "dt")):
+                anchor = anchor if depth else identifier[1] if identifier else ""
+            if not depth and (tag in ("h1", "h2", "h3", "h4") or (tag == "dt" and (identifier or opened == "dt"))):
                 if not closing:
-                    found.append([identifier[1] if tag == "dt" else anchor, "", ""])
+                    into = [identifier[1] if tag == "dt" else anchor, "", ""]
+                    found.append(into)
                 opened = "" if closing else tag
-            if not opened:
-                found[-1][2] += " "
+            if not (opened or title_of_box):
+                into[2] += " "
     cut = [[html.unescape(anchor), words(title), words(text)] for anchor, title, text in found]
     return [section for section in cut if section[1] or section[2]]
+
+
+def by_name(found: list[list[str]]) -> list[list[str]]:
+    """The sections of the library's page: titled by the name alone, which its module or one line about it follows."""
+    parted = ((anchor, title.partition(" "), text) for anchor, title, text in found)
+    return [[anchor, name, f"{rest} {text}".strip()] if "." in anchor else [anchor, f"{name} {rest}".strip(), text]
+            for anchor, (name, _, rest), text in parted]  # fmt: skip
 
 
 def symbols(page: str) -> list[list[str]]:
@@ -111,7 +134,9 @@ def write(app, error) -> None:
             page = path.read_text(encoding="utf-8")
             if is_chapter(docname):
                 page = CODE.sub(" ", page)
-            pages.append({"page": docname, "title": app.env.titles[docname].astext(), "sections": sections(page)})
+            found = [[at, title, "" if (docname, at) in LISTS else text] for at, title, text in sections(page)]
+            found = by_name(found) if docname == LIBRARY else found
+            pages.append({"page": docname, "title": app.env.titles[docname].astext(), "sections": found})
             if docname == SYMBOLS:
                 pages[-1]["symbols"] = symbols(page)
             if is_chapter(docname):

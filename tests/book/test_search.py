@@ -27,9 +27,22 @@ CHAPTER = f"""<article class="bd-article">
 <dl><dt id="term-check">check <a class="im-api-source" href="s">source</a></dt><dd><p>It can fail.</p></dd></dl>
 </section></section></article>"""
 
+OF_WORDS = f"""<article class="bd-article"><section id="two"><h1>Two nets, one</h1><p>Is there a way?</p>
+<section id="five"><h2>In five minutes</h2><p>Aligned, their average is flat.</p></section>
+<section id="setting"><h2>Setting</h2><p>A roll-out costs little.</p>
+<div class="proof theorem im-box admonition" id="merging-nets/C1"><p class="admonition-title">
+<span class="caption-number">Theorem 3.1</span> Hard margins merge</p><section><div><p>Its rate is
+{FORMULA.format("k−1/3")}, below {FORMULA.format("2/ω")}.</p></div>
+<dl><dt>why</dt><dd><p>So.</p></dd></dl></section></div>
+<p>After the box, four bits do.</p></section></section></article>"""
+
 LIBRARY = """<article class="bd-article"><section id="l"><h1>Library</h1><dl>
 <dt id="a.flow.flow_speed"><code>flow_speed</code></dt><dd><p>Of the flow: ramp, ramp, ramp, ramp.</p></dd>
-<dt id="a.flow.ramp"><code>ramp</code></dt><dd><p>A function.</p></dd></dl></section></article>"""
+<dt id="a.flow.ramp"><code>ramp</code></dt><dd><p>A function.</p></dd>
+<dt id="a.figures.merge.nets"><code>nets</code> <code>a.figures.merge</code></dt>
+<dd><p>Merging nets, drawn: a setting.</p></dd>
+<dt id="a.loop.rollout_cost"><code>rollout_cost</code> <code>a.loop</code></dt>
+<dd><p>Its mean.</p></dd></dl></section></article>"""
 
 
 def test_sections_have_their_anchors_titles_and_text():
@@ -40,6 +53,22 @@ def test_sections_have_their_anchors_titles_and_text():
     ]
     assert found[2] == ["term-check", "check", "It can fail."]
     assert search_text.sections(NOTATION)[0][1] == "Notation", "what is before the article is not searched"
+
+
+def test_a_claims_box_is_a_result_of_its_own_and_its_section_goes_on_after_it():
+    found = search_text.sections(OF_WORDS)
+    assert [[at, title] for at, title, _ in found] == [
+        ["two", "Two nets, one"], ["five", "In five minutes"], ["setting", "Setting"],
+        ["merging-nets/C1", "Theorem 3.1 Hard margins merge"],
+    ]  # fmt: skip
+    assert found[3][2] == "Its rate is k−1/3, below 2/ω. why So."
+    assert found[2][2] == "A roll-out costs little. After the box, four bits do."
+
+
+def test_an_entry_of_the_library_is_titled_by_its_name():
+    found = search_text.by_name(search_text.sections(LIBRARY))
+    assert found[0][:2] == ["l", "Library"]
+    assert found[-1] == ["a.loop.rollout_cost", "rollout_cost", "a.loop Its mean."]
 
 
 def test_symbols_are_read_from_the_notation_page():
@@ -71,7 +100,9 @@ def find():
          "symbols": search_text.symbols(NOTATION)},
         {"page": "chapters/a", "title": "A chapter", "sections": search_text.sections(CHAPTER),
          "claims": [["score-flow/C1", "It rests."], ["score-flow/C3", "It ends."], ["score-flow/C30", "It is over."]]},
-        {"page": "book/library", "title": "Library", "sections": search_text.sections(LIBRARY)},
+        {"page": "book/library", "title": "Library", "sections": search_text.by_name(search_text.sections(LIBRARY))},
+        {"page": "chapters/merging-nets", "title": "Two nets, one", "sections": search_text.sections(OF_WORDS),
+         "claims": [["merging-nets/C1", "It is a diphthong."]]},
     ]  # fmt: skip
     engine = MiniRacer()
     engine.eval(search_text.language() + (ROOT / "book/_static/search.js").read_text(encoding="utf-8"))
@@ -112,10 +143,51 @@ def test_a_symbol_is_found_by_sight_tex_and_name(find, query):
         ("flow.ramp", "book/library#a.flow.ramp"),
         ("a.flow.ramp", "book/library#a.flow.ramp"),
         ("networks kappa", "chapters/a#a"),  # in no one section, but on the page
+        ("merging nets", "chapters/merging-nets#two"),  # in its address
+        ("nets flat", "chapters/merging-nets#two"),  # what five minutes say is said by the chapter
+        ("diphthong", "chapters/merging-nets#merging-nets/C1"),  # in its check's statement
+        ("k^(-1/3)", "chapters/merging-nets#merging-nets/C1"),
+        ("k^{-1/3}", "chapters/merging-nets#merging-nets/C1"),
+        ("2/omega", "chapters/merging-nets#merging-nets/C1"),
+        (r"2/\omega", "chapters/merging-nets#merging-nets/C1"),
     ],
 )
 def test_what_is_found_first(find, query, first):
     assert find(query)[0] == first
+
+
+@pytest.mark.parametrize("query", ["hard-margin", "hard margin", "hard_margin", "hardmargin", "hard‐margins"])
+def test_hyphen_space_underscore_and_joined_are_one(find, query):
+    assert find(query) == ["chapters/merging-nets#merging-nets/C1"]
+
+
+@pytest.mark.parametrize("query", ["roll-out cost", "rollout cost", "roll out cost", "rollout_cost", "rollout-cost"])
+def test_a_name_is_found_as_one_says_it(find, query):
+    assert find(query)[0] == "book/library#a.loop.rollout_cost"
+    assert "_" in query or "chapters/merging-nets#setting" in find(query), "a name in code is asked for exactly"
+
+
+@pytest.mark.parametrize("query", ["four bits", "four-bit", "4-bit", "4 bit", "FP4", "fp4"])
+def test_a_number_of_bits_is_one_word(find, query):
+    assert find(query) == ["chapters/merging-nets#setting"]
+
+
+def test_chapters_and_theorems_come_before_drawing_functions(find):
+    found = find("setting")
+    assert found.index("chapters/merging-nets#setting") < found.index("book/library#a.figures.merge.nets")
+    assert find("nets")[0] == "chapters/merging-nets#two"
+
+
+def test_a_row_of_the_notation_is_no_first_answer_to_words(find):
+    assert find("W")[0] == "book/notation#margins"
+    assert find("W weights")[0] == "book/notation#margins" == find("W weights")[-1], "no more than it has"
+
+
+def test_places_with_most_of_the_words_are_shown_where_none_has_all(find):
+    assert find("networks nowhere") == ["chapters/a#a"]
+    most = "Finder.find({}, PAGES).most ?? 0"
+    assert find.engine.eval(most.format('"networks opens nowhere"')) == 2
+    assert find.engine.eval(most.format('"networks opens"')) == 0
 
 
 def test_the_beginning_of_a_claims_id_finds_all_that_begin_so(find):
@@ -124,7 +196,7 @@ def test_the_beginning_of_a_claims_id_finds_all_that_begin_so(find):
     assert find("score-flow/C4") == []
 
 
-@pytest.mark.parametrize("query", ["eta", "η", "Z", "nowhere", "networks nowhere", "(", "[a", ""])
+@pytest.mark.parametrize("query", ["eta", "η", "Z", "nowhere", "(", "[a", ""])
 def test_what_is_not_there_is_not_found(find, query):
     """Not eta in metadata and beta, no letter within words; and a query that is no pattern is no error."""
     assert find(query) == []

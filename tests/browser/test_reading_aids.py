@@ -65,6 +65,49 @@ def test_search_finds_a_symbol_a_function_and_a_claim(context, sites, scheme):
     page.close()
 
 
+# what a newcomer typed, what leads where, and among how many of the first results
+ASKED = [
+    ("merging two networks", "chapters/merging-networks.html", 1),
+    ("shuffling", "chapters/random-orderings.html", 1),
+    ("four-bit training", "chapters/fp4-training.html", 1),
+    ("FP4", "chapters/fp4-training.html", 1),
+    ("SGD noise long roll-outs", "chapters/sgd-butterfly.html", 1),
+    ("softmax becomes one", "chapters/grokking-precision.html#grokking-precision/C1", 1),
+    ("softmax exactly one", "chapters/grokking-precision.html#grokking-precision/C1", 1),
+    ("stable minima sharpness", "chapters/stable-minima.html", 1),
+    ("2/eta", "chapters/stable-minima.html#stable-minima/C3", 3),
+    ("k^(-1/3)", "chapters/greedy-orderings.html", 1),
+    ("greedy orderings repetition", "chapters/greedy-orderings.html#greedy-orderings/C7", 2),
+    ("largest margin cross-entropy", "chapters/implicit-bias-multiclass.html", 1),
+    ("hard-margin SVM", "book/library.html#implicitly.margins.hard_margin_svm", 1),
+    ("hard margin svm", "book/library.html#implicitly.margins.hard_margin_svm", 1),
+    ("roll-out cost", "book/library.html#implicitly.imitation.rollout_cost", 1),
+    ("rollout cost", "book/library.html#implicitly.imitation.rollout_cost", 1),
+    ("round to p bits", "book/library.html#implicitly.grokking.round_bits", 1),
+    ("exact score flow", "book/library.html#implicitly.diffusion.score_flow_exact", 1),
+    ("NVFP4 quantize", "book/library.html#implicitly_kernels.nvfp4_quantize", 1),
+]
+
+
+def test_search_finds_what_a_newcomer_asks_for(context, sites):
+    page = context.new_page()
+    page.goto(f"{sites['http']}search.html")
+    expect(page.locator("main input[name=q]")).to_be_focused()
+    wrong = []
+    for query, leads_to, among in ASKED:
+        page.keyboard.press("Control+a")
+        page.keyboard.insert_text(query)
+        found = page.locator("#search-results li > a").evaluate_all("all => all.map(a => a.getAttribute('href'))")
+        first = [re.sub(r"\?[^#]*", "", address) for address in found[:among]]
+        if not any(address.startswith(leads_to) for address in first):
+            wrong.append((query, first))
+    assert not wrong
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text("margin zebra")
+    expect(page.get_by_role("status")).to_contain_text("No place has all of these words. The best with 1 of 2")
+    page.close()
+
+
 def brightness(color: str) -> float:
     red, green, blue = (int(part) for part in re.findall(r"\d+", color)[:3])
     return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255
