@@ -40,6 +40,7 @@ COLUMNS = [("id", "Claim"), ("states", "States that"), ("status", "Status"), ("m
            ("stated", "Stated"), ("room", "Room"), ("over", "Over")]  # fmt: skip
 
 ROLE = re.compile(r"\{[\w:]+\}`[^`]*`")
+LAYOUT = re.compile(r"\\(?:[dt]?frac|[bB]igg?[lr]?|left|right|math\w+|text|hat|bar|q?quad|(?:begin|end)\{\w+\}|[,;! ])")
 TAKEAWAY = re.compile(r"^\d+\. (.*)\{prf:ref\}`([^`]+)`\s*$", re.M)
 SYMBOL = re.compile(r"^\| \$([^$|]{2,})\$ \| ([^|]+?) \|", re.M)  # a row of a chapter's table of symbols
 
@@ -76,7 +77,7 @@ class ClaimsTable(SphinxDirective):
 
 def plain(text: str) -> str:
     """A piece of a chapter's text without references and without the signs of Markdown and TeX."""
-    return re.sub(r"[$\\{}*`]", "", ROLE.sub(" ", text))
+    return re.sub(r"[$\\{}*`]", "", LAYOUT.sub(" ", ROLE.sub(" ", text)))
 
 
 def said_of(book: Book, box: Box) -> str:

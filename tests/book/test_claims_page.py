@@ -94,7 +94,7 @@ def test_page_counts_and_describes(build):
 
 
 def test_a_claim_is_found_by_its_statement_its_symbols_and_its_takeaway(build):
-    box = BOX.replace("Small.", "If $\\lambda_{\\max}\\le2/\\eta$ {prf:ref}`demo/C1`, it ends at $k^{-1/3}$.")
+    box = BOX.replace("Small.", "If $\\lambda_{\\max}\\le2/\\eta$ {prf:ref}`demo/C1`, it ends at $\\frac1{k^{-1/3}}$.")
     table = "\n| symbol | meaning |\n|---|---|\n| $\\lambda_{\\max}$ | sharpness |\n| $\\lambda_0$ | unsaid |\n"
     takeaways = "\n1. The moving average. {prf:ref}`demo/C1`\n2. Another. {prf:ref}`demo/C2`\n"
     checks = [claim("demo/C1", said, measured=0.5, at_most=1.0, check=name)
@@ -103,7 +103,7 @@ def test_a_claim_is_found_by_its_statement_its_symbols_and_its_takeaway(build):
     titles = re.findall(r'<b class="im-c-title" data-said="([^"]*)">(.*?)</b>', page)
     assert [title for _, title in titles] == ["A name"], "with the first check of a claim alone"
     said = titles[0][0].split()
-    assert {"lambda_maxle2/eta", "k^-1/3.", "sharpness", "moving", "average."} <= set(said)
+    assert {"lambda_maxle2/eta", "1k^-1/3.", "sharpness", "moving", "average."} <= set(said)
     assert not {"unsaid", "another."} & set(said) and not any("demo" in word for word in said)
 
 
