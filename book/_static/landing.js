@@ -26,13 +26,6 @@ function Cover(bytes) {
   return { edge: edge, lines: lines, BOX: BOX };
 }
 
-// Ctrl+K searches, as on every page; here it opens the page of the search.
-if (typeof document !== "undefined") addEventListener("keydown", function (e) {
-  if (e.key.toLowerCase() !== "k" || !(e.ctrlKey || e.metaKey) || e.shiftKey || e.altKey) return;
-  e.preventDefault();
-  location.href = document.getElementById("im-search").href;
-});
-
 if (typeof document !== "undefined") (function () {
   function get(id) { return document.getElementById("im-" + id); }
   var canvas = get("flow"), slider = get("angle"), c = canvas.getContext("2d");
