@@ -22,7 +22,7 @@
   const GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma sigma tau upsilon phi chi psi omega".split(" ");
   // 2/η is 2/eta, k^(-1/3) is k−1/3 as it is drawn, and a hyphen between letters is a space
   const flat = (text) => text.toLowerCase().replace(/ϵ/g, "ε").replace(/[α-ω]/g, (letter) => GREEK[letter.charCodeAt(0) - 0x3b1])
-    .replace(/−/g, "-").replace(/[(){}^$\\\u200b]/g, "").replace(/(?<=\p{L})[-‐‑_](?=\p{L})/gu, " ");
+    .replace(/−/g, "-").replace(/\^\(([^()]*)\)/g, "$1").replace(/[{}^$\\\u200b]/g, "").replace(/(?<=\p{L})[-‐‑_](?=\p{L})/gu, " ");
   const idOf = (row) => row.querySelector(".im-c-id a").hash;
   const said = new Map();
   for (const row of claims) {
