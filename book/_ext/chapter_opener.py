@@ -11,6 +11,7 @@ from docutils import nodes
 import five_minutes
 import library_page
 from book_model import BookError, Chapter, book_of, is_chapter
+from claims_page import group_id
 from katex_math import render_text
 
 VIGNETTES = Path(__file__).parent.parent / "_static" / "vignettes"
@@ -52,7 +53,7 @@ def _facts(app, doctree, chapter: Chapter) -> str:
     if stated:
         count = f'{stated} stated, <span class="im-ok">{len(held)} {"holds" if len(held) == 1 else "hold"}</span>'
         if "book/claims" in app.env.found_docs:
-            uri = app.builder.get_relative_uri(docname, "book/claims")
+            uri = app.builder.get_relative_uri(docname, "book/claims") + (f"#{group_id(docname)}" if held else "")
             count = f'<a href="{uri}">{count}</a>'
         rows.append(("Claims", count))
     rows.append(("Runs in", html.escape(header.runs_in or RUNS_IN)))

@@ -6,6 +6,7 @@ warnings are errors.
 """
 
 import html
+import re
 from collections.abc import Callable, Sequence
 
 from docutils import nodes
@@ -14,8 +15,9 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from agreements_model import Agreement
-from book_model import Book, Claim, book_of, is_chapter
+from book_model import Book, Claim, book_of, is_chapter, source_of
 from claims_model import ID, Box
+from katex_math import render_text
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +29,20 @@ STATUS = {
     "measured": ("im-measurement", "measurement"),
 }
 SIGN = {"at most": "≤ ", "at least": "≥ ", "equals": ""}
+FILTER = (
+    '<div class="im-claims-tools im-waiting">'
+    '<label>Filter <input type="search" id="im-claims-filter" placeholder="a word or a chapter"></label> '
+    '<label>Order <select id="im-claims-sort"><option value="book">as in the book</option>'
+    '<option value="room">least room first</option><option value="status">by status</option></select></label> '
+    '<output id="im-claims-count" for="im-claims-filter"></output></div>'
+)
 COLUMNS = [("id", "Claim"), ("states", "States that"), ("status", "Status"), ("measured", "Measured"),
            ("stated", "Stated"), ("room", "Room"), ("over", "Over")]  # fmt: skip
+
+ROLE = re.compile(r"\{[\w:]+\}`[^`]*`")
+LAYOUT = re.compile(r"\\(?:[dt]?frac|[bB]igg?[lr]?|left|right|math\w+|text|hat|bar|q?quad|(?:begin|end)\{\w+\}|[,;! ])")
+TAKEAWAY = re.compile(r"^\d+\. (.*)\{prf:ref\}`([^`]+)`\s*$", re.M)
+SYMBOL = re.compile(r"^\| \$([^$|]{2,})\$ \| ([^|]+?) \|", re.M)  # a row of a chapter's table of symbols
 
 WIDTHS = (11, 32, 13, 11, 11, 8, 14)  # of the columns, in per cent
 
@@ -47,11 +61,33 @@ class ClaimsSum(SphinxDirective):
         return [total, *self.parse_content_to_nodes(), checks]
 
 
+class ClaimsFilter(SphinxDirective):
+    """`{claims-filter}`: the field that keeps some rows of the table, and their order; above the table."""
+
+    def run(self):
+        return [raw(FILTER)]
+
+
 class ClaimsTable(SphinxDirective):
-    """`{claims-table}`: every check of the book, with a key and a filter."""
+    """`{claims-table}`: every check of the book, with a key."""
 
     def run(self):
         return [claims_table()]
+
+
+def plain(text: str) -> str:
+    """A piece of a chapter's text without references and without the signs of Markdown and TeX."""
+    return re.sub(r"[$\\{}*`]", "", LAYOUT.sub(" ", ROLE.sub(" ", text)))
+
+
+def said_of(book: Book, box: Box) -> str:
+    """The words by which a claim is found: its statement, what its symbols mean, what *In five minutes* says."""
+    cells = book.chapter(f"chapters/{box.slug}").notebook["cells"]
+    text = "\n".join(source_of(cell) for cell in cells if cell["cell_type"] == "markdown")
+    body = "\n".join(box.body)
+    found = [body, *(meaning for symbol, meaning in SYMBOL.findall(text) if symbol in body),
+             *(takeaway for takeaway, name in TAKEAWAY.findall(text) if name == box.id)]  # fmt: skip
+    return " ".join(dict.fromkeys(plain(" ".join(found)).lower().split()))
 
 
 def stated(claim: Claim) -> str:
@@ -173,12 +209,17 @@ def cell(name: str, *children, **attributes) -> nodes.entry:
     return entry
 
 
+def group_id(docname: str) -> str:
+    """Where the claims of a chapter begin on the page of all claims."""
+    return f"of-{docname.rpartition('/')[2]}"
+
+
 def group_row(app, docname: str, part: str) -> nodes.row:
     """Heading row of a chapter: part, title, slug."""
     row = nodes.row(classes=["im-group"])
     uri = app.builder.get_relative_uri(PAGE, docname)
     title = nodes.reference("", app.env.titles[docname].astext(), refuri=uri, internal=True)
-    name = nodes.inline("", "", title, classes=["im-group-title"])
+    name = nodes.inline("", "", title, classes=["im-group-title"], ids=[group_id(docname)])
     row += cell(
         "group",
         nodes.inline("", part, classes=["im-group-part"]),
@@ -197,7 +238,12 @@ def claim_row(app, docname: str, claim: Claim, first: bool) -> nodes.row:
     uri = app.builder.get_relative_uri(PAGE, docname)
     box = nodes.reference("", claim.short, refuri=f"{uri}#{claim.id}", internal=True)
     check = nodes.reference("", claim.check or "the check", refuri=f"{uri}#{claim.anchor}", internal=True)
-    states = [nodes.Text(claim.statement)]
+    states = []
+    if first:
+        title = book.boxes[claim.id].title
+        said = html.escape(said_of(book, book.boxes[claim.id]))
+        states.append(raw(f'<b class="im-c-title" data-said="{said}">{render_text(title)}</b>'))
+    states.append(nodes.Text(claim.statement))
     if claim.math:
         states += [nodes.Text(" "), nodes.math(claim.math, claim.math)]
     if first:
@@ -236,17 +282,12 @@ def counts(book: Book) -> tuple[nodes.raw, nodes.raw]:
 
 
 def table(app) -> list[nodes.Node]:
-    """Key, tools and the table, in the order of the book."""
+    """Key and the table, in the order of the book."""
     book = book_of(app)
     chapters = [(listed, claims) for listed in book.listed if (claims := book.chapter(listed.docname).claims)]
     head = raw(
         f'<p class="im-claims-key"><span>{gauge(0.35)} measured on the way to its bound</span>'
         '<span>stated ≤ 1: mostly, measured is a ratio, of a quantity to its bound</span></p>'
-        '<div class="im-claims-tools im-waiting">'
-        '<label>Filter <input type="search" id="im-claims-filter" placeholder="a word or a chapter"></label> '
-        '<label>Order <select id="im-claims-sort"><option value="book">as in the book</option>'
-        '<option value="room">least room first</option><option value="status">by status</option></select></label> '
-        '<output id="im-claims-count" for="im-claims-filter"></output></div>'
     )
     # Given widths: a long table is drawn while it loads, and columns that adapt would move what is read.
     result = nodes.table(classes=["im-claims", "colwidths-given"])
@@ -297,6 +338,7 @@ def setup(app):
     app.add_node(claims_table)
     app.add_directive("claims-sum", ClaimsSum)
     app.add_directive("claims-table", ClaimsTable)
+    app.add_directive("claims-filter", ClaimsFilter)
     app.connect("doctree-resolved", on_doctree_resolved)
     app.connect("html-page-context", on_page_context)
     app.connect("env-get-outdated", outdated)

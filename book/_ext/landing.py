@@ -67,13 +67,15 @@ def first_chapter(app) -> str | None:
 def _cover(app, uri, options) -> str:
     first = first_chapter(app)
     start = (f'<a class="im-button" href="{uri(first)}">Start reading</a>' if first else "")
+    near = (f'<a href="{uri("book/map")}">Papers around the book</a>' if "book/map" in app.env.found_docs else "")
     module = base64.b64encode(MODULE.read_bytes()).decode("ascii")
     return f"""
 <header class="im-cover"><div class="im-cover-inner">
 <div class="im-cover-words">
 <h1 class="im-wordmark" aria-label="Implicitly">{wordmark()}</h1>
 <p class="im-subtitle">{html.escape(options["subtitle"])}</p>
-<p class="im-cover-links">{start}<a href="{uri("book/claims")}">See every claim, checked</a></p>
+<p class="im-cover-links">{start}<a href="{uri("book/claims")}">See every claim, checked</a>{near}
+<a href="{uri("search")}">Search</a></p>
 </div>
 <div class="im-cover-picture">
 <div id="im-still" aria-hidden="true" hidden>{STILL.read_text(encoding="utf-8").strip()}</div>

@@ -252,7 +252,7 @@ def test_the_page_says_what_the_picture_shows(build):
 
 def test_boxes_and_table_say_what_a_claim_uses_as_links(build):
     out = build(EARLY, LATE)
-    table = (out / "book/claims.html").read_text().partition("im-claims-tools")[2]
+    table = (out / "book/claims.html").read_text().partition("im-claims-key")[2]
     line = ('<span class="im-claim-uses">uses <a href="{0}#late/C2">C2</a>; <a href="{1}#early/C1">C1</a> and '
             '<a href="{1}#early/C3">C3</a> of chapter 1</span>')  # fmt: skip
     assert table.count(line.format("../chapters/late.html", "../chapters/early.html")) == 1

@@ -93,6 +93,25 @@ def test_page_counts_and_describes(build):
     assert "50 % of the room to the bound is used" in page
 
 
+def test_a_claim_is_found_by_its_statement_its_symbols_and_its_takeaway(build):
+    box = BOX.replace("Small.", "If $\\lambda_{\\max}\\le2/\\eta$ {prf:ref}`demo/C1`, it ends at $\\frac1{k^{-1/3}}$.")
+    table = "\n| symbol | meaning |\n|---|---|\n| $\\lambda_{\\max}$ | sharpness |\n| $\\lambda_0$ | unsaid |\n"
+    takeaways = "\n1. The moving average. {prf:ref}`demo/C1`\n2. Another. {prf:ref}`demo/C2`\n"
+    checks = [claim("demo/C1", said, measured=0.5, at_most=1.0, check=name)
+              for said, name in (("It is small.", "one"), ("Low.", "two"))]  # fmt: skip
+    _, page, _ = build(box + table + takeaways, checks)
+    titles = re.findall(r'<b class="im-c-title" data-said="([^"]*)">(.*?)</b>', page)
+    assert [title for _, title in titles] == ["A name"], "with the first check of a claim alone"
+    said = titles[0][0].split()
+    assert {"lambda_maxle2/eta", "1k^-1/3.", "sharpness", "moving", "average."} <= set(said)
+    assert not {"unsaid", "another."} & set(said) and not any("demo" in word for word in said)
+
+
+def test_the_claims_of_a_chapter_have_an_address(build):
+    _, page, _ = build(BOX, [claim("demo/C1", "It is small.", measured=0.5, at_most=1.0)])
+    assert page.count('id="of-demo"') == 1
+
+
 def test_a_box_without_a_check_is_a_warning(build):
     assert "claim box demo/C1 has no check" in build(BOX, [])[2]
 

@@ -109,6 +109,8 @@ def make(folder: Path, *, purge: bool = True) -> Path:
     shutil.copytree(ROOT / "book", folder / "book", ignore=ignore)
     shutil.copytree(ROOT / "lib/implicitly", folder / "lib/implicitly", ignore=ignore)
     shutil.copytree(ROOT / "kernels", folder / "kernels", ignore=ignore)
+    (folder / "lib/explorer-js/bench").mkdir(parents=True)
+    (folder / "lib/explorer-js/bench/pages.md").touch()  # a page includes it; it links chapters that are not here
     (folder / "chapters").mkdir()
     (folder / "chapters/score-flow.ipynb").write_text(json.dumps(notebook()))
     config = yaml.safe_load((ROOT / "_config.yml").read_text())

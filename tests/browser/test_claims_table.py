@@ -64,6 +64,47 @@ def test_the_filter_keeps_what_it_says(page):
     assert not shown(page), "no claim is left, and no heading of a chapter either"
 
 
+@pytest.mark.parametrize(("query", "kept"), [
+    ("softmax", "grokking-precision/C1"),
+    ("moving average", "sgd-butterfly/C4"),
+    ("sharpness", "stable-minima/C3"),
+    ("2/eta", "stable-minima/C3"),
+    ("2/η", "stable-minima/C3"),
+    ("cross-entropy", "implicit-bias-multiclass/C3"),
+    ("cross entropy", "implicit-bias-multiclass/C3"),
+    ("k^(-1/3)", "greedy-orderings/C7"),
+    ("turns to the largest margin", "implicit-bias-multiclass/C3"),
+])  # fmt: skip
+def test_the_filter_finds_a_claim_by_what_it_says_and_keeps_all_its_checks(page, query, kept):
+    everything = claims(page)
+    page.locator(".im-claims-tools input").fill(query)
+    found = [row["id"] for row in claims(page)]
+    assert found.count(kept) == [row["id"] for row in everything].count(kept) > 0
+    assert len(found) < len(everything) / 3
+
+
+def test_what_is_kept_stands_below_the_field(page):
+    """The field is near the top; the picture above the table makes room while something is typed."""
+    box, table = page.locator(".im-claims-tools input"), page.locator("table.im-claims")
+    at = box.bounding_box()["y"] + page.evaluate("scrollY")
+    assert at < 700
+    box.fill("moving average")
+    assert table.bounding_box()["y"] - box.bounding_box()["y"] < 400
+    assert abs(box.bounding_box()["y"] + page.evaluate("scrollY") - at) < 1
+    box.fill("")
+    assert page.locator(".im-graph").is_visible()
+
+
+def test_a_chapters_count_leads_to_its_claims(context, sites, light_chapter):
+    target = context.new_page()
+    target.goto(sites["http"] + light_chapter, wait_until="domcontentloaded")
+    target.locator(".im-facts a", has_text="stated").click()
+    target.wait_for_url("**/book/claims.html#of-*")
+    slug = light_chapter.removeprefix("chapters/").removesuffix(".html")
+    assert target.locator(f"#of-{slug}").bounding_box()["y"] < 400
+    target.close()
+
+
 def test_the_order_is_by_room_and_by_status(page):
     order = page.locator(".im-claims-tools select")
     in_book_order = [row["id"] for row in claims(page)]

@@ -108,6 +108,37 @@ def test_search_finds_what_a_newcomer_asks_for(context, sites):
     page.close()
 
 
+@pytest.mark.parametrize("scheme", ["file", "http"])
+def test_the_landing_page_leads_to_search_and_to_the_papers_around(context, sites, scheme):
+    with visiting(context, sites[scheme] + "book/index.html") as visit:
+        page = visit.page
+        links = page.locator(".im-cover-links a")
+        there = [address.rpartition("/")[2] for address in links.evaluate_all("all => all.map(a => a.href)")]
+        assert {"search.html", "map.html"} <= {*there}
+        bottom = links.last.bounding_box()
+        assert bottom["y"] + bottom["height"] < page.viewport_size["height"], "among what one sees first"
+        page.keyboard.press("Control+k")
+        page.wait_for_url(re.compile(r"search\.html"))
+        expect(page.locator("main input[name=q]")).to_be_focused()
+        assert not visit.elsewhere(sites[scheme]) and not visit.errors
+
+
+def test_the_sidebar_shows_the_search_and_the_pages_own_entry(browser, sites):
+    """Whichever page came before: the theme keeps the sidebar's scroll."""
+    with browser.new_context(viewport={"width": 1300, "height": 600}) as context:
+        page = context.new_page()
+        for name in [CHAPTERS[-1], CHAPTERS[0], "book/claims.html", "search.html", CHAPTERS[-1], CHAPTERS[0]]:
+            page.goto(sites["http"] + name)
+            field = page.locator(".bd-sidebar-primary .search-button-field").bounding_box()
+            assert 0 <= field["y"] < 200, name
+            if name != "search.html":
+                entry = page.locator(".bd-sidebar-primary .current.active > a").bounding_box()
+                assert field["y"] + field["height"] <= entry["y"] <= 600 - entry["height"], name
+            # as a reader leaves it
+            bar = page.locator("div.bd-sidebar-primary")
+            bar.evaluate("(bar, down) => { bar.scrollTop = down ? 1e4 : 0; }", name != CHAPTERS[0])
+
+
 def brightness(color: str) -> float:
     red, green, blue = (int(part) for part in re.findall(r"\d+", color)[:3])
     return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255
