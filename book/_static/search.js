@@ -174,7 +174,20 @@ if (typeof document !== "undefined") addEventListener("DOMContentLoaded", () => 
     return element;
   };
 
-  function show(query) {
+  // The text weighs more than a chapter: it comes when something is searched for.
+  let text = null, asked = "";
+  const loaded = () => text ??= new Promise((done, fail) => {
+    const script = document.createElement("script");
+    script.src = document.getElementById("im-search-text").dataset.src;
+    script.onload = done;
+    script.onerror = fail;
+    document.head.append(script);
+  });
+
+  async function show(query) {
+    asked = query;
+    if (query.trim()) await loaded();
+    if (asked !== query) return;  // another was typed meanwhile
     out.replaceChildren();
     if (!query.trim()) return;
     const terms = Finder.parse(query), results = Finder.find(query, SEARCH_TEXT);
