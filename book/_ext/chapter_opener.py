@@ -16,7 +16,7 @@ from katex_math import render_text
 
 VIGNETTES = Path(__file__).parent.parent / "_static" / "vignettes"
 # `execute.py --strict` fails for a chapter that takes longer, so the page may say it
-RUNS_IN = "under two minutes on two cores"
+RUNS_IN = "half a minute on two cores"
 
 
 def _paper(app, docname: str, key: str) -> str:

@@ -164,7 +164,7 @@ def test_opener_says_number_part_question_and_facts(chapter):
     assert "When Diffusion Models Memorize" in opener and "Zeno, Manor, Ongie" in opener and ", 2025" in opener
     assert 'href="https://arxiv.org/abs/2506.19031"' in chapter
     assert "1 stated, 1 holds" in opener
-    assert "under two minutes on two cores" in opener and "none yet" in opener
+    assert "half a minute on two cores" in opener and "none yet" in opener
     source = "https://github.com/implicitly-book/implicitly/blob/main/lib/implicitly/diffusion/__init__.py"
     assert f'<dt>Library</dt><dd><a href="{source}"><code>diffusion</code></a></dd>' in chapter
 
