@@ -14,7 +14,7 @@ import execute
 import new_chapter
 import paths
 
-NEEDED = ("_config.yml", "_toc.yml", "book", "chapters", "lib/implicitly", "kernels")
+NEEDED = ("_config.yml", "_toc.yml", "book", "chapters", "lib/implicitly", "lib/explorer-js/bench/pages.md", "kernels")
 PAGE = "chapters/my-chapter"
 
 
