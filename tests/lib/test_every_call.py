@@ -44,6 +44,7 @@ EXEMPT = {
     "implicitly.explorer.compiled.page_function": "a decorator: tests/lib/test_explorer_compiled.py",
     "implicitly.explorer.strict.progress": "does nothing in Python",
     "implicitly.langevin.pages.packed_digits": "no arguments",
+    "implicitly.margins.pages.sketched_points": "no arguments",
     "implicitly.claims.Claim": "made by claim(), which is checked",
     "implicitly.claims.ClaimError": "an exception",
     "implicitly.explorer.panel.Panel": "takes its layers by position; called through calls.explorer.panel",
