@@ -1,7 +1,10 @@
 """Data that chapters share: handwritten digits that ship with scikit-learn, 8 x 8 pixels."""
 
 import functools
+import importlib.util
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,21 +13,42 @@ from ._validate import seed as checked_seed
 
 __all__ = [
     "digit_classes",
+    "digit_pixels",
     "digits",
 ]
 
 _FEATURES, _FIRST_TEST = 64, 800
 
 
+def digit_pixels() -> tuple[np.ndarray, np.ndarray]:
+    """All digits in scikit-learn's order: pixels ``(1797, 64)`` float64, whole numbers 0 to 16, and ``(1797,)`` int64.
+
+    What `sklearn.datasets.load_digits` gives, from its file: to import scikit-learn takes longer than all that follows.
+    """
+    pixels, target = _file()
+    return pixels.copy(), target.copy()
+
+
 @functools.cache
-def _arrays() -> tuple[Tensor, Tensor]:
+def _file():
+    spec = importlib.util.find_spec("sklearn")
+    file = Path(spec.origin).with_name("datasets") / "data/digits.csv.gz" if spec and spec.origin else None
+    if file and file.is_file():
+        table = np.loadtxt(file, delimiter=",")
+        return table[:, :-1].copy(), table[:, -1].astype(np.int64)
     from sklearn.datasets import load_digits
 
     data = load_digits()
-    x = torch.tensor(data.data, dtype=torch.float32)
+    return data.data, data.target.astype(np.int64)
+
+
+@functools.cache
+def _arrays() -> tuple[Tensor, Tensor]:
+    pixels, target = _file()
+    x = torch.tensor(pixels, dtype=torch.float32)
     scale = x[:_FIRST_TEST].std(0)
     x = (x - x[:_FIRST_TEST].mean(0)) / (4 * torch.where(scale > 0, scale, torch.ones_like(scale)))
-    return x, torch.tensor(data.target >= 5, dtype=torch.float32)
+    return x, torch.tensor(target >= 5, dtype=torch.float32)
 
 
 def digits(N: int, *, flip: float, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -55,12 +79,10 @@ def digit_classes(N: int, *, seed: int) -> tuple[Tensor, Tensor]:
     Returns:
         ``X (N, 65)`` float64 with the longest row of length 1, ``y (N,)`` int64.
     """
-    from sklearn.datasets import load_digits
-
     N, seed = whole("N", N, at_least=1, at_most=1797), checked_seed("seed", seed)
-    data = load_digits()
-    order = torch.randperm(len(data.target), generator=torch.Generator().manual_seed(seed))[:N]
-    pixels = torch.tensor(data.data, dtype=torch.float64)[order] / 16
+    raw, target = _file()
+    order = torch.randperm(len(target), generator=torch.Generator().manual_seed(seed))[:N]
+    pixels = torch.tensor(raw, dtype=torch.float64)[order] / 16
     constant = torch.full((N, 1), 0.5, dtype=torch.float64)
     X = torch.cat([pixels - pixels.mean(0), constant], 1)
-    return X / X.norm(dim=1).max(), torch.tensor(data.target, dtype=torch.int64)[order]
+    return X / X.norm(dim=1).max(), torch.tensor(target, dtype=torch.int64)[order]

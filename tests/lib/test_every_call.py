@@ -43,6 +43,7 @@ EXEMPT = {
     "implicitly.explorer.compiled.PageFunction.spec": "called by Explorer",
     "implicitly.explorer.compiled.page_function": "a decorator: tests/lib/test_explorer_compiled.py",
     "implicitly.explorer.strict.progress": "does nothing in Python",
+    "implicitly.data.digit_pixels": "no arguments",
     "implicitly.langevin.pages.packed_digits": "no arguments",
     "implicitly.margins.pages.sketched_points": "no arguments",
     "implicitly.claims.Claim": "made by claim(), which is checked",

@@ -13,6 +13,7 @@ from torch import Tensor
 from .._validate import F64, choice, instance, number, tensor, whole
 from .._validate import generator as checked_generator
 from .._validate import seed as checked_seed
+from ..data import digit_pixels
 from .tasks import Tasks
 
 __all__ = [
@@ -61,11 +62,9 @@ _LEAST = 174  # images of the rarest digit
 
 @functools.cache
 def _digits() -> tuple[Tensor, Tensor]:
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    x = torch.tensor(data.data, dtype=F64) / 16
-    return x - x.mean(0), torch.tensor(data.target)
+    pixels, target = digit_pixels()
+    x = torch.tensor(pixels, dtype=F64) / 16
+    return x - x.mean(0), torch.tensor(target)
 
 
 def digit_pairs(T: int, *, n: int = 120, features: int = 100, seed: int = 0) -> DigitPairs:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from .._stored import stored_bytes
 from .._validate import choice, instance, number, whole
 from .._validate import seed as checked_seed
+from ..data import digit_pixels
 from .nets import Design, ShiftNet
 from .signals import resample
 
@@ -44,14 +45,12 @@ _SHA256 = "bf35f04de0882dfcb5edbe8be65926b770e2a71335a219c75cf0b07b467786bf"
 
 @functools.cache
 def _digits() -> tuple[Tensor, Tensor]:
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    x = torch.tensor(data.images, dtype=torch.float64) / 16
+    pixels, target = digit_pixels()
+    x = torch.tensor(pixels, dtype=torch.float64).reshape(-1, 8, 8) / 16
     x = resample(x[:, None], SIZE)
     x = (x - x.mean()) / x.std()
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
-    return x[order].float(), torch.tensor(data.target, dtype=torch.int64)[order]
+    return x[order].float(), torch.tensor(target)[order]
 
 
 def digit_images(part: str) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from implicitly_kernels._rng_numba import normal_pair, philox
 
+from ..data import digit_pixels
 from ..explorer import page_function, progress
 from ._page_steps import gradient, move
 
@@ -27,9 +28,7 @@ def packed_digits() -> dict[str, np.ndarray]:
         ``code`` (800, 7), ten pixels from 0 to 16 in each number; ``scaling`` (2, 64): the mean of each pixel and
         four times its standard deviation, as in `implicitly.data.digits`; float64.
     """
-    from sklearn.datasets import load_digits
-
-    raw = load_digits().data[:POOL]
+    raw = digit_pixels()[0][:POOL]
     code = np.zeros((POOL, PACKED))
     for k in range(PIXELS):
         code[:, k // 10] += raw[:, k] * 2.0 ** (5 * (k % 10))

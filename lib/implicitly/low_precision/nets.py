@@ -19,6 +19,7 @@ from implicitly_kernels import lba_gemm
 
 from .._validate import choice, instance, instances, number, tensor, whole, wholes
 from .._validate import seed as checked_seed
+from ..data import digit_pixels
 from .formats import Accumulator
 from .sums import GRADIENTS
 
@@ -45,10 +46,8 @@ class Split(NamedTuple):
 
 @functools.cache
 def _digits():
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    return torch.tensor(data.data / 16, dtype=F32), torch.tensor(data.target, dtype=torch.int64)
+    pixels, target = digit_pixels()
+    return torch.tensor(pixels / 16, dtype=F32), torch.tensor(target)
 
 
 def digit_split(seed: int = 0) -> Split:
