@@ -189,6 +189,7 @@ if (typeof document !== "undefined") addEventListener("DOMContentLoaded", () => 
     if (query.trim()) await loaded();
     if (asked !== query) return;  // another was typed meanwhile
     out.replaceChildren();
+    out.dataset.query = query;
     if (!query.trim()) return;
     const terms = Finder.parse(query), results = Finder.find(query, SEARCH_TEXT);
     const pages = new Set(results.map(result => result.page)).size;

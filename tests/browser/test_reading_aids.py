@@ -97,6 +97,7 @@ def test_search_finds_what_a_newcomer_asks_for(context, sites):
     for query, leads_to, among in ASKED:
         page.keyboard.press("Control+a")
         page.keyboard.insert_text(query)
+        expect(page.locator("#search-results")).to_have_attribute("data-query", query)  # its text comes with the first
         found = page.locator("#search-results li > a").evaluate_all("all => all.map(a => a.getAttribute('href'))")
         first = [re.sub(r"\?[^#]*", "", address) for address in found[:among]]
         if not any(address.startswith(leads_to) for address in first):
