@@ -1,5 +1,9 @@
 """Page functions in a test: which there are, what they are called with, and whether a page's numbers are Python's."""
 
+import inspect
+import itertools
+import linecache
+
 import numpy as np
 
 import wasm
@@ -92,3 +96,21 @@ def difference(function, cases, found, wanted) -> str | None:
             case, place = np.argwhere(~same)[0]
             return f"{function.name}: {name}[{place}] at {cases[case]}: {a[case, place]!r}, Python {b[case, place]!r}"
     return None
+
+
+_COUNT = itertools.count()
+
+
+def planted(module, old, new):
+    """The names of a module whose source has a fault.
+
+    Its text has a file name of its own: a compiled function asks for its source by the name of its file, and would get
+    that of another test's.
+    """
+    source = inspect.getsource(module).replace(old, new)
+    assert source != inspect.getsource(module)
+    file = f"<planted {next(_COUNT)}: {module.__name__}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    names = {"__name__": module.__name__, "__package__": module.__package__, "__file__": module.__file__}
+    exec(compile(source, file, "exec"), names)
+    return names

@@ -1,11 +1,11 @@
 """The page's wheel is the library's: its arcs, its spins, the error of their average and where that passes the cut."""
 
-import inspect
 import math
 
 import numpy as np
 import pytest
 import torch
+from page_functions import planted
 
 from implicitly import low_rank
 from implicitly.low_rank import pages
@@ -70,10 +70,7 @@ def test_the_wheel_is_the_library_s(power, r, spins, seed):
     ],
 )
 def test_a_planted_fault_is_seen(old, new):
-    source = inspect.getsource(pages).replace(old, new)
-    assert source != inspect.getsource(pages)
-    names = {"__name__": pages.__name__, "__package__": pages.__package__, "__file__": pages.__file__}
-    exec(compile(source, "planted", "exec"), names)
+    names = planted(pages, old, new)
     now = {"power": 1.0, "r": 8, "spins": 100, "seed": 3}
     assert holds(pages.wheel(**now), **now) and not holds(names["wheel"](**now), **now)
 

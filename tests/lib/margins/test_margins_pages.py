@@ -1,9 +1,9 @@
 """The page's flow and its largest margin are the library's, on the chapter's classes and on drawn ones."""
 
-import inspect
 import math
 
 import numpy as np
+import page_functions
 import pytest
 import torch
 
@@ -116,10 +116,7 @@ def test_the_slope_is_the_risk_s_second_derivative(loss):
 
 def planted(old, new, monkeypatch):
     """The page function with another source, in plain Python, which is sooner done than compiling."""
-    source = inspect.getsource(pages).replace(old, new)
-    assert source != inspect.getsource(pages)
-    names = {"__name__": pages.__name__, "__package__": pages.__package__, "__file__": pages.__file__}
-    exec(compile(source, "planted", "exec"), names)
+    names = page_functions.planted(pages, old, new)
     monkeypatch.setattr(compiled, "_compiled", lambda function, kinds, dims: function)
     return names["turning"].bind(**pages.sketched_points())
 
