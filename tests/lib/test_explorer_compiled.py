@@ -7,6 +7,7 @@ A module is built anew with wasm-ld, which is installed if it is missing. The co
 import base64
 import gzip
 import json
+import linecache
 import os
 import pickle
 import shutil
@@ -184,6 +185,23 @@ def test_without_numba_the_python_function_runs(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
     assert sample(rate=0.5, n=3, way="up")["k"].tolist() == [0, 1, 2, 3, 4]
     compiled._compiled.cache_clear()
+
+
+def test_a_numba_whose_cache_has_moved_is_an_error_and_not_slow_python(monkeypatch):
+    compiled._compiled.cache_clear()
+    monkeypatch.setitem(sys.modules, "numba.core.caching", None)
+    with pytest.raises(ImportError, match=r"numba\.core\.caching"):
+        sample(rate=0.5, n=3, way="up")
+    compiled._compiled.cache_clear()
+
+
+def test_a_source_that_is_not_the_function_s_is_refused():
+    """A file that changed after it was read: its lines at the function's number belong to something else."""
+    code = "def moved(a, b):\n    b[0] = a\n"
+    linecache.cache["<moved>"] = (0, None, ["SHIFT = 1\n"], "<moved>")
+    exec(compile(code, "<moved>", "exec"), names := {"__name__": "moved"})
+    with pytest.raises(ValueError, match=r"source of moved must be at line 1 of <moved>, found 'SHIFT"):
+        page_function({"a": float}, {"b": 1})(names["moved"]).digest()
 
 
 def test_a_digest_follows_what_is_called_and_not_how_it_is_written():

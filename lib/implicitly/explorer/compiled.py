@@ -269,9 +269,10 @@ def _base64(array):
 def _compiled(function, kinds, dims):
     try:
         import numba
-        from numba.core.caching import FunctionCache
     except ImportError:
         return function
+    from numba.core.caching import FunctionCache
+
     number = {float: numba.float64}
     signature = [number.get(k, numba.int64) if isinstance(k, type) else numba.int64 for k in kinds]
     signature += [numba.types.Array(numba.float64, d, "C") for d in dims]

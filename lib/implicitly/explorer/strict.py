@@ -88,7 +88,13 @@ def sources(function, seen):
     if function in seen:
         return []
     seen[function] = True
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    text, code = textwrap.dedent(inspect.getsource(function)), function.__code__
+    if f"def {function.__name__}(" not in text:
+        raise ValueError(
+            f"the source of {function.__name__} must be at line {code.co_firstlineno} of {code.co_filename}, "
+            f"found {text[:60]!r}: was the file changed after it was read?"
+        )
+    tree = ast.parse(text).body[0]
     tree.decorator_list = []
     if isinstance(tree.body[0], ast.Expr) and isinstance(tree.body[0].value, ast.Constant):
         tree.body[0].value = ast.Constant(None)
