@@ -142,7 +142,7 @@ def test_what_an_entry_says(folder):
 
 def test_the_books_own_data():
     papers = BOOK.neighbours
-    assert len(papers) == 62 and sum(bool(paper.aside) for paper in papers) == 23
+    assert len(papers) == 64 and sum(bool(paper.aside) for paper in papers) == 23
     assert all(paper.sentence.endswith(".") and not paper.gist.endswith(".") for paper in papers)
     assert not [r.words for paper in papers for r in paper.near if r.words.endswith(".")], "the page ends the sentence"
     assert {r.kind for paper in papers for r in paper.near} == set(KINDS)
