@@ -7,6 +7,7 @@ whole numbers and flags of numpy and 0-d tensors are as good as Python's own; a 
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from numbers import Integral, Real
 
 import numpy as np
@@ -174,16 +175,28 @@ def _items(name: str, value, what: str, least: int, length: int | None) -> list:
     return items
 
 
-def wholes(name: str, value, *, least: int = 1, length: int | None = None, **limits) -> tuple[int, ...]:
+def wholes(
+    name: str, value, *, least: int = 1, length: int | None = None, increase: bool = False, **limits
+) -> tuple[int, ...]:
     """`value` as a tuple of ints, after checking that it is a sequence of whole numbers in the range (`whole`)."""
     items = _items(name, value, "whole numbers", least, length)
-    return tuple(whole(f"{name}[{i}]", item, **limits) for i, item in enumerate(items))
+    found = tuple(whole(f"{name}[{i}]", item, **limits) for i, item in enumerate(items))
+    return _increasing(name, found) if increase else found
 
 
-def numbers(name: str, value, *, least: int = 1, length: int | None = None, **limits) -> tuple[float, ...]:
+def numbers(
+    name: str, value, *, least: int = 1, length: int | None = None, increase: bool = False, **limits
+) -> tuple[float, ...]:
     """`value` as a tuple of floats, after checking that it is a sequence of finite numbers in the range (`number`)."""
     items = _items(name, value, "numbers", least, length)
-    return tuple(number(f"{name}[{i}]", item, **limits) for i, item in enumerate(items))
+    found = tuple(number(f"{name}[{i}]", item, **limits) for i, item in enumerate(items))
+    return _increasing(name, found) if increase else found
+
+
+def _increasing(name, found):
+    if any(b <= a for a, b in pairwise(found)):
+        raise ValueError(f"{name} must increase, found {found[:5]}")
+    return found
 
 
 def choices(name: str, value, allowed, *, least: int = 1) -> tuple:

@@ -5,7 +5,6 @@ ValueError.
 """
 
 import math
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -63,9 +62,8 @@ def train(data: Clusters, *, eta: float, steps: int, record=None, hold: int | No
     """
     data, eta = instance("data", data, Clusters), number("eta", eta, above=0.0, at_most=1e6)
     steps = whole("steps", steps, at_least=0, at_most=10**6)
-    at = tuple(range(steps + 1)) if record is None else wholes("record", record, at_least=0, at_most=steps)
-    if any(b <= a for a, b in pairwise(at)):
-        raise ValueError(f"record must increase, found {at[:5]}")
+    limits = {"at_least": 0, "at_most": steps, "increase": True}
+    at = tuple(range(steps + 1)) if record is None else wholes("record", record, **limits)
     hold = None if hold is None else whole("hold", hold, at_least=0)
     X, y, m = data.X, data.y, 2 * len(data.start)
     ones = torch.ones(len(data.start), dtype=F64)

@@ -5,7 +5,6 @@ gives n logits. Training is Adam on the mean cross-entropy of all training pairs
 Chapter `grokking-precision`, C5. Bad arguments raise TypeError or ValueError.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,9 +41,7 @@ class AdditionRun:
     collapsed: Tensor
 
     def __post_init__(self):
-        at = wholes("at", self.at, at_least=0)
-        if any(b <= a for a, b in itertools.pairwise(at)):
-            raise ValueError(f"at must increase, found {at[:5]}")
+        at = wholes("at", self.at, at_least=0, increase=True)
         object.__setattr__(self, "at", at)
         S = tensor("train", self.train, shape=(len(at), "S"), dtype=torch.float64).shape[1]
         for name in _CURVES:
@@ -110,9 +107,7 @@ def train_addition(
     """
     n, width = whole("n", n, at_least=2, at_most=200), whole("width", width, at_least=1)
     seeds = tuple(checked_seed(f"seeds[{i}]", s) for i, s in enumerate(wholes("seeds", seeds, at_least=0)))
-    at = wholes("at", at, at_least=0)
-    if any(b <= a for a, b in itertools.pairwise(at)):
-        raise ValueError(f"at must be increasing step counts, found {at[:5]}")
+    at = wholes("at", at, at_least=0, increase=True)
     share = number("share", share, above=0.0, below=1.0)
     if not 0 < round(share * n * n) < n * n:
         raise ValueError(f"share must leave pairs on both sides, found {share:.6g} of {n * n}")

@@ -3,7 +3,6 @@
 Chapter `grokking-precision`, C2 and C3. Bad arguments raise TypeError or ValueError.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,9 +37,7 @@ class RoundedPath:
     use: Tensor
 
     def __post_init__(self):
-        at = wholes("at", self.at, at_least=0)
-        if any(b <= a for a, b in itertools.pairwise(at)):
-            raise ValueError(f"at must increase, found {at[:5]}")
+        at = wholes("at", self.at, at_least=0, increase=True)
         object.__setattr__(self, "at", at)
         S, P = tensor("W", self.W, shape=(len(at), "S", "P", 2, "d"), dtype=torch.float64).shape[1:3]
         tensor("last_change", self.last_change, shape=(S, P), dtype=torch.int64, at_least=0)
@@ -95,9 +92,7 @@ def descend_rounded(
     tensor("y", y, shape=tuple(X.shape[:2]), dtype=torch.int64, at_least=0, at_most=1)
     bits = wholes("bits", bits, at_least=4, at_most=50)
     eta = number("step_size", step_size, above=0.0, at_most=1e6)
-    at = wholes("at", at, at_least=0)
-    if any(b <= a for a, b in itertools.pairwise(at)):
-        raise ValueError(f"at must be increasing step counts, found {at[:5]}")
+    at = wholes("at", at, at_least=0, increase=True)
     choice("rounded", rounded, PARTS)
     (S, _, d), P = X.shape, len(bits)
     p = torch.tensor(bits)[:, None, None]

@@ -10,7 +10,6 @@ TypeError or ValueError.
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -62,9 +61,7 @@ class Coin(NamedTuple):
 
 
 def _grid(levels) -> Tensor:
-    levels = numbers("levels", levels, least=2)
-    if any(b <= a for a, b in pairwise(levels)):
-        raise ValueError(f"levels must rise, found {list(levels)[:8]}")
+    levels = numbers("levels", levels, least=2, increase=True)
     return torch.tensor(levels, dtype=F64)
 
 

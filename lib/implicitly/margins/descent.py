@@ -3,7 +3,6 @@
 Arrays are torch tensors, float64 unless said otherwise, and finite. Bad arguments raise TypeError or ValueError.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,9 +37,7 @@ class Path:
     log_risk: Tensor
 
     def __post_init__(self):
-        steps = wholes("steps", self.steps, at_least=0)
-        if any(b <= a for a, b in itertools.pairwise(steps)):
-            raise ValueError(f"steps must increase, found {steps[:5]}")
+        steps = wholes("steps", self.steps, at_least=0, increase=True)
         object.__setattr__(self, "steps", steps)
         T = len(steps)
         B = tensor("W", self.W, shape=(T, "B", "K", "d"), dtype=torch.float64).shape[1]
@@ -181,9 +178,7 @@ def descend(
     largest = X.norm(dim=-1).amax(1)
     if normalized is not None and bool((largest < 1e-100).any()):
         raise ValueError(f"X must have a sample longer than 1e-100 for normalized steps, found {largest.min():.3g}")
-    at = wholes("at", at, least=0, at_least=0)
-    if not at or any(b <= a for a, b in itertools.pairwise(at)):
-        raise ValueError(f"at must be increasing step counts, found {at[:5]}")
+    at = wholes("at", at, at_least=0, increase=True)
     if start is not None:
         tensor("start", start, dtype=torch.float64)
         if tuple(start.shape) not in ((K, d), (B, K, d)):

@@ -6,7 +6,6 @@ Arrays are float64 torch tensors and finite, samples are rows of X ``(N, d)``, a
 ``(N,)`` are int64. Bad arguments raise TypeError or ValueError.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -64,9 +63,7 @@ def log_time_flow(Z: Tensor, loss: str | PermLoss, log_times: Sequence[float] | 
     tensor("Z", Z, shape=("N (K-1)", "K d"), dtype=torch.float64)
     if Z.numel() < 1 or len(Z) % (classes - 1):
         raise ValueError(f"Z must have {classes - 1} rows a sample for {classes} classes, found shape {tuple(Z.shape)}")
-    log_times = numbers("log_times", log_times, above=first, at_most=1e6)
-    if any(b <= a for a, b in itertools.pairwise(log_times)):
-        raise ValueError(f"log_times must increase, found {log_times[:5]}")
+    log_times = numbers("log_times", log_times, above=first, at_most=1e6, increase=True)
     template = _loss(loss)
 
     def pull(s, w):
