@@ -157,7 +157,7 @@ def test_data_are_what_they_say():
         ({}, "exactly one"),
         ({"step_size": -1.0}, "step_size must be above 0, found -1"),
         ({"step_size": 1.0, "at": [3, 2]}, "at must increase"),
-        ({"step_size": 1.0, "at": []}, "at must increase"),
+        ({"step_size": 1.0, "at": []}, "at must hold at least 1 of whole numbers, found 0"),
         ({"step_size": 1.0, "loss": "hinge"}, "loss must be a PermLoss or one of"),
         ({"step_size": 1.0, "classes": 2}, "y must hold labels 0 to 1"),
     ],
