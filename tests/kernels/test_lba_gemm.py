@@ -16,7 +16,7 @@ from implicitly_kernels.lba_gemm._form import Form
 
 F32, F64 = torch.float32, torch.float64
 NUMBA = "kernels/implicitly_kernels/lba_gemm/_numba.py"
-NUMBERS = "kernels/implicitly_kernels/lba_gemm/_numba_words.py"
+NUMBERS = "kernels/implicitly_kernels/lba_gemm/_numba_rounding.py"
 TRITON = "kernels/implicitly_kernels/lba_gemm/_triton.py"
 REFERENCE = "kernels/implicitly_kernels/lba_gemm/reference.py"
 
@@ -484,7 +484,7 @@ def test_a_planted_fault_is_seen(mutant, path, old, new, index):
     assert bits_equal(module("triton" if path == TRITON else "numba").forward(x, w, *given), want)
     broken = mutant(path, old, new)
     if path == NUMBERS:
-        broken = mutant(NUMBA, "implicitly_kernels.lba_gemm._numba_words", broken.__name__)
+        broken = mutant(NUMBA, "implicitly_kernels.lba_gemm._numba_rounding", broken.__name__)
     assert not bits_equal(broken.forward(x, w, *given), want)
 
 

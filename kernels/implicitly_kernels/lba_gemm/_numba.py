@@ -15,7 +15,7 @@ from implicitly_kernels.lba_gemm._form import Form
 from implicitly_kernels.lba_gemm._numba_events import backward as backward
 from implicitly_kernels.lba_gemm._numba_events import events as events
 from implicitly_kernels.lba_gemm._numba_events import trace as trace
-from implicitly_kernels.lba_gemm._numba_words import (
+from implicitly_kernels.lba_gemm._numba_rounding import (
     CUT,
     CUT_CLIP,
     LANES,

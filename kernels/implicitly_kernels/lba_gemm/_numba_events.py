@@ -8,7 +8,7 @@ import torch
 from implicitly_kernels import _memory, _threads
 from implicitly_kernels._jit import cached_njit
 from implicitly_kernels.lba_gemm._form import CLIPPED, OVERFLOW, SWAMPED, UNCHANGED, UNDERFLOW, Form
-from implicitly_kernels.lba_gemm._numba_words import (
+from implicitly_kernels.lba_gemm._numba_rounding import (
     CUT,
     LANES,
     NEAR,

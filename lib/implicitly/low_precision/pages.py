@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from implicitly_kernels._rng_numba import F32, U32, bits_of_float, float_of_bits, normal_pair, philox
-from implicitly_kernels.lba_gemm._numba_words import quantize
+from implicitly_kernels.lba_gemm._numba_rounding import quantize
 from implicitly_kernels.nvfp4._numba import e4m3, e8m0, steps_at
 
 from ..explorer import page_function
