@@ -1,9 +1,10 @@
 """Run the tests under the arithmetic of other CPUs: what is green here only by the luck of a last bit shows.
 
-    python book/_tools/cpus.py                           every arithmetic, every suite (an hour or two)
+    python book/_tools/cpus.py                           six arithmetics, every suite (an hour or two)
     python book/_tools/cpus.py --probe                   only show in which bits the arithmetics differ
     python book/_tools/cpus.py -a sse -a threads -s lib  these arithmetics, this suite
     python book/_tools/cpus.py -s lib -k flows           only the tests that pytest's -k finds
+    python book/_tools/cpus.py -a aten -a mkl -s lib     one choice at a time: which one a difference comes from
 
 torch, MKL, OpenBLAS, NumPy and Numba each choose their machine code by the CPU, and each can be told to choose
 that of another one. An arithmetic is a set of such choices. A probe first shows that each choice is in force and
@@ -55,6 +56,8 @@ SUITES = {
     "kernels": ["tests/kernels", "-m", "not interp", "--ignore", "tests/kernels/test_compile.py"],
     "notebooks": ["--nbval", "chapters", "--nbval-sanitize-with", "tests/nbval.cfg"],
 }  # fmt: skip
+#: What runs if none is named: those that choose all at once.
+SIX = [name for name in ARITHMETICS if name not in OLD]
 LITTLE = 0.5  # share of a tolerance that a check may use before it is listed, if its value varies
 
 
@@ -216,7 +219,8 @@ def little_room(results: dict) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-a", "--arithmetic", action="append", choices=ARITHMETICS, help="run this one; again for more")
+    parser.add_argument("-a", "--arithmetic", action="append", choices=ARITHMETICS,
+                        help=f"run this one; again for more ({' '.join(SIX)})")  # fmt: skip
     parser.add_argument("-s", "--suite", action="append", choices=SUITES, help="run this one; again for more")
     parser.add_argument("-k", metavar="EXPRESSION", help="only tests that pytest's -k finds")
     parser.add_argument("-n", type=int, default=2, help="processes at a time (2)")
@@ -226,7 +230,7 @@ def main() -> int:
     if options.print_probe:
         print(json.dumps(probe()))
         return 0
-    names = probed(options.arithmetic or list(ARITHMETICS))
+    names = probed(options.arithmetic or SIX)
     if options.probe:
         return 0
     suites, results = options.suite or list(SUITES), {}
@@ -251,6 +255,8 @@ def main() -> int:
             red = True
             print(f"\n{name} {suite}: pytest's status {result['status']}, see {result['log']}", *result["failed"],
                   sep="\n  ")  # fmt: skip
+            if name.startswith("sse"):
+                print(f"which choice it is: -s {suite} " + " ".join(f"-a {choice}" for choice in OLD))
     return red
 
 

@@ -67,6 +67,13 @@ def test_a_choice_that_is_not_in_force_is_an_error(monkeypatch):
         cpus.probed(["threads"])
 
 
+def test_six_arithmetics_run_if_none_is_named():
+    """Each choice is made by one of them, and the single ones only tell which choice a difference comes from."""
+    assert cpus.SIX == ["native", "threads", "sse", "sse-threads", "avx2", "avx512"]
+    together = cpus.ARITHMETICS["sse"][0]
+    assert all(choice.items() <= together.items() for choice in cpus.OLD.values())
+
+
 @pytest.mark.parametrize(("failures", "status", "red"), [((), 0, False), (("a::b",), 1, True), ((), 2, True)])
 def test_any_failure_is_red(monkeypatch, capsys, failures, status, red):
     result = {"passed": 3, "failed": list(failures), "seconds": 1.0, "status": status, "room": {}, "log": "a.log"}
