@@ -30,13 +30,15 @@
     if (title) said.set(idOf(row), flat(`${title.textContent} ${title.dataset.said}`));
   }
   const texts = new Map(claims.map((row) => [row, flat(`${row.textContent} ${groupOf.get(row).textContent}`) + " " + (said.get(idOf(row)) ?? "")]));
+  // letters are looked for where a word begins: sum is not in presumably
+  const begins = (word) => new RegExp(word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/^(?=\p{L})/u, "(?<!\\p{L})"), "u");
   const used = (row) => Number(row.querySelector(".im-gauge").style.getPropertyValue("--im-used"));
   const status = (row) => row.querySelector(".im-c-status").textContent;
   const orders = { room: (a, b) => used(b) - used(a), status: (a, b) => status(a).localeCompare(status(b)) };
 
   function update() {
-    const words = flat(filter.value).split(/\s+/).filter(Boolean);
-    const shown = claims.filter((row) => words.every((word) => texts.get(row).includes(word)));
+    const words = flat(filter.value).split(/\s+/).filter(Boolean).map(begins);
+    const shown = claims.filter((row) => words.every((word) => word.test(texts.get(row))));
     if (picture) picture.hidden = words.length > 0 || order.value !== "book";
     for (const row of claims) row.hidden = !shown.includes(row);
     const sorted = orders[order.value];
@@ -44,6 +46,12 @@
     for (const row of groups) row.hidden = Boolean(sorted) || !shown.some((claim) => groupOf.get(claim) === row);
     body.append(...(sorted ? [...groups, ...[...claims].sort(sorted)] : inBookOrder));
     count.textContent = `${shown.length} of ${claims.length} checks`;
+    if (!shown.length) {
+      count.append("; ");
+      const all = count.appendChild(document.createElement("a"));
+      all.textContent = "search the whole book";
+      all.href = `../search.html?q=${encodeURIComponent(filter.value)}`;
+    }
   }
 
   tools.classList.remove("im-waiting");

@@ -26,12 +26,15 @@
   }
   for (const link of drawn)
     text.set(link.dataset.paper, `${text.get(link.dataset.paper)} ${link.querySelector("text").textContent}`);
-  for (const [id, found] of text) text.set(id, found.toLowerCase());
+  // a hyphen between letters is a space; letters are looked for where a word begins: lora is not in exploration
+  const flat = (found) => found.toLowerCase().replace(/(?<=\p{L})[-‐‑](?=\p{L})/gu, " ");
+  const begins = (w) => new RegExp(w.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/^(?=\p{L})/u, "(?<!\\p{L})"), "u");
+  for (const [id, found] of text) text.set(id, flat(found));
 
   function update() {
-    const words = word.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = flat(word.value).split(/\s+/).filter(Boolean).map(begins);
     const matches = (id, group) =>
-      (!chapter.value || group === chapter.value) && words.every((w) => text.get(id).includes(w));
+      (!chapter.value || group === chapter.value) && words.every((w) => w.test(text.get(id)));
     const kept = new Set();
     for (const entry of list) {
       entry.hidden = !matches(idOf(entry), groupOf(entry));
@@ -46,6 +49,12 @@
       link.classList.toggle("im-map-off", !matches(link.dataset.paper, group));
     }
     count.textContent = `${kept.size} of ${all.size} papers`;
+    if (!kept.size && words.length) {
+      count.append("; ");
+      const whole = count.appendChild(document.createElement("a"));
+      whole.textContent = "search the whole book";
+      whole.href = `../search.html?q=${encodeURIComponent(word.value)}`;
+    }
   }
 
   function show(link) {

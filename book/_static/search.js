@@ -57,7 +57,7 @@ const Finder = (() => {
   // The words of a query: hyphens part them, and a number of bits is one word.
   function parse(query) {
     const bits = new RegExp(`${LETTER}(?:(${BITS.flat().join("|")})[\\s\\-]?bits?|fp(${BITS.map(pair => pair[1]).join("|")}))(?![\\p{L}\\p{N}])`, "giu");
-    const typed = query.replace(bits, (_, word, n) => ` ${word ?? n}\u00a0bits `).trim().split(/[^\S\u00a0]+/).filter(Boolean)
+    const typed = query.replace(/["\u201c\u201d\u201e]/g, " ").replace(bits, (_, word, n) => ` ${word ?? n}\u00a0bits `).trim().split(/[^\S\u00a0]+/).filter(Boolean)
       .flatMap(word => COMPOUND.test(word) ? word.split(/[-\u2010\u2011]/) : [word]).map(word => word.replace("\u00a0", " "));
     const telling = typed.filter(word => !stopwords.includes(word.toLowerCase()) || word.length === 1);
     const kept = telling.length ? telling : typed;
@@ -93,8 +93,8 @@ const Finder = (() => {
     return prepared.get(sections);
   }
 
-  // Results, best first: {page, anchor, title, where, text or html}. Where no place has all words, those with most of them:
-  // `most` of the list is then how many.
+  // Results, best first: {page, anchor, title, where, text or html}. Where few places have all words, those with most of them
+  // follow: `full` of the list is how many have all, `most` how many words the others have.
   function find(query, pages) {
     const terms = parse(query);
     if (!terms.length) return [];
@@ -131,14 +131,17 @@ const Finder = (() => {
         best[0].score /= 2;
       }
       results.push(...best.sort((a, b) => b.score - a.score).slice(0, 6));
-      if (!results.length) some.push(...found.filter(section => section.has));
+      some.push(...found.filter(section => section.has && !best.includes(section)));
     }
-    if (!results.length && terms.length > 1 && some.length) {
-      const most = Math.max(...some.map(section => section.has));
+    results.sort((a, b) => b.score - a.score);
+    results.full = results.length;
+    // one place with all words may be an odd one, and hide what was meant; one word of two says too little
+    const most = Math.max(0, ...some.map(section => section.has));
+    if (terms.length > 1 && (!results.length || results.length < 3 && most > 1 && results[0].score < 1000)) {
       results.push(...some.filter(section => section.has === most).sort((a, b) => b.score - a.score).slice(0, 12));
-      results.most = most;
+      if (results.length > results.full) results.most = most;
     }
-    return results.sort((a, b) => b.score - a.score);
+    return results;
   }
 
   // A passage of `text` around the first term, cut at words; [text, marked] pieces.
@@ -192,11 +195,15 @@ if (typeof document !== "undefined") addEventListener("DOMContentLoaded", () => 
     out.dataset.query = query;
     if (!query.trim()) return;
     const terms = Finder.parse(query), results = Finder.find(query, SEARCH_TEXT);
-    const pages = new Set(results.map(result => result.page)).size;
-    const places = `${results.length} place${results.length === 1 ? "" : "s"} on ${pages} page${pages === 1 ? "" : "s"}`;
+    const on = some => {
+      const pages = new Set(some.map(result => result.page)).size;
+      return `${some.length} place${some.length === 1 ? "" : "s"} on ${pages} page${pages === 1 ? "" : "s"}`;
+    };
+    const full = results.slice(0, results.full), rest = results.slice(results.full);
+    const others = results.most ? ` The best with ${results.most} of ${terms.length}: ${on(rest)}` : "";
     make("p", out, !results.length ? "Nothing has these words. Try fewer, or a symbol by its name: gamma finds γ."
-      : results.most ? `No place has all of these words. The best with ${results.most} of ${terms.length}: ${places}`
-      : places, "search-summary").role = "status";
+      : !full.length ? `No place has all of these words.${others}`
+      : others ? `${on(full)} with all of these words.${others}` : on(full), "search-summary").role = "status";
     const list = make("ul", out, "", "search");
     for (const result of results) {
       const item = make("li", list), link = make("a", item);

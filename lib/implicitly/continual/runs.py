@@ -128,7 +128,7 @@ def run_tasks(
     shift: Tensor | None = None,
     record=None,
 ) -> Run:
-    """Learn tasks in given orders, or greedily by a rule.
+    """Learn tasks in given orders, or in the greedy order of a rule.
 
     Args:
         e: errors at the start, (B, d), float32 or float64; weights, if `shift` is given.
@@ -184,7 +184,9 @@ def learn(
     record=None,
     data: bool = False,
 ) -> Run:
-    """`run_tasks` from the start of `tasks`, with losses and steps on the scale of the bounds.
+    """Learn tasks in an order, given or greedy: `run_tasks`, with losses and steps on the scale of the bounds.
+
+    It starts where `tasks` does.
 
     Args:
         tasks: a `Tasks` whose start does not solve them all.

@@ -123,7 +123,7 @@ class OrnsteinUhlenbeck:
 
 
 def gauss_kl(mean: Tensor, var: Tensor, other_mean: float, other_var: float) -> Tensor:
-    """``KL(N(mean, var) || N(other_mean, other_var))`` in nats, in one dimension.
+    """KL divergence of two Gaussians in one dimension, ``KL(N(mean, var) || N(other_mean, other_var))`` in nats.
 
     Args:
         mean: float64, any shape.
