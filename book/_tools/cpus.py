@@ -50,9 +50,12 @@ ARITHMETICS = {
     "avx512": (AVX512, 1, "avx512bw"),
     **{name: (choice, 1, None) for name, choice in OLD.items()},
 }
+#: Tests of `lib` whose outcome no rounding decides: what is refused, packed, drawn, written and printed.
+OF_ONE_KIND = ("docstrings", "every_call", "explorer", "explorer_js", "explorer_live", "explorer_page", "main", "prose",
+               "sweeps")  # fmt: skip
 SUITES = {
     "claims": ["tests/chapters"],
-    "lib": ["tests/lib", "--ignore", "tests/lib/test_explorer_js.py", "--ignore", "tests/lib/test_explorer_page.py"],
+    "lib": ["tests/lib", *(f"--ignore=tests/lib/test_{name}.py" for name in OF_ONE_KIND)],
     "kernels": ["tests/kernels", "-m", "not interp", "--ignore", "tests/kernels/test_compile.py"],
     "notebooks": ["--nbval", "chapters", "--nbval-sanitize-with", "tests/nbval.cfg"],
 }  # fmt: skip

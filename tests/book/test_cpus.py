@@ -74,6 +74,10 @@ def test_six_arithmetics_run_if_none_is_named():
     assert all(choice.items() <= together.items() for choice in cpus.OLD.values())
 
 
+def test_what_is_left_out_is_there():
+    assert all((paths.ROOT / f"tests/lib/test_{name}.py").exists() for name in cpus.OF_ONE_KIND)
+
+
 @pytest.mark.parametrize(("failures", "status", "red"), [((), 0, False), (("a::b",), 1, True), ((), 2, True)])
 def test_any_failure_is_red(monkeypatch, capsys, failures, status, red):
     result = {"passed": 3, "failed": list(failures), "seconds": 1.0, "status": status, "room": {}, "log": "a.log"}
