@@ -156,6 +156,19 @@ def test_what_is_found_first(find, query, first):
     assert find(query)[0] == first
 
 
+def test_quotation_marks_are_no_part_of_a_word(find):
+    assert find('"merging nets"') == find("merging nets") == find("“merging” nets")
+
+
+def test_few_places_with_all_words_are_followed_by_those_with_most(find):
+    """An odd place must not hide what was meant: here a function whose text says drawn."""
+    full = "Finder.find({}, PAGES).full"
+    assert find.engine.eval(full.format('"merging nets drawn"')) == 1
+    found = find("merging nets drawn")
+    assert found[0] == "book/library#a.figures.merge.nets" and "chapters/merging-nets#two" in found[1:]
+    assert find("networks opens") == ["chapters/a#a"], "one word of two says too little"
+
+
 @pytest.mark.parametrize("query", ["hard-margin", "hard margin", "hard_margin", "hardmargin", "hard‐margins"])
 def test_hyphen_space_underscore_and_joined_are_one(find, query):
     assert find(query) == ["chapters/merging-nets#merging-nets/C1"]

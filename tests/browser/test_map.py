@@ -71,6 +71,18 @@ def test_the_filter_with_no_answer_leaves_no_heading(page):
     page.locator("#im-map-filter").fill("no paper says this")
     assert not page.evaluate(ENTRIES) and not page.evaluate(DRAWN)
     assert not page.locator("article section section:visible").count()
+    whole = page.locator("#im-map-count a")
+    assert whole.get_attribute("href") == "../search.html?q=no%20paper%20says%20this"
+
+
+def test_a_word_begins_where_one_begins_and_a_hyphen_is_a_space(page):
+    field = page.locator("#im-map-filter")
+    field.fill("lora")
+    assert page.evaluate(ENTRIES) == ["hao-2024-flora"], "it says LoRA; exploration has the letters only"
+    field.fill("low-rank")
+    kept = page.evaluate(ENTRIES)
+    field.fill("low rank")
+    assert page.evaluate(ENTRIES) == kept and {"hao-2024-flora", "wei-2024-structured"} <= set(kept) < ALL
 
 
 @pytest.mark.parametrize("slug", ["fp4-training", "partial-synchronization", "random-orderings"])
