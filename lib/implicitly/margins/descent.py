@@ -49,6 +49,12 @@ class Path:
         if not bool((clock < math.inf).all()):
             raise ValueError("log_time must be below infinity, found NaN or infinity")
 
+    def split(self) -> list["Path"]:
+        """The B problems one by one, as paths of one problem each."""
+        columns = ([kept[:, b : b + 1].contiguous() for kept in (self.W, self.log_time, self.log_risk)]
+                   for b in range(self.W.shape[1]))  # fmt: skip
+        return [Path(self.steps, *column) for column in columns]
+
     @staticmethod
     def _within(clock, wanted):
         if not bool((clock[1:] >= clock[:-1]).all()):
