@@ -79,12 +79,12 @@ def perm_gd(W: Tensor, X: Tensor, y: Tensor, steps: int | Sequence[int], *, loss
     backend: "auto", "reference", "numba" (computes in float64), "triton" (computes in
        W's dtype; N max(d, 4K) at most 4096, each padded to a power of two).
 
-    Returns W (B, K, d), log_time (B,) float64 with the steps taken added, and log_risk (B,) float64
-    at the returned W; at T counts (T, B, K, d), (T, B) and (T, B). Weights, risk and time are handled by
+    Returns W (B, K, d), log_time (B,) float64 with the steps taken added, and log_risk (B,) float64 at
+    the returned W; at T counts (T, B, K, d), (T, B) and (T, B). Weights, risk and time are handled by
     their logarithms: in float64 a run keeps its digits at a log time of thousands (under the polynomial
-    loss W itself grows like the cube root of time and leaves float64 near a log time of 2100). Where W overflows, by that or by a fixed step
-    too large for the loss (the exponential one has no safe step far from 0), inf or NaN is returned,
-    not raised.
+    loss W itself grows like the cube root of time and leaves float64 near a log time of 2100). Where W
+    overflows, by that or by a fixed step too large for the loss (the exponential one has no safe step
+    far from 0), inf or NaN is returned, not raised.
     Not differentiable. Raises TypeError/ValueError for bad arguments, RuntimeError for a named backend
     that cannot run. Cost: about 4 K d + 46 K + 54 operations a sample and step.
     Source: arXiv 2411.01350, chapter implicit-bias-multiclass, claims C1 to C7.
