@@ -5,8 +5,9 @@ is fastest with one thread of torch's, and its kernels with one a core.
 """
 
 import os
+from collections import deque
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from itertools import pairwise
+from itertools import islice, pairwise
 from threading import Event
 
 import torch
@@ -45,10 +46,11 @@ def count():
     return int(told)
 
 
-def share(part, items, steps=1, work=0, scratch=None):
+def share(part, items, steps=1, work=0, scratch=None, anywhere=False):
     """Call `part(first, last, begin, end)`, which must release the GIL, on the pieces of `items` items.
 
-    scratch: makes what a thread keeps from piece to piece, which `part` gets as well. An error or a KeyboardInterrupt
+    scratch: makes what a thread keeps from piece to piece, which `part` gets as well. anywhere: the next piece of an
+    item may run in another thread, so that two threads share three long items evenly. An error or a KeyboardInterrupt
     ends all threads after the piece at which they are.
     """
     threads = max(1, min(count(), items, items * work * max(1, steps) // WORTH))
@@ -65,9 +67,25 @@ def share(part, items, steps=1, work=0, scratch=None):
         run(0, items)
         return
     edges = [items * t // threads for t in range(threads + 1)]
+    jobs = [(run, *ends) for ends in pairwise(edges)]
+    if anywhere and steps > 1 and work * steps > PIECE:
+        lines = deque(pieces(item, item + 1, steps, work) for item in range(items))  # those at which no thread is
+
+        def turns():
+            own = (scratch(),) if scratch else ()
+            while not stop.is_set():
+                try:
+                    line = lines.popleft()
+                except IndexError:  # each that is left has a thread
+                    return
+                for piece in islice(line, 1):
+                    part(*piece, *own)
+                    lines.append(line)
+
+        jobs = [(turns,)] * threads
     with ThreadPoolExecutor(threads) as pool:
         try:
-            waiting = {pool.submit(run, *ends) for ends in pairwise(edges)}
+            waiting = {pool.submit(*job) for job in jobs}
             while waiting:  # with a timeout: a wait without one need not hear a signal
                 done, waiting = wait(waiting, timeout=0.1, return_when=FIRST_EXCEPTION)
                 for future in done:

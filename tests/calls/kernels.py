@@ -163,6 +163,9 @@ CALLS = {
     "implicitly_kernels.perm_gd.perm_gd#normalized": Call(
         lambda: problems() | dict(normalized=torch.tensor([0.5, 1.0], dtype=F64), backend="numba"),
         accepts={"log_time": "dtype none", "normalized": "dtype", "steps": "zero"}, names=PERM),
+    "implicitly_kernels.perm_gd.perm_gd#records": Call(
+        lambda: problems() | dict(normalized=torch.tensor([0.5, 1.0], dtype=F64), backend="numba", steps=[0, 2, 3]),
+        accepts={"log_time": "dtype none", "normalized": "dtype", "steps": "number"}, names=PERM),
     **each("relu_flow.relu_flow", flow,
            accepts={"x": "rows empty", "length": "dtype ints", "rho": "dtype ints", "dt": "dtype ints",
                     "save_every": "zero", "origin": "none"}, names=FLOW),

@@ -262,6 +262,20 @@ def test_a_run_can_be_continued(lane):
         assert torch.allclose(again[1], whole[1], rtol=1e-14)
 
 
+def test_records_are_those_of_runs_one_after_the_other(lane):
+    backend, device = lane
+    p = {k: v.to(device) for k, v in problem(3, 9, 3, 3, seed=4).items()}
+    share = torch.tensor([0.5, 1.0, 0.2], dtype=torch.float64, device=device)
+    for kwargs in ({"normalized": share}, {"step_size": 0.1 * share}):
+        got = perm_gd(p["w"], p["x"], p["y"], [0, 1, 4], backend=backend, **kwargs)
+        w, t = p["w"], None
+        for i, steps in enumerate((0, 1, 3)):
+            w, t, r = perm_gd(w, p["x"], p["y"], steps, log_time=t, backend=backend, **kwargs)
+            assert all(torch.equal(a[i], b) for a, b in zip(got, (w, t, r), strict=True))
+    empty = perm_gd(p["w"][:0], p["x"][:0], p["y"][:0], range(2), normalized=share[:0], backend=backend)
+    assert [tuple(v.shape) for v in empty] == [(2, 0, 3, 3), (2, 0), (2, 0)]
+
+
 def test_empty_zero_steps_and_strides(lane):
     backend, device = lane
     p = {k: v.to(device) for k, v in problem(3, 9, 4, 3, seed=5).items()}
@@ -321,7 +335,7 @@ def test_opcheck(lane):
     p = {k: v.to(device) for k, v in problem(2, 6, 3, 3).items()}
     rate = torch.ones(2, dtype=torch.float64, device=device)
     torch.library.opcheck(torch.ops.implicitly.perm_gd.default, (
-        p["w"], p["x"], p["y"], 2, "pairlog", rate, True, torch.zeros_like(rate), backend))
+        p["w"], p["x"], p["y"], [0, 2], "pairlog", rate, True, torch.zeros_like(rate), backend))
     w = p["w"].clone().requires_grad_()
     with pytest.raises(NotImplementedError, match="not differentiable"):
         perm_gd(w, p["x"], p["y"], 1, normalized=rate, backend=backend)[0].sum().backward()
@@ -389,6 +403,10 @@ BAD = [
     (ValueError, "y: expected classes 0 to 2, got -1 to -1", {"y": Y - 1}),
     (TypeError, "steps: expected an int, got float", {"steps": 2.0}),
     (ValueError, "steps: expected 0 <= steps <= 2147483646, got -1", {"steps": -1}),
+    (ValueError, r"steps: expected counts that increase, at least one, got \[\]", {"steps": []}),
+    (ValueError, r"steps: expected counts that increase, at least one, got \[0, 2, 2\]", {"steps": [0, 2, 2]}),
+    (ValueError, r"steps\[0\]: expected 0 <= steps\[0\] <= 2147483646, got -1", {"steps": [-1, 2]}),
+    (TypeError, "steps: expected a sequence of ints, got str", {"steps": "2"}),
     (ValueError, "loss: expected one of", {"loss": "hinge"}),
     (ValueError, "step_size, normalized: expected exactly one of them, got none", {"normalized": None}),
     (ValueError, "step_size, normalized: expected exactly one of them, got both", {"step_size": ONE}),

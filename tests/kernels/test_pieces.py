@@ -195,6 +195,21 @@ def test_an_error_in_one_thread_ends_the_others(monkeypatch):
     assert len(done) < 100_000
 
 
+def test_long_items_wait_for_no_thread(monkeypatch):
+    """Of three long items each of two threads has half the pieces, and the pieces of an item follow each other."""
+    monkeypatch.setenv("IMPLICITLY_THREADS", "2")
+    done, together = [], threading.Barrier(2, timeout=60)
+
+    def part(first, last, begin, end):
+        together.wait()  # neither thread takes a piece more than the other
+        done.append((first, last, begin, end))
+
+    _threads.share(part, 3, steps=4, work=_threads.PIECE, anywhere=True)
+    assert len(done) == 12
+    for item in range(3):
+        assert [piece[1:] for piece in done if piece[0] == item] == [(item + 1, t, t + 1) for t in range(4)]
+
+
 def test_checks_that_hold_together_name_the_first_that_does_not():
     x, y = torch.tensor([1.0, -2.0]), torch.tensor([1.0, torch.nan])
     positive = (x > 0, _checks.refusal(lambda: f"x: expected numbers > 0, got {x.min().item()}"))

@@ -131,7 +131,7 @@ def _exponentials(a, top, c):
 
 @jit
 def _cross_entropy(a, own, p, d, c, losses):
-    """Weights c and losses of every sample; the own class takes part with margin 0."""
+    """Weights c of every sample, and what `_logarithms` makes losses of; the own class takes part with margin 0."""
     p[:] = 0.0
     d[:] = 0.0
     losses[:] = 0.0
@@ -148,7 +148,6 @@ def _cross_entropy(a, own, p, d, c, losses):
             losses[n] += e - 1.0 if o[n] > 0.0 else e
             out[n] = e
     for n in range(p.size):
-        losses[n] = p[n] + log1p(losses[n])
         d[n] = 1.0 / d[n]
     for k in range(a.shape[0]):
         o, out = own[k], c[k]
@@ -163,19 +162,33 @@ def _pairlog(a, c, losses):
         up = v if v > 0.0 else 0.0
         e = exp(v - up - up)
         c[l] = (1.0 if v > 0.0 else e) / (1.0 + e)
-        losses[l] = up + log1p(e)
+        losses[l] = e
 
 
 @jit
-def _polynomial(a, nearest, c, cubes, losses):
-    """Weights times nearest^2, their powers 3/2, losses; nearest = the least 1 + max(u, 0)."""
+def _logarithms(a, losses):
+    """Losses max(a, 0) + log(1 + losses): apart from the weights, since a fixed step does without."""
+    for l in range(a.size):
+        v = a[l]
+        losses[l] = (v if v > 0.0 else 0.0) + log1p(losses[l])
+
+
+@jit
+def _polynomial(a, nearest, c, cubes):
+    """Weights times nearest^2, and their powers 3/2; nearest = the least 1 + max(u, 0)."""
     for l in range(a.size):
         v = a[l]
         reach = 1.0 if v >= 0.0 else 1.0 - v  # NaN stays NaN
         r = nearest / reach
         c[l] = r * r
         cubes[l] = r * r * r
-        losses[l] = 1.0 + v if v >= 0.0 else 1.0 / reach
+
+
+@jit
+def _polynomial_losses(a, losses):
+    for l in range(a.size):
+        v = a[l]
+        losses[l] = 1.0 + v if v >= 0.0 else 1.0 / (1.0 - v)
 
 
 @jit
@@ -235,47 +248,55 @@ def _descend(w_all, xt_all, y_all, samples, loss, steps, final, rate, normalized
                     if k != y[n]:
                         mask[k, n] = 0.0
         twice = 2.0 * largest
-        log_time, log_risk = time_all[b], 0.0
+        log_time = time_all[b]
         for step in range(steps + final):  # the last time only for the risk
+            last = step == steps
             _margins(w, xt, own, mask, s, sy, a)
             top = _largest(a.ravel())
             if loss == POLYNOMIAL:
                 nearest = 1.0 - top if top < 0.0 else 1.0
-                _polynomial(a.ravel(), nearest, c.ravel(), extra.ravel(), losses.ravel())
-                log_risk = math.log(_sum(losses.ravel()))
+                if last:
+                    _polynomial_losses(a.ravel(), losses.ravel())
+                    risk_all[b] = math.log(_sum(losses.ravel()))
+                    break
+                _polynomial(a.ravel(), nearest, c.ravel(), extra.ravel())
                 if normalized:
                     scale = rate[b] * nearest / (2.0 * twice * _sum(extra.ravel()))
                     log_step = math.log(scale) + 2.0 * math.log(nearest)
                 else:
                     scale = rate[b] / nearest / nearest
             else:
+                # The risk is risk * exp(top), and exp(top) is left out of the weights too.
+                risk, asked = 0.0, normalized or last
                 if loss == EXPONENTIAL or top < tail:
                     _exponentials(a.ravel(), top, c.ravel())
-                    risk = _sum(c.ravel())
+                    if asked:
+                        risk = _sum(c.ravel())
                 else:
                     top = 0.0
                     if loss == CROSS_ENTROPY:
                         _cross_entropy(a, own, p, total, c, losses[0])
-                        risk = _sum(losses[0])
+                        if asked:
+                            _logarithms(p, losses[0])
+                            risk = _sum(losses[0])
                     else:
                         _pairlog(a.ravel(), c.ravel(), losses.ravel())
-                        risk = _sum(losses.ravel())
-                # The risk is risk * exp(top), and exp(top) is left out of the weights too.
-                log_risk = top + math.log(risk)
+                        if asked:
+                            _logarithms(a.ravel(), losses.ravel())
+                            risk = _sum(losses.ravel())
+                if last:
+                    risk_all[b] = top + math.log(risk)
+                    break
                 if normalized:
                     scale = rate[b] / (twice * risk)
                     log_step = math.log(scale) - top
                 else:
                     scale = rate[b] * math.exp(top)
-            if step == steps:
-                break
             _pull(c, own, total)
             _move(w, c, xt, scale)
             if normalized:
                 high = max(log_time, log_step)
                 log_time = high + math.log1p(math.exp(min(log_time, log_step) - high))
-        if final:
-            risk_all[b] = log_risk
         time_all[b] = log_time
 
 
@@ -298,7 +319,7 @@ def descend(w, x, y, steps, loss, rate, normalized, log_time):
         _descend(out[some], xt[some], labels[some], samples, kind, end - begin, end == steps, rates[some],
                  normalized, time[some], risk[some])
 
-    _threads.share(part, problems, steps, (4 * d + 50) * classes * xt.shape[2])
+    _threads.share(part, problems, steps, (4 * d + 50) * classes * xt.shape[2], anywhere=True)
     spent = torch.from_numpy(time)
     if not normalized and steps:
         spent = torch.logaddexp(spent, torch.log(rate * steps))

@@ -143,6 +143,6 @@ def descend(w1, b1, w2, b2, x, y, step_size, steps):
     def part(first, last, begin, end):
         _descend(*state, *data, n, end - begin, end == steps, loss, first, last)
 
-    _threads.share(part, nets, steps, 8 * state[0].shape[1] * data[0].shape[1])
+    _threads.share(part, nets, steps, 8 * state[0].shape[1] * data[0].shape[1], anywhere=True)
     w1, b1, w2, b2 = (torch.from_numpy(t) for t in state)
     return (*(t[:, :k].contiguous() for t in (w1, b1, w2)), b2, torch.from_numpy(loss))

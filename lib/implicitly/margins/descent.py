@@ -46,6 +46,12 @@ class Path:
         if not bool((clock < math.inf).all()):
             raise ValueError("log_time must be below infinity, found NaN or infinity")
 
+    def split(self) -> list["Path"]:
+        """The B problems one by one, as paths of one problem each."""
+        columns = ([kept[:, b : b + 1].contiguous() for kept in (self.W, self.log_time, self.log_risk)]
+                   for b in range(self.W.shape[1]))  # fmt: skip
+        return [Path(self.steps, *column) for column in columns]
+
     @staticmethod
     def _within(clock, wanted):
         if not bool((clock[1:] >= clock[:-1]).all()):
@@ -188,25 +194,21 @@ def descend(
         "step_size": None if step_size is None else each("step_size", step_size, B, above=0.0),
         "normalized": None if normalized is None else each("normalized", normalized, B, above=0.0),
     }
-    name = loss if isinstance(loss, str) else None
     template = _loss(loss)
-    if name is None:
+    log_time = torch.full((B,), -math.inf, dtype=X.dtype)
+    if isinstance(loss, str):
+        from implicitly_kernels import perm_gd
+
+        records = perm_gd(W, X, y, at, loss=loss, log_time=log_time, **rule)
+    else:
         _probe(template, K)
-    log_time, rows, done = torch.full((B,), -math.inf, dtype=X.dtype), [], 0
-    for t in at:
-        if name is None:
+        rows = []
+        for done, t in itertools.pairwise([0, *at]):
             W, log_time, risk = _generic(W, X, y, t - done, template, rule["step_size"], rule["normalized"], log_time)
-        else:
-            W, log_time, risk = _compiled(W, X, y, t - done, name, rule, log_time)
-        if not bool(W.isfinite().all() and risk.isfinite().all() and (log_time < math.inf).all()):
-            cure = "step_size" if normalized is None else "normalized, or take fewer steps"
-            raise RuntimeError(f"gradient descent left the finite numbers: lower {cure}")
-        rows.append((W, log_time, risk))
-        done = t
-    return Path(at, *(torch.stack(column) for column in zip(*rows, strict=True)))
-
-
-def _compiled(W, X, y, steps, name, rule, log_time):
-    from implicitly_kernels import perm_gd
-
-    return perm_gd(W, X, y, steps, loss=name, log_time=log_time, **rule)
+            rows.append((W, log_time, risk))
+        records = [torch.stack(column) for column in zip(*rows, strict=True)]
+    W, log_time, risk = records
+    if not bool(W.isfinite().all() and risk.isfinite().all() and (log_time < math.inf).all()):
+        cure = "step_size" if normalized is None else "normalized, or take fewer steps"
+        raise RuntimeError(f"gradient descent left the finite numbers: lower {cure}")
+    return Path(at, W, log_time, risk)

@@ -93,6 +93,7 @@ CALLS = {
         lambda: dict(self=path(), log_times=torch.tensor([-4.0, -3.5], dtype=F64), problem=1),
         accepts={"log_times": "rows list ints dtype", "problem": "zero none"},
     ),
+    "implicitly.margins.descent.Path.split": Call(lambda: dict(self=path())),
     "implicitly.margins.descent.descend": Call(
         run, accepts=RUN | {"step_size": "size"}, names={"X": "y start", "classes": "start"}, raises=(RuntimeError,)
     ),

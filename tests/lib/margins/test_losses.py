@@ -94,10 +94,13 @@ def test_batch_is_each_by_itself():
     sets = [margins.teacher_classes(8, 2, 3, seed=s) for s in range(3)]
     X, y = (torch.stack(part) for part in zip(*sets, strict=True))
     steps = torch.tensor([0.01, 0.02, 0.03], dtype=torch.float64)
-    together = descend(X, y, "pairlog", at=[100], classes=3, step_size=steps)
-    for b, eta in enumerate(steps.tolist()):
-        alone = descend(*sets[b], "pairlog", at=[100], classes=3, step_size=eta)
-        assert torch.allclose(together.W[0, b], alone.W[0, 0], rtol=1e-12)
+    together = descend(X, y, "pairlog", at=[10, 100], classes=3, step_size=steps)
+    for b, (part, eta) in enumerate(zip(together.split(), steps.tolist(), strict=True)):
+        alone = descend(*sets[b], "pairlog", at=[10, 100], classes=3, step_size=eta)
+        assert torch.allclose(together.W[:, b], alone.W[:, 0], rtol=1e-12)
+        assert part.steps == (10, 100) and part.W.is_contiguous()
+        for name in ("W", "log_time", "log_risk"):
+            assert torch.allclose(getattr(part, name), getattr(alone, name), rtol=1e-12)
 
 
 def test_path_interpolates_in_log_time(problem):
