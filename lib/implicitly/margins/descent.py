@@ -3,6 +3,7 @@
 Arrays are torch tensors, float64 unless said otherwise, and finite. Bad arguments raise TypeError or ValueError.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
