@@ -25,7 +25,7 @@ def ticks(panels):
         for k in (-1, -0.5, 0, 1, 2) if math.log2(start).is_integer() else (-1, 0, 1, 2):
             ax.plot([k, k], [-0.11, 0.11], color=plotting.INK, ls="-", lw=1.2, zorder=2)
             if k != -0.5:
-                ax.text(k, -0.22, f"{start + k * spacing:.7g}", ha="center", va="top", fontsize=9)
+                ax.text(k, -0.22, f"{start + k * spacing:.8g}", ha="center", va="top", fontsize=9)
         ax.plot([0.5, 0.5], [-0.06, 0.3], color=plotting.MUTED, ls=":", lw=1.0)
         ax.text(0.5, 0.33, "half way", ha="center", va="bottom", fontsize=8.5, color=plotting.MUTED)
         plotting.disc(ax, 0, 0, size=7)
