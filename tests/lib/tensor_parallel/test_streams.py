@@ -136,7 +136,18 @@ def test_names_are_tokens():
     assert math.isclose(len(text.test) / 316863, 1 / 9, rel_tol=0.02)
 
 
-def test_training_learns_and_repeats():
+@pytest.fixture
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("threads", [1, 2], indirect=True)
+def test_training_learns_and_repeats(threads):
+    """To the bit in one thread; six steps in float32 carry rounding, 6e-8 of a loss of 4, at most some ten times on."""
     a, b = (tp.train(tp.OneProcess(2), 32, 0, until=6) for _ in range(2))
-    assert torch.equal(a.train, b.train) and a.train[5] < a.train[0] - 0.05
+    assert (a.train - b.train).abs().max() <= (0 if threads == 1 else 1e-5)
+    assert a.train[5] < a.train[0] - 0.05
     assert F.softmax(torch.zeros(39, dtype=F64), 0)[0].log().neg().item() == pytest.approx(float(a.train[0]), abs=0.1)
