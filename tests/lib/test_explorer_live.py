@@ -209,7 +209,7 @@ def test_without_a_kernel_the_table_answers_at_once(lab, how):
 
 def test_a_busy_kernel_is_not_flooded(lab):
     one = lab()
-    one.page.evaluate("() => { window.hold = true; window.patience = 60000 }")  # turning takes a while on a busy machine
+    one.page.evaluate("() => { window.hold = true; window.patience = 60000 }")  # turning may take a while
     for k in range(1, 20):
         one.turn(k / 10)
     assert one.page.evaluate("sent.length") <= 2

@@ -79,8 +79,8 @@ def train(wires: Wires, shared: int, seed: int, *, shape: Shape = SMALL, steps: 
     """AdamW (0.9, 0.95), decay 0.1 but for norms, gradients clipped to norm 1, rate falling as a cosine to a tenth.
 
     In `OneProcess` or, with the same numbers up to rounding, in `Processes`. First weights are normal with standard
-    deviation 0.02; runs with one seed have the same weights and batches for all shares and ranks. In one thread of torch's
-    a run repeats to the bit, in more to rounding: torch's own sums take what is ready first.
+    deviation 0.02; runs with one seed have the same weights and batches for all shares and ranks. In one of torch's
+    threads a run repeats to the bit, in more to rounding: torch's own sums take what is ready first.
 
     Args:
         shared: channels that are summed, 0 to the width.
