@@ -10,24 +10,33 @@ from implicitly_kernels._rng_triton import normal_pair
 from implicitly_kernels.langevin.reference import columns_of, rows_of
 
 ELEMENTS = 256  # parameters a program, of polynomials
-THREAD = 20  # weights of the first layer a thread, of networks
-INPUTS = 16  # of a neuron a thread
+# Of networks. More weights a thread mean fewer instructions (20: a third) and a compilation that takes longer (three
+# times): Triton looks from each load and store at all that hangs together with it.
+THREAD = 12  # weights of the first layer a thread, if they are of more than one neuron
+INPUTS = 16  # of one neuron a thread
+REGISTERS = 128  # a thread; left alone, the compiler takes up to 148, and a quarter of the warps has no room
 MOST = 2048  # parameters of one chain
 
 
 @triton.jit
 def _tanh(v):
-    # where the exponential overflows, 1 is right
-    return 1.0 - 2.0 / (tl.exp(2.0 * v) + 1.0)
+    return 1.0 - 2.0 / (tl.exp(2.0 * v) + 1.0)  # where the exponential overflows, 1 is right
 
 
 @triton.jit
-def _quads(seed, chain, step, draw):
+def _four(seed, chain, step, draw):
     """Four normals for each address; chain and draw are uint32 tensors of one shape."""
     zero = tl.zeros_like(draw)
     w0, w1, w2, w3 = tl.philox(seed, chain, zero, zero + step, draw)
     a, b = normal_pair(w0, w1)
     c, d = normal_pair(w2, w3)
+    return a, b, c, d
+
+
+@triton.jit
+def _quads(seed, chain, step, draw):
+    """The same, along two last dimensions of two."""
+    a, b, c, d = _four(seed, chain, step, draw)
     return tl.join(tl.join(a, c), tl.join(b, d))
 
 
@@ -108,13 +117,12 @@ def _polynomial_kernel(
 
 
 @triton.jit
-def _net_gradient(w, x_ptr, y_ptr, samples, k, D_IN: tl.constexpr, J: tl.constexpr, I: tl.constexpr,
-                  KL: tl.constexpr, LOSS: tl.constexpr):
-    """Loss [1, 1, CH] (0 unless LOSS) and gradient, tiles as of w, of the mean logistic loss."""
-    g = ()
-    for n in tl.static_range(J * I + J):
-        g = g + (w[n] * 0.0,)
-    loss = tl.sum(w[J * I] * 0.0, axis=1, keep_dims=True)
+def _net_loss(w, x_ptr, y_ptr, samples, k, D_IN: tl.constexpr, J: tl.constexpr, I: tl.constexpr, KL: tl.constexpr,
+              LOSS: tl.constexpr, SLOPE: tl.constexpr):
+    """Mean logistic loss [1, 1, CH] (0 unless LOSS) and its gradient, tiles as those of w (0 unless SLOPE)."""
+    nothing = w[J * I] * 0.0
+    g = (w[0] * 0.0,) * (J * I) + (nothing,) * J
+    loss = tl.sum(nothing, axis=1, keep_dims=True)
     inverse = 1.0 / samples
     for s in range(samples):
         x = ()
@@ -125,7 +133,7 @@ def _net_gradient(w, x_ptr, y_ptr, samples, k, D_IN: tl.constexpr, J: tl.constex
                 x = x + (tl.load(x_ptr + s * D_IN + k + i, mask=k + i < D_IN, other=0.0),)
         y = tl.load(y_ptr + s)
         t = ()
-        out = w[J * I] * 0.0
+        out = nothing
         for j in tl.static_range(J):
             pre = w[j * I] * x[0]
             for i in tl.static_range(1, I):
@@ -138,74 +146,53 @@ def _net_gradient(w, x_ptr, y_ptr, samples, k, D_IN: tl.constexpr, J: tl.constex
         if LOSS:
             up = tl.maximum(z, 0.0)
             loss += (up + tl.log(1.0 + tl.exp(z - 2.0 * up)) - y * z) * inverse
-        r = 1.0 / (1.0 + tl.exp(-z)) - y
-        more = ()
-        for j in tl.static_range(J):
-            back = r - r * t[j] * t[j]  # r (1 - t * t); what is the same for all samples comes last
-            for i in tl.static_range(I):
-                more = more + (g[j * I + i] + back * x[i],)
-        for j in tl.static_range(J):
-            more = more + (g[J * I + j] + r * t[j],)
-        g = more
-    scaled = ()
+        if SLOPE:
+            r = 1.0 / (1.0 + tl.exp(-z)) - y
+            first = ()
+            last = ()
+            for j in tl.static_range(J):
+                pull = r * t[j]
+                last = last + (g[J * I + j] + pull,)
+                back = r - pull * t[j]  # r (1 - t * t); what is the same for all samples comes last
+                for i in tl.static_range(I):
+                    first = first + (g[j * I + i] + back * x[i],)
+            g = first + last
+    first = ()
+    last = ()
     for j in tl.static_range(J):
+        last = last + (g[J * I + j] * inverse,)
         for i in tl.static_range(I):
-            scaled = scaled + (g[j * I + i] * (w[J * I + j] * inverse),)
-    for j in tl.static_range(J):
-        scaled = scaled + (g[J * I + j] * inverse,)
-    return loss, scaled
+            first = first + (g[j * I + i] * (w[J * I + j] * inverse),)
+    return loss, first + last
 
 
 @triton.jit
-def _net_normals(seed, name1, name2, step, p, k, D_IN: tl.constexpr, HIDDEN: tl.constexpr,
-                 P: tl.constexpr, J: tl.constexpr, I: tl.constexpr):
-    """A normal for each weight of each tile."""
+def _net_normals(seed, chain, step, p, k, D_IN: tl.constexpr, HIDDEN: tl.constexpr, P: tl.constexpr, J: tl.constexpr,
+                 I: tl.constexpr):
+    """A normal for each parameter, tiles as those of a chain."""
     QUADS: tl.constexpr = (D_IN + 3) // 4
+    row = (p * QUADS + k // 4).to(tl.uint32)
     xi = ()
     for j in tl.static_range(J):
         for q in tl.static_range((I + 3) // 4):
-            draw = ((p + j * P) * QUADS + (k >> 2) + q).to(tl.uint32)
-            zero = tl.zeros_like(draw)
-            w0, w1, w2, w3 = tl.philox(seed, name1, zero, zero + step, draw)
-            four = normal_pair(w0, w1) + normal_pair(w2, w3)
+            four = _four(seed, chain + tl.zeros_like(row), step, row + (j * P * QUADS + q))
             for i in tl.static_range(4):
                 if 4 * q + i < I:
                     xi = xi + (four[i],)
     for j in tl.static_range(J):
         place = (p + j * P).to(tl.uint32)
-        zero = tl.zeros_like(place)
-        w0, w1, w2, w3 = tl.philox(seed, name2, zero, zero + step, (place >> 2) + HIDDEN * QUADS)
-        # Neighbours draw the same four; where one thread holds several, the compiler sees it.
-        late = (place & 2) != 0
-        a, b = normal_pair(tl.where(late, w2, w0), tl.where(late, w3, w1))
-        xi = xi + (tl.where((place & 1) == 0, a, b),)
+        # The tiles of a thread that lie in one draw ask for it several times; the compiler asks once.
+        a, b, c, d = _four(seed, chain + tl.zeros_like(place), step, (place >> 2) + HIDDEN * QUADS)
+        word = place & 3
+        xi = xi + (tl.where(word == 0, a, tl.where(word == 1, b, tl.where(word == 2, c, d))),)
     return xi
 
 
 @triton.jit
-def _total(tiles, J: tl.constexpr, I: tl.constexpr):
-    """The sum over all parameters of a chain, [1, 1, CH]."""
-    first = tiles[0]
-    for n in tl.static_range(1, J * I):
-        first += tiles[n]
-    last = tiles[J * I]
-    for n in tl.static_range(J * I + 1, J * I + J):
-        last += tiles[n]
+def _total(first, last):
+    """The sum over the parameters of a chain, [1, 1, CH]."""
     return (tl.sum(tl.sum(first, axis=0, keep_dims=True), axis=1, keep_dims=True)
             + tl.sum(last, axis=1, keep_dims=True))
-
-
-@triton.jit
-def _with_prior(w, g, at, real, precision_ptr, per_beta, J: tl.constexpr, I: tl.constexpr):
-    """The gradient with the prior's pull, and the prior's energy [1, 1, CH]."""
-    pulled = ()
-    energy = ()
-    for n in tl.static_range(J * I + J):
-        # volatile: or the compiler loads them once, and holds them in registers for the whole run
-        pull = tl.load(precision_ptr + at[n], mask=real[n], other=0.0, volatile=True) * per_beta * w[n]
-        pulled = pulled + (g[n] + pull,)
-        energy = energy + (0.5 * pull * w[n],)
-    return pulled, _total(energy, J, I)
 
 
 @triton.jit(do_not_specialize=["steps", "first_step"])
@@ -220,6 +207,7 @@ def _net_kernel(
     # other thread. A chain is J * I tiles [KL, P, CH] of the first layer, then J tiles [1, P, CH] of the last.
     J: tl.constexpr = (HIDDEN + P - 1) // P
     N: tl.constexpr = J * I + J
+    DRAWS: tl.constexpr = HIDDEN * ((D_IN + 3) // 4) + (HIDDEN + 3) // 4
     chain = tl.program_id(0) * CH + tl.arange(0, CH)[None, None, :]
     p = tl.arange(0, P)[None, :, None] + chain * 0  # for each chain, though the same for all: one layout for everything
     k = tl.arange(0, KL)[:, None, None] * I + p * 0
@@ -228,70 +216,96 @@ def _net_kernel(
     real = ()
     for j in tl.static_range(J):
         for i in tl.static_range(I):
-            at = at + ((p + j * P) * D_IN + k + i,)
-            real = real + ((p + j * P < HIDDEN) & (k + i < D_IN),)
+            at = at + (p * D_IN + k + (j * P * D_IN + i),)
+            real = real + ((p < HIDDEN - j * P) & (k < D_IN - i),)
     for j in tl.static_range(J):
-        at = at + (HIDDEN * D_IN + p + j * P,)
-        real = real + (p + j * P < HIDDEN,)
+        at = at + (p + (HIDDEN * D_IN + j * P),)
+        real = real + (p < HIDDEN - j * P,)
     theta_ptr += chain.to(tl.int64) * (HIDDEN * (D_IN + 1))
     beta = tl.load(beta_ptr + chain, mask=live, other=1.0)
     per_beta = 1.0 / beta
     scale = tl.sqrt(2.0 * eta / beta)
     low = chain.to(tl.uint32)
-    name1 = low + (k * 0).to(tl.uint32)
-    name2 = low + (p * 0).to(tl.uint32)
-    accepted = tl.zeros([1, 1, CH], tl.int32)
-    w = ()
+    new = ()
     for n in tl.static_range(N):
-        w = w + (tl.load(theta_ptr + at[n], mask=live & real[n], other=0.0),)
-    loss, g = _net_gradient(w, x_ptr, y_ptr, samples, k, D_IN, J, I, KL, MALA)
-    g, energy = _with_prior(w, g, at, real, precision_ptr, per_beta, J, I)
-    energy += loss
-    for step in range(steps):
-        xi = _net_normals(seed, name1, name2, step + first_step, p, k, D_IN, HIDDEN, P, J, I)
-        new = ()
-        gap = ()
-        outside = ()
+        new = new + (tl.load(theta_ptr + at[n], mask=live & real[n], other=0.0),)
+    w = new
+    g = (k * 0.0,) * (J * I) + (p * 0.0,) * J
+    loss = chain * 0.0
+    energy = loss
+    length = loss  # squared, of the last noise
+    accepted = chain * 0 - 1  # the start is judged as well, and taken
+    # A proposal is made at the end of a pass and judged in the next, so that there is one gradient in the code.
+    for step in range(steps + MALA):
+        new_loss, h = _net_loss(new, x_ptr, y_ptr, samples, k, D_IN, J, I, KL, MALA, True)
+        slope = ()
+        pull1 = k * 0.0
+        pull2 = p * 0.0
+        back1 = k * 0.0
+        back2 = p * 0.0
         for n in tl.static_range(N):
-            noise = tl.where(real[n], scale * xi[n], 0.0)
-            moved = w[n] - eta * g[n] + noise
-            if BOXED:
-                box = tl.load(box_ptr + at[n], mask=real[n], other=float("inf"), volatile=True)
-                if MALA:
-                    outside = outside + ((tl.abs(moved) > box).to(tl.int32),)
+            # volatile: or the compiler loads it once, and holds all of them in registers for the whole run
+            precision = tl.load(precision_ptr + at[n], mask=real[n], other=0.0, volatile=True)
+            pull = precision * per_beta * new[n]
+            slope = slope + (h[n] + pull,)
+            if MALA:
+                back = w[n] - new[n] + eta * slope[n]
+                if n < J * I:
+                    pull1 += pull * new[n]
+                    back1 += back * back
                 else:
-                    moved = _reflect(moved, box)
-            new = new + (moved,)
-            gap = gap + (-noise * noise,)
-        new_loss, h = _net_gradient(new, x_ptr, y_ptr, samples, k, D_IN, J, I, KL, MALA)
-        h, new_energy = _with_prior(new, h, at, real, precision_ptr, per_beta, J, I)
+                    pull2 += pull * new[n]
+                    back2 += back * back
         if MALA:
-            new_energy += new_loss
-            both = ()
-            for n in tl.static_range(N):
-                back = w[n] - new[n] + eta * h[n]
-                both = both + (gap[n] + back * back,)
-            ratio = -beta * (new_energy - energy) - beta / (4.0 * eta) * _total(both, J, I)
-            DRAWS: tl.constexpr = HIDDEN * ((D_IN + 3) // 4) + (HIDDEN + 3) // 4
-            take = _log_uniform(seed, low, step + first_step, DRAWS) < ratio
+            new_energy = new_loss + 0.5 * _total(pull1, pull2)
+            ratio = -beta * (new_energy - energy) - beta / (4.0 * eta) * (_total(back1, back2) - length)
+            take = _log_uniform(seed, low, step + first_step - 1, DRAWS) < ratio
             if BOXED:
-                take = take & (_total(outside, J, I) == 0)
+                outside1 = k * 0
+                outside2 = p * 0
+                for n in tl.static_range(N):
+                    box = tl.load(box_ptr + at[n], mask=real[n], other=float("inf"), volatile=True)
+                    if n < J * I:
+                        outside1 += (tl.abs(new[n]) > box).to(tl.int32)
+                    else:
+                        outside2 += (tl.abs(new[n]) > box).to(tl.int32)
+                take = take & (_total(outside1, outside2) == 0)
+            take = take | (step == 0)
             kept = ()
-            slope = ()
+            held = ()
             for n in tl.static_range(N):
                 kept = kept + (tl.where(take, new[n], w[n]),)
-                slope = slope + (tl.where(take, h[n], g[n]),)
+                held = held + (tl.where(take, slope[n], g[n]),)
             w = kept
-            g = slope
+            g = held
             loss = tl.where(take, new_loss, loss)
             energy = tl.where(take, new_energy, energy)
             accepted += take.to(tl.int32)
         else:
             w = new
-            g = h
-            accepted += 1
-    if not MALA:  # on the way nobody asks for it, and its logarithm and exponential a sample cost as much as a tanh
-        loss, g = _net_gradient(w, x_ptr, y_ptr, samples, k, D_IN, J, I, KL, True)
+            g = slope
+        xi = _net_normals(seed, low, step + first_step, p, k, D_IN, HIDDEN, P, J, I)
+        new = ()
+        square1 = k * 0.0
+        square2 = p * 0.0
+        for n in tl.static_range(N):
+            noise = tl.where(real[n], scale * xi[n], 0.0)
+            moved = w[n] - eta * g[n] + noise
+            if BOXED and not MALA:
+                box = tl.load(box_ptr + at[n], mask=real[n], other=float("inf"), volatile=True)
+                moved = _reflect(moved, box)
+            new = new + (moved,)
+            if n < J * I:
+                square1 += noise * noise
+            else:
+                square2 += noise * noise
+        if MALA:
+            length = _total(square1, square2)
+    if not MALA:
+        w = new
+        # on the way nobody asks for it, and its logarithm and exponential a sample cost as much as a tanh
+        loss, g = _net_loss(w, x_ptr, y_ptr, samples, k, D_IN, J, I, KL, True, False)
+        accepted = chain * 0 + steps
     for n in tl.static_range(N):
         tl.store(theta_ptr + at[n], w[n], mask=live & real[n])
     tl.store(loss_ptr + chain, loss, mask=live)
@@ -305,13 +319,13 @@ def polynomial_tile(d):
 
 
 def net_tile(d_in, hidden):
-    """Sizes of a network's program, and its warps: of the weights of the first layer a thread holds at most THREAD."""
+    """Sizes of a network's program, and its warps: see the constants above."""
     lanes = triton.next_power_of_2(triton.cdiv(d_in, INPUTS))
     inputs = d_in if lanes == 1 else 4 * triton.cdiv(d_in, 4 * lanes)  # whole draws of four normals
     neurons = triton.next_power_of_2(triton.cdiv(hidden, max(1, THREAD // inputs)))
     chains = max(1, 32 // (lanes * neurons))
     return {"D_IN": d_in, "HIDDEN": hidden, "CH": chains, "P": neurons, "KL": lanes, "I": inputs,
-            "num_warps": max(1, lanes * neurons * chains // 32)}
+            "num_warps": max(1, lanes * neurons * chains // 32), "maxnreg": REGISTERS}
 
 
 def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step):

@@ -48,7 +48,8 @@ def _net(name, warps=1, **flags):
     return KernelSpec(
         name, "implicitly_kernels.langevin._triton:_net_kernel",
         (f, f, f, f, f, f, f, Pointer("i64"), 4096, 32, 1000, 0, 0.02, 3),
-        {"BOXED": False, "MALA": False, "D_IN": 4, "HIDDEN": 10, "CH": 16, "P": 2, "KL": 1, "I": 4} | flags,
+        {"BOXED": False, "MALA": False, "D_IN": 4, "HIDDEN": 10, "CH": 8, "P": 4, "KL": 1, "I": 4,
+         "maxnreg": 128} | flags,
         warps=warps,
     )
 
