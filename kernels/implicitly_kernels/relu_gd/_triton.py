@@ -12,6 +12,7 @@ from implicitly_kernels._dispatch import Unsupported
 
 NEURONS, SAMPLES = 256, 1024  # at most
 ELEMENTS = 512  # of a tile: 16 a thread, 32 with more than 128 neurons; more would spill on some chip
+WARPS = 1
 
 
 @triton.jit
@@ -93,7 +94,7 @@ def descend(w1, b1, w2, b2, x, y, step_size, steps, samples=None):
     if nets:
         given = (t.contiguous() for t in (w1, b1, w2, b2, x, y, step_size))
         _relu_gd_kernel[(nets,)](
-            *given, *out, k, n, steps, S=samples or s, K=width, num_warps=1,
+            *given, *out, k, n, steps, S=samples or s, K=width, num_warps=WARPS,
             enable_fp_fusion=True,
         )
     return tuple(out)
