@@ -54,12 +54,12 @@ VARIANTS = {
     ("langevin", "65536 chains, 4-10-1, 1000 steps"): {
         "8 weights a thread": {"THREAD": 8},
         "20 weights a thread": {"THREAD": 20},
-        "20 weights a thread, 168 registers": {"THREAD": 20, "REGISTERS": 168},
+        "20 weights a thread, 168 registers": {"THREAD": 20, "REGISTERS": (168, 168)},
     },
     ("langevin", "4096 chains, 4-10-1, 1000 steps"): {
         "4 weights a thread": {"THREAD": 4},
         "8 weights a thread": {"THREAD": 8},
-        "20 weights a thread, 168 registers": {"THREAD": 20, "REGISTERS": 168},
+        "20 weights a thread, 168 registers": {"THREAD": 20, "REGISTERS": (168, 168)},
     },
 }
 
@@ -71,7 +71,7 @@ def ours(op, case, device):
 
 
 def error(got, want):
-    """The largest relative error of the tensors of a result; infinite where whole numbers or places of NaN differ."""
+    """The largest relative error of the tensors of a result; infinite where whole numbers differ or a NaN is."""
     worst = 0.0
     for a, b in zip(*((r if isinstance(r, tuple) else (r,)) for r in (got, want)), strict=True):
         if not a.is_floating_point() or a.equal(b):

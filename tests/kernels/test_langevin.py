@@ -327,6 +327,18 @@ def test_two_runs_on_the_gpu_are_equal():
         assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
 
 
+def test_what_is_compiled_for_the_budget_is_what_a_launch_takes():
+    pytest.importorskip("triton")
+    from implicitly_kernels.langevin import _triton
+    from implicitly_kernels.langevin.spec import KERNELS
+
+    for spec in KERNELS:
+        sizes = {key: value for key, value in spec.constants.items() if key not in ("BOXED", "MALA")}
+        tile = (_triton.net_tile(sizes["D_IN"], sizes["HIDDEN"], spec.constants["MALA"]) if "HIDDEN" in sizes
+                else _triton.polynomial_tile(sizes["D"]))
+        assert sizes | {"num_warps": spec.warps} == tile
+
+
 FAULTS = {
     "numba: clip, not reflect": (NUMBA, "v = where(y <= F32(2) * box, box - y, y - F32(3) * box)",
                                  "v = box - F32(0) * y"),

@@ -14,7 +14,9 @@ ELEMENTS = 256  # parameters a program, of polynomials
 # times): Triton looks from each load and store at all that hangs together with it.
 THREAD = 12  # weights of the first layer a thread, if they are of more than one neuron
 INPUTS = 16  # of one neuron a thread
-REGISTERS = 128  # a thread; left alone, the compiler takes up to 148, and a quarter of the warps has no room
+# A thread's, without a Metropolis correction and with one, which holds two states: at most what leaves room for four warps
+# and three on each quarter of a processor. Left alone the compiler takes more, or as many for nothing.
+REGISTERS = 128, 168
 MOST = 2048  # parameters of one chain
 
 
@@ -318,14 +320,14 @@ def polynomial_tile(d):
     return {"D": size, "CH": max(1, ELEMENTS // size), "num_warps": max(4, size // 128)}
 
 
-def net_tile(d_in, hidden):
+def net_tile(d_in, hidden, metropolis):
     """Sizes of a network's program, and its warps: see the constants above."""
     lanes = triton.next_power_of_2(triton.cdiv(d_in, INPUTS))
     inputs = d_in if lanes == 1 else 4 * triton.cdiv(d_in, 4 * lanes)  # whole draws of four normals
     neurons = triton.next_power_of_2(triton.cdiv(hidden, max(1, THREAD // inputs)))
     chains = max(1, 32 // (lanes * neurons))
     return {"D_IN": d_in, "HIDDEN": hidden, "CH": chains, "P": neurons, "KL": lanes, "I": inputs,
-            "num_warps": max(1, lanes * neurons * chains // 32), "maxnreg": REGISTERS}
+            "num_warps": max(1, lanes * neurons * chains // 32), "maxnreg": REGISTERS[metropolis]}
 
 
 def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step):
@@ -337,7 +339,7 @@ def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis,
         sizes = polynomial_tile(d)
         padded = sizes["D"]
     else:
-        sizes = net_tile(a.shape[1], hidden)
+        sizes = net_tile(a.shape[1], hidden, metropolis)
         padded = sizes["KL"] * sizes["I"] * sizes["P"] * triton.cdiv(hidden, sizes["P"])
     if padded > MOST:
         raise Unsupported(f"theta: the triton backend takes at most {MOST} parameters a chain "

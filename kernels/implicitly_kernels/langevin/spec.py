@@ -66,7 +66,7 @@ def _polynomial(name, **flags):
 KERNELS = [
     _net("langevin_net"),
     _net("langevin_net_box", BOXED=True),
-    _net("langevin_net_mala", MALA=True),
+    _net("langevin_net_mala", MALA=True, maxnreg=168),
     _net("langevin_net_64_32_1", warps=4, D_IN=64, HIDDEN=32, CH=1, P=32, KL=4, I=16),
     _polynomial("langevin_polynomial"),
     _polynomial("langevin_polynomial_mala", MALA=True, BOXED=True),
