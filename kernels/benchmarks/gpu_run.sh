@@ -30,6 +30,9 @@ for op in $ops; do
     [ $SECONDS -gt 240 ] && echo "$op: no time left" && continue
     timeout 60 bash -c "run --peers plain --op $op"
 done
+if [ $SECONDS -gt 280 ]; then echo "no time left for variants"; else
+    timeout 70 python3 kernels/benchmarks/gpu_variants.py --out "$OUT/variants.json"
+fi
 for op in $ops; do  # torch.compile takes its time: last
     [ $SECONDS -gt 320 ] && echo "$op: no time left for compiled peers" && continue
     timeout 60 bash -c "run --peers compile --op $op"

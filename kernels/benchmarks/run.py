@@ -83,11 +83,11 @@ def entries(op, peers, case, device):
         except StopIteration:
             return
         except Exception as error:
-            print(f"  {op}: {_told(error)}: this entry and any after it are left out", flush=True)
+            print(f"  {op}: {told(error)}: this entry and any after it are left out", flush=True)
             return
 
 
-def _told(error):
+def told(error):
     if isinstance(error, ImportError):
         return f"{error.name} is not installed"
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
@@ -118,7 +118,7 @@ def bench(op, device, ceilings, facts, args, gate, keep):
                 times = measure(fn, device, args.budget)
                 note = note() if callable(note) else note
             except Exception as error:
-                print(f"  {op}: {name}: {backend} left out: {_told(error)}", flush=True)
+                print(f"  {op}: {name}: {backend} left out: {told(error)}", flush=True)
                 continue
             finally:
                 if device == "cuda":
@@ -192,7 +192,7 @@ def main():
             bench(op, args.device, measured, facts, args, "passed" if green else "failed", keep)
         except Exception as error:
             failed = True
-            print(f"{op}: left after {len(content['rows'])} rows: {_told(error)}", flush=True)
+            print(f"{op}: left after {len(content['rows'])} rows: {told(error)}", flush=True)
         if written and content["rows"]:
             print(f"{op}: wrote {file}", flush=True)
     return 1 if failed else 0

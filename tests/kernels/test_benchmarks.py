@@ -1,7 +1,8 @@
-"""The benchmark runner: what fails costs its own row and no other, and nothing that was measured is lost."""
+"""The benchmark runner, and the one of variants: what fails costs its own row, and nothing measured is lost."""
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import types
@@ -129,3 +130,71 @@ def test_a_machine_without_git(run, monkeypatch):
     assert run.module.commit() is None
     monkeypatch.setenv("IMPLICITLY_COMMIT", "abc1234")
     assert run.module.commit() == "abc1234"
+
+
+@pytest.fixture
+def variants(run, monkeypatch):
+    """gpu_variants.py with one small op, whose result and launch its module's FACTOR decides, on the CPU."""
+    import torch
+
+    spec = importlib.util.spec_from_file_location("gpu_variants", ROOT / "kernels" / "benchmarks" / "gpu_variants.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    triton = types.ModuleType("toy's kernels")
+    triton.FACTOR = 1.0
+    timed = []
+
+    def runs(case, device):
+        yield "numba", None, None, 1, ""
+        yield "triton", None, lambda: (torch.ones(case["steps"]) * triton.FACTOR, torch.arange(3)), 1, ""
+
+    def measure(fn, device):
+        timed.append((triton.FACTOR, len(fn()[0])))
+        return {"median_s": 1.0}
+
+    monkeypatch.setitem(sys.modules, "implicitly_kernels.toy._triton", triton)
+    monkeypatch.setitem(sys.modules, "peers.toy", types.SimpleNamespace(runs=runs))
+    monkeypatch.setattr(run.toy, "GPU_CASES", {"long": {"steps": 1000}}, raising=False)
+    monkeypatch.setattr("timing.measure", measure)
+    return types.SimpleNamespace(module=module, triton=triton, timed=timed)
+
+
+def test_a_variant_that_fails_or_computes_something_else_costs_its_own_row(variants):
+    tried = {"near": {"FACTOR": 1.0 + 1e-7}, "wrong": {"FACTOR": 1.001}, "broken": {"FACTOR": "a"}, "same": {}}
+    rows = {row["variant"]: row for row in variants.module.rows({("toy", "long"): tried}, dry=False)}
+    assert list(rows) == ["default", *tried] and variants.triton.FACTOR == 1.0
+    assert {name for name, row in rows.items() if "median_s" in row} == {"default", "near", "same"}
+    assert rows["wrong"]["failed"] == "ValueError: its result is off the default's by 1.0e-03"
+    assert rows["broken"]["failed"].startswith("TypeError")
+    assert variants.timed == [(1.0, 1000), (1.0 + 1e-7, 1000), (1.0, 1000)]  # in full, once the small case agrees
+
+
+def test_the_error_of_a_variant(variants):
+    import torch
+
+    error, nan = variants.module.error, torch.tensor([1.0, float("nan")])
+    assert error(torch.ones(4) * 1.5, torch.ones(4)) == 0.5
+    assert error((torch.ones(2), torch.tensor([1, 2])), (torch.ones(2), torch.tensor([1, 3]))) == float("inf")
+    assert error(nan, torch.ones(2)) == error(torch.ones(2), nan) == float("inf")
+    assert error(torch.zeros(2), torch.zeros(2)) == 0.0
+
+
+def test_every_variant_changes_what_its_kernel_has(variants):
+    pytest.importorskip("triton")
+    for (op, case), others in variants.module.VARIANTS.items():
+        assert case in importlib.import_module(f"implicitly_kernels.{op}.spec").GPU_CASES
+        names = vars(importlib.import_module(f"implicitly_kernels.{op}._triton"))
+        assert all(name in names for changes in others.values() for name in changes)
+
+
+@pytest.mark.compile
+def test_variants_compile_without_a_gpu(tmp_path):
+    pytest.importorskip("triton")
+    script = ROOT / "kernels" / "benchmarks" / "gpu_variants.py"
+    done = subprocess.run(
+        [sys.executable, script, "--dry-run", "--op", "relu_gd", "--out", tmp_path / "variants.json"],
+        capture_output=True, text=True, env={k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads((tmp_path / "variants.json").read_text())["rows"]
+    assert {row["warps"] for row in rows} == {1, 4} and not any("failed" in row for row in rows)

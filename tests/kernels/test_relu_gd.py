@@ -325,7 +325,7 @@ FAULTS = {
     "numba: w2 sees the new w1": (NUMBA, "v - rate * a * s", "v - rate * w1[j] * s"),
 }
 TRITON_FAULTS = {
-    "triton: on at the knot": (TRITON, "tl.where(z > 0.0, r[", "tl.where(z >= 0.0, r["),
+    "triton: on at the knot": (TRITON, "tl.where(z > 0.0, 1.0", "tl.where(z >= 0.0, 1.0"),
     "triton: padding counts": (TRITON, "tl.where(i < n, r, 0.0)", "tl.where(i <= n, r, 0.0)"),
     "triton: last neuron left out": (TRITON, "live = j < k", "live = j < k - 1"),
     "triton: w1 without its output weight": (TRITON, "w1 -= rate * w2 * slope",
@@ -346,5 +346,6 @@ def test_planted_faults_are_seen(mutant, fault):
 @pytest.mark.skipif("os.environ.get('TRITON_INTERPRET') != '1'", reason="needs TRITON_INTERPRET=1")
 @pytest.mark.parametrize("fault", TRITON_FAULTS)
 def test_planted_triton_faults_are_seen(mutant, fault):
+    descend = mutant(*TRITON_FAULTS[fault]).descend
     with pytest.raises(AssertionError):
-        checks(mutant(*TRITON_FAULTS[fault]).descend, triton=True, shapes=FEW)
+        checks(descend, triton=True, shapes=FEW)

@@ -10,38 +10,36 @@ from implicitly_kernels._rng_triton import normal_pair
 from implicitly_kernels.langevin.reference import columns_of, rows_of
 
 ELEMENTS = 256  # parameters a program, of polynomials
-THREAD = 4  # weights of the first layer a thread, of networks; twice as many spill in three of four cases
-MOST = 2048  # parameters of one chain; twice as many need 32 warps, and spill
+# Of networks. More weights a thread mean fewer instructions (20: a third) and a compilation that takes longer (three
+# times): Triton looks from each load and store at all that hangs together with it.
+THREAD = 12  # weights of the first layer a thread, if they are of more than one neuron
+INPUTS = 16  # of one neuron a thread
+# A thread's, without a Metropolis correction and with one, which holds two states: at most what leaves room for four warps
+# and three on each quarter of a processor. Left alone the compiler takes more, or as many for nothing.
+REGISTERS = 128, 168
+MOST = 2048  # parameters of one chain
 
 
 @triton.jit
 def _tanh(v):
-    v = tl.minimum(tl.maximum(v, -15.0), 15.0)
-    return 1.0 - 2.0 / (tl.exp(2.0 * v) + 1.0)
+    return 1.0 - 2.0 / (tl.exp(2.0 * v) + 1.0)  # where the exponential overflows, 1 is right
 
 
 @triton.jit
-def _quads(seed, chain, step, draw):
+def _four(seed, chain, step, draw):
     """Four normals for each address; chain and draw are uint32 tensors of one shape."""
     zero = tl.zeros_like(draw)
     w0, w1, w2, w3 = tl.philox(seed, chain, zero, zero + step, draw)
     a, b = normal_pair(w0, w1)
     c, d = normal_pair(w2, w3)
-    return tl.join(tl.join(a, c), tl.join(b, d))
+    return a, b, c, d
 
 
 @triton.jit
-def _normal(seed, chain, step, place):
-    """The normal of each place of the padded parameters; chain and place are uint32 tensors of one shape.
-
-    Four neighbours draw the same four normals, and the compiler sees that where one thread holds them all.
-    """
-    zero = tl.zeros_like(place)
-    w0, w1, w2, w3 = tl.philox(seed, chain, zero, zero + step, place >> 2)
-    a, b = normal_pair(w0, w1)
-    c, d = normal_pair(w2, w3)
-    word = place & 3
-    return tl.where(word == 0, a, tl.where(word == 1, b, tl.where(word == 2, c, d)))
+def _quads(seed, chain, step, draw):
+    """The same, along two last dimensions of two."""
+    a, b, c, d = _four(seed, chain, step, draw)
+    return tl.join(tl.join(a, c), tl.join(b, d))
 
 
 @triton.jit
@@ -121,150 +119,245 @@ def _polynomial_kernel(
 
 
 @triton.jit
-def _net_gradient(w1, w2, x_ptr, y_ptr, samples, d_in, K: tl.constexpr, LOSS: tl.constexpr):
-    """Loss [CH] (0 unless LOSS) and gradients [K, H, CH], [H, CH] of the mean logistic loss."""
-    k = tl.arange(0, K)
-    g1 = tl.zeros_like(w1)
-    g2 = tl.zeros_like(w2)
-    loss = tl.sum(g2, axis=0)
+def _net_loss(w, x_ptr, y_ptr, samples, k, D_IN: tl.constexpr, J: tl.constexpr, I: tl.constexpr, KL: tl.constexpr,
+              LOSS: tl.constexpr, SLOPE: tl.constexpr):
+    """Mean logistic loss [1, 1, CH] (0 unless LOSS) and its gradient, tiles as those of w (0 unless SLOPE)."""
+    nothing = w[J * I] * 0.0
+    g = (w[0] * 0.0,) * (J * I) + (nothing,) * J
+    loss = tl.sum(nothing, axis=1, keep_dims=True)
     inverse = 1.0 / samples
     for s in range(samples):
-        x = tl.load(x_ptr + s * d_in + k, mask=k < d_in, other=0.0)[:, None, None]
+        x = ()
+        for i in tl.static_range(I):
+            if KL == 1:
+                x = x + (tl.load(x_ptr + s * D_IN + i),)
+            else:
+                x = x + (tl.load(x_ptr + s * D_IN + k + i, mask=k + i < D_IN, other=0.0),)
         y = tl.load(y_ptr + s)
-        t = _tanh(tl.sum(w1 * x, axis=0))  # [H, CH]
-        z = tl.sum(t * w2, axis=0)  # [CH]
+        t = ()
+        out = nothing
+        for j in tl.static_range(J):
+            pre = w[j * I] * x[0]
+            for i in tl.static_range(1, I):
+                pre += w[j * I + i] * x[i]
+            if KL > 1:
+                pre = tl.sum(pre, axis=0, keep_dims=True)
+            t = t + (_tanh(pre),)
+            out += t[j] * w[J * I + j]
+        z = tl.sum(out, axis=1, keep_dims=True)
         if LOSS:
             up = tl.maximum(z, 0.0)
             loss += (up + tl.log(1.0 + tl.exp(z - 2.0 * up)) - y * z) * inverse
-        r = (1.0 / (1.0 + tl.exp(-z)) - y)[None, :]
-        pull = r * t
-        g2 += pull
-        g1 += (r - pull * t)[None, :, :] * x  # r (1 - t * t) x; what is the same for all samples comes last
-    return loss, g1 * (w2 * inverse)[None, :, :], g2 * inverse
+        if SLOPE:
+            r = 1.0 / (1.0 + tl.exp(-z)) - y
+            first = ()
+            last = ()
+            for j in tl.static_range(J):
+                pull = r * t[j]
+                last = last + (g[J * I + j] + pull,)
+                back = r - pull * t[j]  # r (1 - t * t); what is the same for all samples comes last
+                for i in tl.static_range(I):
+                    first = first + (g[j * I + i] + back * x[i],)
+            g = first + last
+    first = ()
+    last = ()
+    for j in tl.static_range(J):
+        last = last + (g[J * I + j] * inverse,)
+        for i in tl.static_range(I):
+            first = first + (g[j * I + i] * (w[J * I + j] * inverse),)
+    return loss, first + last
 
 
-@triton.jit(do_not_specialize=["steps", "first_step", "one"])
+@triton.jit
+def _net_normals(seed, chain, step, p, k, D_IN: tl.constexpr, HIDDEN: tl.constexpr, P: tl.constexpr, J: tl.constexpr,
+                 I: tl.constexpr):
+    """A normal for each parameter, tiles as those of a chain."""
+    QUADS: tl.constexpr = (D_IN + 3) // 4
+    row = (p * QUADS + k // 4).to(tl.uint32)
+    xi = ()
+    for j in tl.static_range(J):
+        for q in tl.static_range((I + 3) // 4):
+            four = _four(seed, chain + tl.zeros_like(row), step, row + (j * P * QUADS + q))
+            for i in tl.static_range(4):
+                if 4 * q + i < I:
+                    xi = xi + (four[i],)
+    for j in tl.static_range(J):
+        place = (p + j * P).to(tl.uint32)
+        # The tiles of a thread that lie in one draw ask for it several times; the compiler asks once.
+        a, b, c, d = _four(seed, chain + tl.zeros_like(place), step, (place >> 2) + HIDDEN * QUADS)
+        word = place & 3
+        xi = xi + (tl.where(word == 0, a, tl.where(word == 1, b, tl.where(word == 2, c, d))),)
+    return xi
+
+
+@triton.jit
+def _total(first, last):
+    """The sum over the parameters of a chain, [1, 1, CH]."""
+    return (tl.sum(tl.sum(first, axis=0, keep_dims=True), axis=1, keep_dims=True)
+            + tl.sum(last, axis=1, keep_dims=True))
+
+
+@triton.jit(do_not_specialize=["steps", "first_step"])
 def _net_kernel(
     theta_ptr, beta_ptr, precision_ptr, box_ptr, x_ptr, y_ptr, loss_ptr, accepted_ptr,
-    chains, samples, d_in, hidden, steps, first_step, eta, seed, draws, quads, one,
-    BOXED: tl.constexpr, MALA: tl.constexpr,
-    CH: tl.constexpr, H: tl.constexpr, K: tl.constexpr,
+    chains, samples, steps, first_step, eta, seed,
+    BOXED: tl.constexpr, MALA: tl.constexpr, D_IN: tl.constexpr, HIDDEN: tl.constexpr,
+    CH: tl.constexpr, P: tl.constexpr, KL: tl.constexpr, I: tl.constexpr,
 ):
-    # Chains lie along the lanes of a warp, and of up to four inputs a thread holds all of one neuron of one chain: the
-    # sum over inputs asks no other thread, and no tanh is computed twice. (Triton 3.6 lays inputs along the lanes.)
-    chain = tl.program_id(0) * CH + tl.arange(0, CH)
-    h = tl.arange(0, H)
-    k = tl.arange(0, K)
+    # Chains lie along the lanes of a warp, beside them P neurons, and KL parts of the inputs where there are many. A
+    # thread holds I inputs of every P-th neuron, J in all, each in a tile of its own: what it sums over them asks no
+    # other thread. A chain is J * I tiles [KL, P, CH] of the first layer, then J tiles [1, P, CH] of the last.
+    J: tl.constexpr = (HIDDEN + P - 1) // P
+    N: tl.constexpr = J * I + J
+    DRAWS: tl.constexpr = HIDDEN * ((D_IN + 3) // 4) + (HIDDEN + 3) // 4
+    chain = tl.program_id(0) * CH + tl.arange(0, CH)[None, None, :]
+    p = tl.arange(0, P)[None, :, None] + chain * 0  # for each chain, though the same for all: one layout for everything
+    k = tl.arange(0, KL)[:, None, None] * I + p * 0
     live = chain < chains
-    real1 = (k < d_in)[:, None, None] & (h < hidden)[None, :, None]
-    real2 = (h < hidden)[:, None]
-    d = hidden * (d_in + 1)
-    base = chain.to(tl.int64) * d
-    at1 = k[:, None, None] * one + h[None, :, None] * d_in  # or the compiler lays inputs along the lanes
-    at2 = (hidden * d_in + h)[:, None]
-    mask1 = live[None, None, :] & real1
-    mask2 = live[None, :] & real2
-    w1 = tl.load(theta_ptr + base[None, None, :] + at1, mask=mask1, other=0.0)  # [K, H, CH]
-    w2 = tl.load(theta_ptr + base[None, :] + at2, mask=mask2, other=0.0)  # [H, CH]
+    at = ()
+    real = ()
+    for j in tl.static_range(J):
+        for i in tl.static_range(I):
+            at = at + (p * D_IN + k + (j * P * D_IN + i),)
+            real = real + ((p < HIDDEN - j * P) & (k < D_IN - i),)
+    for j in tl.static_range(J):
+        at = at + (p + (HIDDEN * D_IN + j * P),)
+        real = real + (p < HIDDEN - j * P,)
+    theta_ptr += chain.to(tl.int64) * (HIDDEN * (D_IN + 1))
     beta = tl.load(beta_ptr + chain, mask=live, other=1.0)
-    # For each chain, though they are the same for all: a smaller tensor would be laid out, and lay out all, otherwise.
-    every = (chain * 0)[None, None, :]
-    p1 = tl.load(precision_ptr + at1 + every, mask=real1 & (every == 0), other=0.0) / beta[None, None, :]
-    p2 = tl.load(precision_ptr + at2 + (chain * 0)[None, :], mask=real2, other=0.0) / beta[None, :]
-    box1 = tl.load(box_ptr + at1 + every, mask=real1 & (every == 0), other=float("inf"))
-    box2 = tl.load(box_ptr + at2 + (chain * 0)[None, :], mask=real2, other=float("inf"))
+    per_beta = 1.0 / beta
     scale = tl.sqrt(2.0 * eta / beta)
     low = chain.to(tl.uint32)
-    place1 = (k[:, None, None] + h[None, :, None] * (4 * quads) + tl.zeros([K, H, CH], tl.int32)).to(tl.uint32)
-    place2 = (4 * hidden * quads + h[:, None] + tl.zeros([H, CH], tl.int32)).to(tl.uint32)
-    name1 = low[None, None, :] + tl.zeros_like(place1)
-    name2 = low[None, :] + tl.zeros_like(place2)
-    accepted = tl.zeros([CH], tl.int32)
-    loss, g1, g2 = _net_gradient(w1, w2, x_ptr, y_ptr, samples, d_in, K, MALA)
-    g1 += p1 * w1
-    g2 += p2 * w2
-    energy = loss + 0.5 * (tl.sum(tl.sum(p1 * w1 * w1, axis=0), axis=0) + tl.sum(p2 * w2 * w2, axis=0))
-    for step in range(steps):
-        now = (low * 0) + step + first_step
-        n1 = tl.where(real1, scale[None, None, :] * _normal(seed, name1, now[None, None, :], place1), 0.0)
-        n2 = tl.where(real2, scale[None, :] * _normal(seed, name2, now[None, :], place2), 0.0)
-        new1 = w1 - eta * g1 + n1
-        new2 = w2 - eta * g2 + n2
-        if BOXED and not MALA:
-            new1 = _reflect(new1, box1)
-            new2 = _reflect(new2, box2)
-        new_loss, h1, h2 = _net_gradient(new1, new2, x_ptr, y_ptr, samples, d_in, K, MALA)
-        h1 += p1 * new1
-        h2 += p2 * new2
+    new = ()
+    for n in tl.static_range(N):
+        new = new + (tl.load(theta_ptr + at[n], mask=live & real[n], other=0.0),)
+    w = new
+    g = (k * 0.0,) * (J * I) + (p * 0.0,) * J
+    loss = chain * 0.0
+    energy = loss
+    length = loss  # squared, of the last noise
+    accepted = chain * 0 - 1  # the start is judged as well, and taken
+    # A proposal is made at the end of a pass and judged in the next, so that there is one gradient in the code.
+    for step in range(steps + MALA):
+        new_loss, h = _net_loss(new, x_ptr, y_ptr, samples, k, D_IN, J, I, KL, MALA, True)
+        slope = ()
+        pull1 = k * 0.0
+        pull2 = p * 0.0
+        back1 = k * 0.0
+        back2 = p * 0.0
+        for n in tl.static_range(N):
+            # volatile: or the compiler loads it once, and holds all of them in registers for the whole run
+            precision = tl.load(precision_ptr + at[n], mask=real[n], other=0.0, volatile=True)
+            pull = precision * per_beta * new[n]
+            slope = slope + (h[n] + pull,)
+            if MALA:
+                back = w[n] - new[n] + eta * slope[n]
+                if n < J * I:
+                    pull1 += pull * new[n]
+                    back1 += back * back
+                else:
+                    pull2 += pull * new[n]
+                    back2 += back * back
         if MALA:
-            new_energy = new_loss + 0.5 * (
-                tl.sum(tl.sum(p1 * new1 * new1, axis=0), axis=0)
-                + tl.sum(p2 * new2 * new2, axis=0))
-            b1 = w1 - new1 + eta * h1
-            b2 = w2 - new2 + eta * h2
-            gap = (tl.sum(tl.sum(b1 * b1 - n1 * n1, axis=0), axis=0)
-                   + tl.sum(b2 * b2 - n2 * n2, axis=0))
-            ratio = -beta * (new_energy - energy) - beta / (4.0 * eta) * gap
-            outside = (tl.sum(tl.sum((tl.abs(new1) > box1).to(tl.int32), axis=0), axis=0)
-                       + tl.sum((tl.abs(new2) > box2).to(tl.int32), axis=0))
-            take = (_log_uniform(seed, low, step + first_step, draws) < ratio) & (outside == 0)
-            w1 = tl.where(take[None, None, :], new1, w1)
-            w2 = tl.where(take[None, :], new2, w2)
-            g1 = tl.where(take[None, None, :], h1, g1)
-            g2 = tl.where(take[None, :], h2, g2)
+            new_energy = new_loss + 0.5 * _total(pull1, pull2)
+            ratio = -beta * (new_energy - energy) - beta / (4.0 * eta) * (_total(back1, back2) - length)
+            take = _log_uniform(seed, low, step + first_step - 1, DRAWS) < ratio
+            if BOXED:
+                outside1 = k * 0
+                outside2 = p * 0
+                for n in tl.static_range(N):
+                    box = tl.load(box_ptr + at[n], mask=real[n], other=float("inf"), volatile=True)
+                    if n < J * I:
+                        outside1 += (tl.abs(new[n]) > box).to(tl.int32)
+                    else:
+                        outside2 += (tl.abs(new[n]) > box).to(tl.int32)
+                take = take & (_total(outside1, outside2) == 0)
+            take = take | (step == 0)
+            kept = ()
+            held = ()
+            for n in tl.static_range(N):
+                kept = kept + (tl.where(take, new[n], w[n]),)
+                held = held + (tl.where(take, slope[n], g[n]),)
+            w = kept
+            g = held
             loss = tl.where(take, new_loss, loss)
             energy = tl.where(take, new_energy, energy)
             accepted += take.to(tl.int32)
         else:
-            w1, w2, g1, g2, loss = new1, new2, h1, h2, new_loss
-            accepted += 1
-    if not MALA:  # on the way nobody asks for it, and its logarithm and exponential a sample cost as much as a tanh
-        loss, g1, g2 = _net_gradient(w1, w2, x_ptr, y_ptr, samples, d_in, K, True)
-    tl.store(theta_ptr + base[None, None, :] + at1, w1, mask=mask1)
-    tl.store(theta_ptr + base[None, :] + at2, w2, mask=mask2)
+            w = new
+            g = slope
+        xi = _net_normals(seed, low, step + first_step, p, k, D_IN, HIDDEN, P, J, I)
+        new = ()
+        square1 = k * 0.0
+        square2 = p * 0.0
+        for n in tl.static_range(N):
+            noise = tl.where(real[n], scale * xi[n], 0.0)
+            moved = w[n] - eta * g[n] + noise
+            if BOXED and not MALA:
+                box = tl.load(box_ptr + at[n], mask=real[n], other=float("inf"), volatile=True)
+                moved = _reflect(moved, box)
+            new = new + (moved,)
+            if n < J * I:
+                square1 += noise * noise
+            else:
+                square2 += noise * noise
+        if MALA:
+            length = _total(square1, square2)
+    if not MALA:
+        w = new
+        # on the way nobody asks for it, and its logarithm and exponential a sample cost as much as a tanh
+        loss, g = _net_loss(w, x_ptr, y_ptr, samples, k, D_IN, J, I, KL, True, False)
+        accepted = chain * 0 + steps
+    for n in tl.static_range(N):
+        tl.store(theta_ptr + at[n], w[n], mask=live & real[n])
     tl.store(loss_ptr + chain, loss, mask=live)
     tl.store(accepted_ptr + chain, accepted.to(tl.int64), mask=live)
 
 
-def _power(n):
-    return max(4, triton.next_power_of_2(n))
+def polynomial_tile(d):
+    """Sizes of a polynomial's program, and its warps."""
+    size = max(4, triton.next_power_of_2(d))
+    return {"D": size, "CH": max(1, ELEMENTS // size), "num_warps": max(4, size // 128)}
 
 
-def tile(kind, size):
-    """Chains a program and its warps, for so many parameters after padding (of a network: of the first layer)."""
-    if kind == "polynomial":
-        return max(1, ELEMENTS // size), max(4, size // 128)
-    ch = max(1, min(32, 32 * THREAD // size))
-    return ch, max(1, size * ch // (32 * THREAD))
+def net_tile(d_in, hidden, metropolis):
+    """Sizes of a network's program, and its warps: see the constants above."""
+    lanes = triton.next_power_of_2(triton.cdiv(d_in, INPUTS))
+    inputs = d_in if lanes == 1 else 4 * triton.cdiv(d_in, 4 * lanes)  # whole draws of four normals
+    neurons = triton.next_power_of_2(triton.cdiv(hidden, max(1, THREAD // inputs)))
+    chains = max(1, 32 // (lanes * neurons))
+    return {"D_IN": d_in, "HIDDEN": hidden, "CH": chains, "P": neurons, "KL": lanes, "I": inputs,
+            "num_warps": max(1, lanes * neurons * chains // 32), "maxnreg": REGISTERS[metropolis]}
 
 
 def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step):
-    """Same contract as reference.run, in float32, at most MOST parameters a chain after padding."""
+    """Same contract as reference.run, in float32; a chain holds at most MOST parameters, after padding."""
     if theta.dtype != torch.float32:
         raise Unsupported(f"theta: the triton backend computes in float32, got {theta.dtype}")
     chains, d = theta.shape
-    _, draws = columns_of(rows_of(kind, d, a.shape[1], hidden))
-    size = _power(d) if kind == "polynomial" else _power(hidden) * _power(a.shape[1])
-    if size > MOST:
+    if kind == "polynomial":
+        sizes = polynomial_tile(d)
+        padded = sizes["D"]
+    else:
+        sizes = net_tile(a.shape[1], hidden, metropolis)
+        padded = sizes["KL"] * sizes["I"] * sizes["P"] * triton.cdiv(hidden, sizes["P"])
+    if padded > MOST:
         raise Unsupported(f"theta: the triton backend takes at most {MOST} parameters a chain "
-                         f"after padding, got {size}")
+                         f"after padding, got {padded}")
     out = theta.clone(memory_format=torch.contiguous_format)
     loss = theta.new_empty((chains,))
     accepted = theta.new_empty((chains,), dtype=torch.int64)
     if not chains:
         return out, loss, accepted
-    ch, warps = tile(kind, size)
-    grid = (triton.cdiv(chains, ch),)
-    common = {"BOXED": bool(torch.isfinite(box).any()), "MALA": metropolis, "CH": ch, "num_warps": warps,
-              "enable_fp_fusion": True}
+    grid = (triton.cdiv(chains, sizes["CH"]),)
+    common = {"BOXED": bool(torch.isfinite(box).any()), "MALA": metropolis, "enable_fp_fusion": True, **sizes}
     shared = (out, beta.contiguous(), precision.contiguous(), box.contiguous())
     if kind == "polynomial":
         _polynomial_kernel[grid](
             *shared, a.contiguous(), loss, accepted, chains, d, steps, first_step, eta, seed,
-            draws, D=size, **common)
+            columns_of(rows_of(kind, d, 0, 0))[1], **common)
     else:
         _net_kernel[grid](
-            *shared, a.contiguous(), b.contiguous(), loss, accepted, chains, len(b), a.shape[1],
-            hidden, steps, first_step, eta, seed, draws, -(-a.shape[1] // 4), 1,
-            H=_power(hidden), K=_power(a.shape[1]), **common)
+            *shared, a.contiguous(), b.contiguous(), loss, accepted, chains, len(b), steps, first_step, eta, seed,
+            **common)
     return out, loss, accepted

@@ -47,8 +47,10 @@ def _net(name, warps=1, **flags):
     f = Pointer("fp32")
     return KernelSpec(
         name, "implicitly_kernels.langevin._triton:_net_kernel",
-        (f, f, f, f, f, f, f, Pointer("i64"), 4096, 32, 4, 10, 1000, 0, 0.02, 3, 13, 1, 1),
-        {"BOXED": False, "MALA": False, "CH": 2, "H": 16, "K": 4} | flags, warps=warps,
+        (f, f, f, f, f, f, f, Pointer("i64"), 4096, 32, 1000, 0, 0.02, 3),
+        {"BOXED": False, "MALA": False, "D_IN": 4, "HIDDEN": 10, "CH": 8, "P": 4, "KL": 1, "I": 4,
+         "maxnreg": 128} | flags,
+        warps=warps,
     )
 
 
@@ -64,8 +66,8 @@ def _polynomial(name, **flags):
 KERNELS = [
     _net("langevin_net"),
     _net("langevin_net_box", BOXED=True),
-    _net("langevin_net_mala", MALA=True),
-    _net("langevin_net_64_32_1", warps=16, CH=1, H=32, K=64),
+    _net("langevin_net_mala", MALA=True, maxnreg=168),
+    _net("langevin_net_64_32_1", warps=4, D_IN=64, HIDDEN=32, CH=1, P=32, KL=4, I=16),
     _polynomial("langevin_polynomial"),
     _polynomial("langevin_polynomial_mala", MALA=True, BOXED=True),
 ]

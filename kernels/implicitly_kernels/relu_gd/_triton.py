@@ -12,6 +12,7 @@ from implicitly_kernels._dispatch import Unsupported
 
 NEURONS, SAMPLES = 256, 1024  # at most
 ELEMENTS = 512  # of a tile: 16 a thread, 32 with more than 128 neurons; more would spill on some chip
+WARPS = 1
 
 
 @triton.jit
@@ -20,7 +21,7 @@ def _residual(w1, b1, w2, b2, x_ptr, y_ptr, i, n):
     x = tl.load(x_ptr + i, mask=i < n, other=0.0)
     y = tl.load(y_ptr + i, mask=i < n, other=0.0)
     z = w1[None, :] * x[:, None] + b1[None, :]
-    h = tl.where(z < 0.0, 0.0, z)  # tl.maximum would lose a NaN
+    h = tl.maximum(z, 0.0, propagate_nan=tl.PropagateNan.ALL)
     r = tl.sum(w2[None, :] * h, axis=1) + b2 - y
     return x, z, tl.where(i < n, r, 0.0)
 
@@ -53,8 +54,9 @@ def _relu_gd_kernel(
             i = first + tl.arange(0, S)
             x, z, r = _residual(w1, b1, w2, b2, x_ptr, y_ptr, i, n)
             # All that a neuron's gradient needs: sums of r x and of r over samples where it is on.
-            slope += tl.sum(tl.where(z > 0.0, (r * x)[:, None], 0.0), axis=0)
-            level += tl.sum(tl.where(z > 0.0, r[:, None], 0.0), axis=0)
+            on = tl.where(z > 0.0, 1.0, 0.0)  # its products lose nothing, and join the sums
+            slope += tl.sum(on * (r * x)[:, None], axis=0)
+            level += tl.sum(on * r[:, None], axis=0)
             total += tl.sum(r, axis=0)
         move = w1 * slope + b1 * level
         w1 -= rate * w2 * slope
@@ -93,7 +95,7 @@ def descend(w1, b1, w2, b2, x, y, step_size, steps, samples=None):
     if nets:
         given = (t.contiguous() for t in (w1, b1, w2, b2, x, y, step_size))
         _relu_gd_kernel[(nets,)](
-            *given, *out, k, n, steps, S=samples or s, K=width, num_warps=1,
+            *given, *out, k, n, steps, S=samples or s, K=width, num_warps=WARPS,
             enable_fp_fusion=True,
         )
     return tuple(out)
