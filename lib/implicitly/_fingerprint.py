@@ -15,7 +15,9 @@ import hashlib
 import importlib.util
 import sys
 import types
+from collections import Counter
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 
 __all__ = ["fingerprint"]
@@ -144,7 +146,7 @@ class _Walk:
         names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
         shape = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
         return _digest(code.co_code, code.co_exceptiontable, repr(names), repr(shape),
-                       self._all(code.co_consts, trail))  # fmt: skip
+                       self._all(_constants(code), trail))  # fmt: skip
 
     def _globals(self, function: types.FunctionType, trail: str) -> bytes:
         """The globals that the code names; of a module of one's own also ``module.name``."""
@@ -218,6 +220,16 @@ def _codes(code: types.CodeType):
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _codes(constant)
+
+
+def _constants(code: types.CodeType) -> list:
+    """A code's constants, without the line of a class: since Python 3.13 its body keeps it as `__firstlineno__`."""
+    if "__firstlineno__" not in code.co_names:
+        return list(code.co_consts)
+    steps = list(dis.get_instructions(code))
+    loaded = Counter(step.arg for step in steps if step.opname == "LOAD_CONST")
+    lines = {load.arg for load, store in pairwise(steps) if store.argval == "__firstlineno__"}
+    return [None if i in lines and loaded[i] == 1 else constant for i, constant in enumerate(code.co_consts)]
 
 
 def _is_filled(cell: types.CellType) -> bool:

@@ -58,10 +58,12 @@ def decorated(x):
 config, net = Config(), Net()
 
 def run(a, seed, power=2, *, shift=0.5):
+    class Local:
+        weight = 0.125
     inner = lambda y: helper(y) ** power
     if even(a) and "abc" in {"abc", "def", "ghi"}:
         return {"v": run(a - 1, seed)["v"]}
-    value = SCALE * inner(a) + shift + cached(a) + len(LEVELS) + TABLE["a"] + config.area()
+    value = SCALE * inner(a) + shift + cached(a) + len(LEVELS) + TABLE["a"] + config.area() + Local.weight
     return {"v": (value + net(WEIGHTS[:2]).sum() + GRID.sum() + decorated(a) + Net().weight.sum()).item()}
 """
 
@@ -89,6 +91,7 @@ def run_of(text):
         ("x - 7", "x - 8"),
         ("x != 0 and", "x > 0 and"),
         ("x * 11", "x * 12"),
+        ("weight = 0.125", "weight = 0.25"),
         ("power=2", "power=3"),
         ("shift=0.5", "shift=0.25"),
         ('"ghi"', '"gha"'),
