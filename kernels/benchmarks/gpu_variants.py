@@ -151,7 +151,8 @@ def main():
     for row in rows({k: v for k, v in VARIANTS.items() if not args.op or k[0] in args.op}, args.dry_run):
         content["rows"].append(row)
         shown = {k: row[k] for k in ("failed", "median_s", "error", "regs", "spills") if k in row}
-        print(f"{row['op']:10} {row['case']:54} {row['variant']:36}", *(f"{k}={v}" for k, v in shown.items()), flush=True)
+        print(f"{row['op']:10} {row['case']:54} {row['variant']:36}", *(f"{k}={v}" for k, v in shown.items()),
+              flush=True)
         if args.out:
             args.out.write_text(json.dumps(content, indent=1) + "\n")
     return 1 if any("failed" in row for row in content["rows"]) else 0

@@ -14,8 +14,8 @@ ELEMENTS = 256  # parameters a program, of polynomials
 # times): Triton looks from each load and store at all that hangs together with it.
 THREAD = 12  # weights of the first layer a thread, if they are of more than one neuron
 INPUTS = 16  # of one neuron a thread
-# A thread's, without a Metropolis correction and with one, which holds two states: at most what leaves room for four warps
-# and three on each quarter of a processor. Left alone the compiler takes more, or as many for nothing.
+# A thread's, without a Metropolis correction and with one, which holds two states: room for four warps and for three on
+# each quarter of a processor. Left alone, the compiler takes a few more.
 REGISTERS = 128, 168
 MOST = 2048  # parameters of one chain
 
@@ -130,9 +130,9 @@ def _net_loss(w, x_ptr, y_ptr, samples, k, D_IN: tl.constexpr, J: tl.constexpr, 
         x = ()
         for i in tl.static_range(I):
             if KL == 1:
-                x = x + (tl.load(x_ptr + s * D_IN + i),)
+                x += (tl.load(x_ptr + s * D_IN + i),)
             else:
-                x = x + (tl.load(x_ptr + s * D_IN + k + i, mask=k + i < D_IN, other=0.0),)
+                x += (tl.load(x_ptr + s * D_IN + k + i, mask=k + i < D_IN, other=0.0),)
         y = tl.load(y_ptr + s)
         t = ()
         out = nothing
@@ -142,7 +142,7 @@ def _net_loss(w, x_ptr, y_ptr, samples, k, D_IN: tl.constexpr, J: tl.constexpr, 
                 pre += w[j * I + i] * x[i]
             if KL > 1:
                 pre = tl.sum(pre, axis=0, keep_dims=True)
-            t = t + (_tanh(pre),)
+            t += (_tanh(pre),)
             out += t[j] * w[J * I + j]
         z = tl.sum(out, axis=1, keep_dims=True)
         if LOSS:
@@ -154,17 +154,17 @@ def _net_loss(w, x_ptr, y_ptr, samples, k, D_IN: tl.constexpr, J: tl.constexpr, 
             last = ()
             for j in tl.static_range(J):
                 pull = r * t[j]
-                last = last + (g[J * I + j] + pull,)
+                last += (g[J * I + j] + pull,)
                 back = r - pull * t[j]  # r (1 - t * t); what is the same for all samples comes last
                 for i in tl.static_range(I):
-                    first = first + (g[j * I + i] + back * x[i],)
+                    first += (g[j * I + i] + back * x[i],)
             g = first + last
     first = ()
     last = ()
     for j in tl.static_range(J):
-        last = last + (g[J * I + j] * inverse,)
+        last += (g[J * I + j] * inverse,)
         for i in tl.static_range(I):
-            first = first + (g[j * I + i] * (w[J * I + j] * inverse),)
+            first += (g[j * I + i] * (w[J * I + j] * inverse),)
     return loss, first + last
 
 
@@ -180,13 +180,13 @@ def _net_normals(seed, chain, step, p, k, D_IN: tl.constexpr, HIDDEN: tl.constex
             four = _four(seed, chain + tl.zeros_like(row), step, row + (j * P * QUADS + q))
             for i in tl.static_range(4):
                 if 4 * q + i < I:
-                    xi = xi + (four[i],)
+                    xi += (four[i],)
     for j in tl.static_range(J):
         place = (p + j * P).to(tl.uint32)
         # The tiles of a thread that lie in one draw ask for it several times; the compiler asks once.
         a, b, c, d = _four(seed, chain + tl.zeros_like(place), step, (place >> 2) + HIDDEN * QUADS)
         word = place & 3
-        xi = xi + (tl.where(word == 0, a, tl.where(word == 1, b, tl.where(word == 2, c, d))),)
+        xi += (tl.where(word == 0, a, tl.where(word == 1, b, tl.where(word == 2, c, d))),)
     return xi
 
 
@@ -218,11 +218,11 @@ def _net_kernel(
     real = ()
     for j in tl.static_range(J):
         for i in tl.static_range(I):
-            at = at + (p * D_IN + k + (j * P * D_IN + i),)
-            real = real + ((p < HIDDEN - j * P) & (k < D_IN - i),)
+            at += (p * D_IN + k + (j * P * D_IN + i),)
+            real += ((p < HIDDEN - j * P) & (k < D_IN - i),)
     for j in tl.static_range(J):
-        at = at + (p + (HIDDEN * D_IN + j * P),)
-        real = real + (p < HIDDEN - j * P,)
+        at += (p + (HIDDEN * D_IN + j * P),)
+        real += (p < HIDDEN - j * P,)
     theta_ptr += chain.to(tl.int64) * (HIDDEN * (D_IN + 1))
     beta = tl.load(beta_ptr + chain, mask=live, other=1.0)
     per_beta = 1.0 / beta
@@ -230,7 +230,7 @@ def _net_kernel(
     low = chain.to(tl.uint32)
     new = ()
     for n in tl.static_range(N):
-        new = new + (tl.load(theta_ptr + at[n], mask=live & real[n], other=0.0),)
+        new += (tl.load(theta_ptr + at[n], mask=live & real[n], other=0.0),)
     w = new
     g = (k * 0.0,) * (J * I) + (p * 0.0,) * J
     loss = chain * 0.0
@@ -249,7 +249,7 @@ def _net_kernel(
             # volatile: or the compiler loads it once, and holds all of them in registers for the whole run
             precision = tl.load(precision_ptr + at[n], mask=real[n], other=0.0, volatile=True)
             pull = precision * per_beta * new[n]
-            slope = slope + (h[n] + pull,)
+            slope += (h[n] + pull,)
             if MALA:
                 back = w[n] - new[n] + eta * slope[n]
                 if n < J * I:
@@ -276,8 +276,8 @@ def _net_kernel(
             kept = ()
             held = ()
             for n in tl.static_range(N):
-                kept = kept + (tl.where(take, new[n], w[n]),)
-                held = held + (tl.where(take, slope[n], g[n]),)
+                kept += (tl.where(take, new[n], w[n]),)
+                held += (tl.where(take, slope[n], g[n]),)
             w = kept
             g = held
             loss = tl.where(take, new_loss, loss)
@@ -296,7 +296,7 @@ def _net_kernel(
             if BOXED and not MALA:
                 box = tl.load(box_ptr + at[n], mask=real[n], other=float("inf"), volatile=True)
                 moved = _reflect(moved, box)
-            new = new + (moved,)
+            new += (moved,)
             if n < J * I:
                 square1 += noise * noise
             else:
