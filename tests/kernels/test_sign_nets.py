@@ -270,9 +270,6 @@ FAULTS = {
     "numba: shared counter": (NUMBA, "net = first + U64(vector) * V", "net = first + U64(vector // 2) * V"),
 }
 TRITON_FAULTS = {
-    "numba: tie goes down": (NUMBA, "d_in // 2 * each", "(d_in - 1) // 2 * each"),
-    "numba: neurons that are none": (NUMBA, "high & given_high", "high"),
-    "numba: one sample too many": (NUMBA, "U32(before ^ failed)", "before"),
     "triton: tie goes down": (TRITON, "on = ((s >= 0)", "on = ((s > 0)"),
     "triton: off-by-one mask": (TRITON, "(place < n_nets)", "(place <= n_nets)"),
     "triton: shared counter": (TRITON, "net = place + start", "net = place // 2 + start"),
