@@ -137,7 +137,7 @@ def _net_loss(w, x_ptr, y_ptr, samples, k, D_IN: tl.constexpr, J: tl.constexpr, 
         t = ()
         out = nothing
         for j in tl.static_range(J):
-            pre = w[j * I] * x[0]
+            pre = w[j * I] * x[0]  # type: ignore[misc]  # the tuple has grown
             for i in tl.static_range(1, I):
                 pre += w[j * I + i] * x[i]
             if KL > 1:
