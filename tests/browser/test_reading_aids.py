@@ -86,6 +86,18 @@ ASKED = [
     ("round to p bits", "book/library.html#implicitly.grokking.round_bits", 1),
     ("exact score flow", "book/library.html#implicitly.diffusion.score_flow_exact", 1),
     ("NVFP4 quantize", "book/library.html#implicitly_kernels.nvfp4_quantize", 1),
+    # by words that are not the book's own
+    ("quantized training with microscaling", "chapters/fp4-training.html", 4),
+    ("microscaling", "book/glossary.html#term-MXFP4", 1),
+    ("SGLD", "book/glossary.html#term-Langevin-dynamics", 1),
+    ("LoRA", "book/map.html", 1),
+    ("KL divergence between Gaussians", "book/library.html#implicitly.langevin.gauss_kl", 3),
+    ("running sum of ones stalls", "chapters/low-bit-accumulators.html", 1),
+    ("stochastic rounding unbiased", "chapters/fp4-training.html#fp4-training/C2", 2),
+    ("delayed generalization", "book/glossary.html#term-grokking", 1),
+    ("truncated SVD biased", "chapters/low-rank-gradients.html#low-rank-gradients/C5", 1),
+    ("cyclic order forget random order", "chapters/random-orderings.html#random-orderings/C2", 3),
+    ('"Grokking at the edge of numerical stability"', "chapters/grokking-precision.html", 1),
 ]
 
 
