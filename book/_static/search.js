@@ -125,8 +125,8 @@ const Finder = (() => {
         return { page, anchor, text, all, has, score, hits, title: heading || title, where: title };
       });
       let best = found.filter(section => section.all);
-      // words that are on the page but in no one section: the section that has most of them
-      if (!best.length && terms.every((_, i) => found.some(s => s.hits[i][0] + s.hits[i][1]))) {
+      // words that are in a chapter but in no one section: the section that has most of them
+      if (page.startsWith("chapters/") && !best.length && terms.every((_, i) => found.some(s => s.hits[i][0] + s.hits[i][1]))) {
         best = [found.reduce((a, b) => (b.has - a.has || b.score - a.score) > 0 ? b : a)];
         best[0].score /= 2;
       }
