@@ -78,13 +78,18 @@ def test_every_control_changes_the_picture(roots):
 @each_chapter
 def test_moving_asks_for_nothing(visit, roots, sites):
     """A redraw is answered on the page itself: no request, no error, no message."""
-    asked = set(visit.requests)  # Chromium asks for the icon again when the address changes
+
+    def requests():
+        """Not a worker in place of one that was stopped: its script is in the page's memory."""
+        return {address for address in visit.requests if not address.startswith("blob:")}
+
+    asked = requests()  # Chromium asks for the icon again when the address changes
     for root in roots:
         for slider in sliders(root):
             if slider.is_enabled():
                 set_to(slider, 0.21)
         expect(root.locator("[data-im-message]")).to_be_hidden()
-    assert set(visit.requests) == asked and not visit.errors
+    assert requests() == asked and not visit.errors
 
 
 @each_chapter
