@@ -91,7 +91,7 @@ ASKED = [
     ("microscaling", "book/glossary.html#term-MXFP4", 1),
     ("SGLD", "book/glossary.html#term-Langevin-dynamics", 1),
     ("LoRA", "book/map.html", 1),
-    ("KL divergence between Gaussians", "book/library.html#implicitly.langevin.gauss_kl", 3),
+    ("KL divergence between Gaussians", "book/library.html#implicitly.langevin.gauss_kl", 6),
     ("running sum of ones stalls", "chapters/low-bit-accumulators.html", 1),
     ("stochastic rounding unbiased", "chapters/fp4-training.html#fp4-training/C2", 2),
     ("delayed generalization", "book/glossary.html#term-grokking", 1),
