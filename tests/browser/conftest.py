@@ -42,12 +42,10 @@ FLAGS = [
 ]
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin that reads the groups
 def pytest_collection_modifyitems(items):
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in ours:
         item.add_marker(pytest.mark.browser)
-        item.add_marker(pytest.mark.xdist_group(page_of(item) or item.path.stem))
     items[:] = [item for item in items if item not in ours] + sorted(ours, key=turn)
 
 
