@@ -103,7 +103,7 @@ wasm: .venv/.all ## compile the page functions whose source has changed (install
 chromium: .venv/bin/python
 	@$(BIN)/python book/_tools/ensure_chromium.py > /dev/null
 
-# What a lane prints at its end says where its time goes. Groups are those of tests/conftest.py; they start in the order
+# What a lane prints at its end says where its time goes. Groups are those of tests/workers.py; they start in the order
 # in which they are named, which has what takes long first: else one worker waits for it at the end.
 PYTEST = $(BIN)/python -m pytest -q -n 2 --durations=10 --dist loadgroup --no-loadscope-reorder
 

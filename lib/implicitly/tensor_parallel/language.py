@@ -80,7 +80,7 @@ def train(wires: Wires, shared: int, seed: int, *, shape: Shape = SMALL, steps: 
 
     In `OneProcess` or, with the same numbers up to rounding, in `Processes`. First weights are normal with standard
     deviation 0.02; runs with one seed have the same weights and batches for all shares and ranks. In one of torch's
-    threads a run repeats to the bit, in more to rounding: torch's own sums take what is ready first.
+    threads a run repeats to the bit, in more to rounding.
 
     Args:
         shared: channels that are summed, 0 to the width.
