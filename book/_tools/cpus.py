@@ -69,6 +69,7 @@ def environment(name: str) -> dict[str, str]:
     choice, threads, _ = ARITHMETICS[name]
     found = {key: value for key, value in execution_environment().items() if key not in CHOICES}
     found |= {variable: str(threads) for variable in THREADS}
+    found["OMP_WAIT_POLICY"] = "passive"  # two processes share two cores: threads that spin take them from each other
     found |= {key: value.format(numpy=numpy_features()) for key, value in choice.items() if value}
     # Compiled code of one CPU must not be found by another, nor asserts rewritten without their values.
     return found | {"NUMBA_CACHE_DIR": str(OUT / name / "numba"), "PYTHONPYCACHEPREFIX": str(OUT / "pycache")}
