@@ -320,7 +320,7 @@ def test_bad_codes_and_shapes():
 FAULTS = {
     "numba: ties away": (NUMBA, "whole = (count + MAGIC) - MAGIC",
                          "whole = np.floor(count + F32(0.5))"),
-    "numba: shared counter": (NUMBA, "numbered(U32(low + U32(c)))", "numbered(U32(c))"),
+    "numba: shared counter": (NUMBA, "U32(low + U32(c))", "U32(c)"),
     "numba: scale reciprocal": (NUMBA, "/ divisor", "* (F32(1) / divisor)"),
     "numba: odd rows lost": (NUMBA, "row, to = x[r], out[r]", "row, to = x[r], out[r // 2 * 2]"),
 }

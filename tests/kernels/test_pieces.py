@@ -98,12 +98,15 @@ def test_pieces_change_no_bit(monkeypatch, name, piece):
 def test_threads_change_no_bit(monkeypatch, name):
     monkeypatch.setattr(_threads, "WORTH", 1)
     monkeypatch.setattr(_threads, "PIECE", 10**5)
-    results = []
+    results, began, pieces = [], [], _threads.pieces
+    monkeypatch.setattr(_threads, "pieces", lambda *a: began.append(a[0]) or pieces(*a))
     for threads in ("1", "3"):
+        began.clear()
         monkeypatch.setenv("IMPLICITLY_THREADS", threads)
         results.append(flat(RUNS[name]()))
     for one, two in zip(*results, strict=True):
         assert torch.equal(one, two)
+    assert len(set(began)) > 1, "no thread but the first has work"
 
 
 def test_the_number_of_threads(monkeypatch):

@@ -4,15 +4,21 @@ Scales are found for a whole chunk before its elements are touched, so that each
 code over independent lanes and the compiler can use full-width vectors.
 """
 
+import functools
+
 import numba
 import numpy as np
 import torch
+from llvmlite import ir
+from numba import types
+from numba.core.cgutils import get_or_insert_function
+from numba.extending import intrinsic
 
 from implicitly_kernels import _memory, _threads
 from implicitly_kernels._jit import cached_njit
-from implicitly_kernels._philox_numba import philox_lanes
-from implicitly_kernels._rng_numba import F32, U32, bits_of_float, float_of_bits
-from implicitly_kernels._vector import WIDTH, numbered, spread, store
+from implicitly_kernels._philox_numba import philox_in_order
+from implicitly_kernels._rng_numba import F32, U32, U64, bits_of_float, float_of_bits
+from implicitly_kernels._vector import WIDTH, WORDS, store
 from implicitly_kernels.nvfp4.reference import BLOCK, E2M1, e4m3_values, e8m0_values
 
 CHUNK = 128  # rows of 16 elements: 8 kB of input, a multiple of 2
@@ -63,12 +69,13 @@ def steps_at(bits, divisor, stochastic, word):
     """Magnitude in whole steps, the step, and the code of step zero's first whole number."""
     a = float_of_bits(U32(bits & U32(0x7FFFFFFF))) / divisor
     a = F32(6) if a > F32(6) else a
-    inverse = F32(2) if a < F32(2) else (F32(1) if a < F32(4) else F32(0.5))
-    step = F32(0.5) if a < F32(2) else (F32(1) if a < F32(4) else F32(2))
+    # A step is half of the power of two below a, at least a half.
+    power = U32(bits_of_float(a) & U32(0x7F800000))
+    power = U32(0x3F800000) if power < U32(0x3F800000) else power
+    step, inverse = float_of_bits(U32(power - U32(0x00800000))), float_of_bits(U32(U32(0x7F800000) - power))
     count = a * inverse
     if stochastic:
-        low = (count + MAGIC) - MAGIC
-        low = low - (F32(1) if low > count else F32(0))
+        low = np.floor(count)
         u = F32(np.int32(word >> U32(8))) * F32(2.0**-24)
         whole = low + (F32(1) if count - low > u else F32(0))
     else:
@@ -81,10 +88,63 @@ def steps_at(bits, divisor, stochastic, word):
 jit = cached_njit(nogil=True, boundscheck=False, error_model="numpy")
 
 
+@intrinsic
+def _fetch(typingctx, array, index):
+    """Ask for the vector at an index to be brought to the cache; past the end it asks for nothing that is used."""
+    def code(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        fn = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(fn, [builder.bitcast(builder.gep(data, [args[1]]), byte), number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64), code
+
+
+def _largest_of(per):
+    def made(typingctx, array, index):
+        word = ir.IntType(32)
+        words = ir.VectorType(word, WIDTH)
+
+        def code(context, builder, sig, args):
+            data = context.make_array(sig.args[0])(context, builder, args[0]).data
+            whole, positive = range(0, per, WIDTH), ir.Constant(words, [0x7FFFFFFF] * WIDTH)
+
+            def larger(a, b):
+                return builder.select(builder.icmp_signed(">", a, b), a, b)
+
+            def row(r):
+                places = (builder.add(args[1], args[1].type(r * per + at)) for at in whole)
+                vectors = (builder.bitcast(builder.gep(data, [place]), words.as_pointer()) for place in places)
+                return functools.reduce(larger, (builder.and_(builder.load(v, align=4), positive) for v in vectors))
+
+            rows, unit = [row(r) for r in range(WIDTH)], 1
+            while len(rows) > 1:  # two rows to one vector, in which units of each take turns
+                halves = [[2 * unit * j + start + lane + WIDTH * second for j in range(WIDTH // (2 * unit))
+                           for second in (0, 1) for lane in range(unit)] for start in (0, unit)]  # fmt: skip
+                rows = [larger(*(builder.shuffle_vector(a, b, ir.Constant(words, places)) for places in halves))
+                        for a, b in zip(rows[::2], rows[1::2], strict=True)]  # fmt: skip
+                unit *= 2
+            return rows[0]
+
+        return WORDS(array, types.uint64), code
+
+    return intrinsic(made)
+
+
+#: A vector with the bits of the largest magnitude of each of WIDTH rows of 16, or of 32, words from an index on.
+_largest_16, _largest_32 = map(_largest_of, (16, 32))
+
+
 @jit
 def _largest(x, amax):
-    """Bits of the largest magnitude of each row."""
-    for r in range(x.shape[0]):
+    """Bits of the largest magnitude of each row of 16 or 32."""
+    per, flat, whole = x.shape[1], x.reshape(-1), x.shape[0] // WIDTH * WIDTH
+    for r in range(0, whole, WIDTH):
+        at = U64(r * per)
+        store(amax, U64(r), _largest_16(flat, at) if per == 16 else _largest_32(flat, at))
+    for r in range(whole, x.shape[0]):
         row = x[r]
         m = U32(0)
         for j in range(row.size):
@@ -113,38 +173,27 @@ def _scales_mx(amax, up, codes, scale):
 
 
 @jit
-def _draw(first, seed_low, seed_high, planes):
-    """Word k of counter first + c to planes[k, c]: planes, because strided stores stay scalar.
+def _draw(first, seed_low, seed_high, words, ahead, at_ahead):
+    """The words of counters first, first + 1, ...
 
     first and the number of counters: multiples of one power of two, so that only the low word changes.
     """
-    w0, w1, w2, w3 = planes[0], planes[1], planes[2], planes[3]
-    low, high, zero = U32(first & np.uint64(0xFFFFFFFF)), spread(U32(first >> np.uint64(32))), spread(U32(0))
-    for c in range(0, planes.shape[1], WIDTH):
-        at = np.uint64(c)
-        a, b, d, f = philox_lanes(seed_low, seed_high, numbered(U32(low + U32(c))), high, zero, zero)
-        store(w0, at, a)
-        store(w1, at, b)
-        store(w2, at, d)
-        store(w3, at, f)
+    low, high, step = U32(first & U64(0xFFFFFFFF)), U32(first >> U64(32)), U64(WIDTH)
+    for c in range(0, words.size // 4, 2 * WIDTH):
+        at = U64(4 * c)
+        for vector in philox_in_order(seed_low, seed_high, U32(low + U32(c)), high):
+            store(words, at, vector)
+            _fetch(ahead, at_ahead + at)
+            at += step
 
 
 @jit
-def _interleave(planes, words):
-    w0, w1, w2, w3 = planes[0], planes[1], planes[2], planes[3]
-    for c in range(w0.size):
-        words[4 * c] = w0[c]
-        words[4 * c + 1] = w1[c]
-        words[4 * c + 2] = w2[c]
-        words[4 * c + 3] = w3[c]
-
-
-@jit
-def _round_nearest(x, scale, divisor, out):
+def _round_nearest(x, scale, divisor, out, ahead, at_ahead):
     """Rows of 16 onto the grid. The length is a constant, or the loop would not be worth vectors."""
     for r in range(x.shape[0]):
         row, to = x[r], out[r]
         d, s = divisor[r], scale[r]
+        _fetch(ahead, at_ahead + U64(16 * r))
         for j in range(16):
             bits = row[j]
             whole, step = steps_at(bits, d, False, U32(0))
@@ -195,7 +244,6 @@ def _fp4(x, block, gs, up, stochastic, pack, seed_low, seed_high, chunk, begin, 
     block_scale = np.empty(chunk // per, np.float32)
     scale = np.empty(chunk, np.float32)
     divisor = np.empty(chunk, np.float32)
-    planes = np.zeros((4, chunk * 4), np.uint32)
     words = np.zeros((chunk, 16), np.uint32)
     codes = np.empty((chunk, 16), np.uint32)
     for start in range(begin, end, chunk):
@@ -211,8 +259,7 @@ def _fp4(x, block, gs, up, stochastic, pack, seed_low, seed_high, chunk, begin, 
             scale[r] = s
             divisor[r] = F32(np.inf) if s == F32(0) else s
         if stochastic:
-            _draw(np.uint64(start * 4), seed_low, seed_high, planes)
-            _interleave(planes, words.reshape(-1))
+            _draw(U64(start * 4), seed_low, seed_high, words.reshape(-1), x.reshape(-1), U64((start + chunk) * 16))
         if pack:
             if stochastic:
                 _codes(xs, words, divisor, True, codes)
@@ -225,7 +272,7 @@ def _fp4(x, block, gs, up, stochastic, pack, seed_low, seed_high, chunk, begin, 
         elif stochastic:
             _round_stochastic(xs, words, scale, divisor, out[start:start + chunk])
         else:
-            _round_nearest(xs, scale, divisor, out[start:start + chunk])
+            _round_nearest(xs, scale, divisor, out[start:start + chunk], x.reshape(-1), U64((start + chunk) * 16))
 
 
 def _run(x, gs, fmt, scale, rounding, seed, pack):
@@ -239,8 +286,11 @@ def _run(x, gs, fmt, scale, rounding, seed, pack):
         scale == "up", rounding == "sr", pack, np.uint32(seed & 0xFFFFFFFF),
         np.uint32(seed >> 32), CHUNK,
     )
-    for first, last, _, _ in _threads.pieces(0, -(-n // CHUNK), 1, 64 * 16 * CHUNK):
+
+    def part(first, last, begin, end):
         _fp4(*given, first * CHUNK, min(last * CHUNK, n), out.view(np.uint32), packed, scales)
+
+    _threads.share(part, -(-n // CHUNK), work=64 * 16 * CHUNK)
     return torch.from_numpy(packed if pack else out), torch.from_numpy(scales)
 
 

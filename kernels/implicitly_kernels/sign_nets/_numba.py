@@ -6,6 +6,7 @@ more than 32, so that a word of all lanes is an XOR, a population count, a compa
 cache. A sample is shown to all vectors that have a network left before the next one is.
 """
 
+import numba
 import numpy as np
 import torch
 from llvmlite import ir
@@ -15,7 +16,7 @@ from numba.extending import intrinsic
 
 from implicitly_kernels import _threads
 from implicitly_kernels._jit import cached_njit
-from implicitly_kernels._philox_numba import philox_lanes
+from implicitly_kernels._philox_numba import philox_twice
 from implicitly_kernels._rng_numba import F32, U32, U64
 from implicitly_kernels._vector import MASK, WIDTH, WORDS, load, number, numbered, product, spread, store, where
 
@@ -78,22 +79,49 @@ _added_16, _added_32 = map(_added, (16, 32))
 
 
 @jit
-def _draw(k0, k1, first, vectors, step, draws, stream, stride):
-    """`draws` times four words of one stream of networks first, first + 1, ..., as [vector][word][lane]."""
+def _counters(first, vector):
+    """The low and the high words of the networks of a vector."""
+    net = first + U64(vector) * V
+    start, high = U32(net & U64(0xFFFFFFFF)), spread(U32(net >> U64(32)))
+    low = numbered(start)
+    return low, where(no_more(spread(start), low), high, high + U32(1))  # past 2**32 the low word begins again
+
+
+@jit
+def _draw(k0, k1, first, vectors, step, draws, stream, at, stride):
+    """`draws` times four words of one stream of networks first, first + 1, ..., as [vector][word][lane] from `at` on.
+
+    Vectors come in twos: one more than asked is written where their number is odd.
+    """
     now = spread(U32(step))
     for draw in range(draws):
         number_of = spread(U32(draw))
-        for vector in range(vectors):
-            net = first + U64(vector) * V
-            start, high = U32(net & U64(0xFFFFFFFF)), spread(U32(net >> U64(32)))
-            low = numbered(start)
-            high = where(no_more(spread(start), low), high, high + U32(1))  # past 2**32 the low word begins again
-            p0, p1, p2, p3 = philox_lanes(k0, k1, low, high, now, number_of)
-            at = U64(vector) * stride + U64(4 * draw) * V
-            store(stream, at, p0)
-            store(stream, at + V, p1)
-            store(stream, at + U64(2) * V, p2)
-            store(stream, at + U64(3) * V, p3)
+        for vector in range(0, vectors, 2):
+            low, high = _counters(first, vector)
+            low_too, high_too = _counters(first, vector + 1)
+            p0, p1, p2, p3, q0, q1, q2, q3 = philox_twice(k0, k1, low, high, low_too, high_too, now, number_of)
+            one = at + U64(vector) * stride + U64(4 * draw) * V
+            two = one + stride
+            store(stream, one, p0)
+            store(stream, one + V, p1)
+            store(stream, one + U64(2) * V, p2)
+            store(stream, one + U64(3) * V, p3)
+            store(stream, two, q0)
+            store(stream, two + V, q1)
+            store(stream, two + U64(2) * V, q2)
+            store(stream, two + U64(3) * V, q3)
+
+
+@jit
+def _draw_word(k0, k1, first, vectors, step, stream, at, stride):
+    """The first word only of what `_draw` draws."""
+    now, none = spread(U32(step)), spread(U32(0))
+    for vector in range(0, vectors, 2):
+        low, high = _counters(first, vector)
+        low_too, high_too = _counters(first, vector + 1)
+        words = philox_twice(k0, k1, low, high, low_too, high_too, now, none)
+        store(stream, at + U64(vector) * stride, words[0])
+        store(stream, at + U64(vector + 1) * stride, words[4])
 
 
 @jit
@@ -237,26 +265,77 @@ def _show(xs, ys, layers, one, two, general, bits, live, many, alive, acts, w, r
     return many
 
 
+@numba.njit(inline="always")
+def _failed(x, y, left, two, w, begin, draws, mask, most, end, mask_end, most_end):
+    """The lanes of `left` that fail a sample, in a network of neurons that share words and one that has its own."""
+    a = spread(U32(x + (x << U32(PAIR))))
+    out = spread(U32(0))
+    for i in range(0, 4 * draws, 4):  # neurons too many do no harm: mask_end leaves them out
+        at = begin + U64(i) * V
+        out = _added_16(out, (load(w, at) ^ a) & mask, most, spread(two[i]))
+        out = _added_16(out, (load(w, at + V) ^ a) & mask, most, spread(two[i + 1]))
+        out = _added_16(out, (load(w, at + U64(2) * V) ^ a) & mask, most, spread(two[i + 2]))
+        out = _added_16(out, (load(w, at + U64(3) * V) ^ a) & mask, most, spread(two[i + 3]))
+    out = out + (out >> U32(PAIR))
+    on = no_more(popcount((end ^ out) & mask_end), most_end)
+    return U32(left & (lanes_of(on) ^ y))
+
+
 @jit
-def _search(xs, ys, layers, one, two, bias, scaled, bits, n_nets, k0, k1, start, vectors, w, b, g, stream, acts, live,
-            alive, counts, found, kept):
+def _show_small(xs, ys, layers, two, many, live, alive, w, room, draws, counts):
+    """What `_show` does, for networks d-h-1 that are `_small`; a vector's samples one after the other, so that all it
+    needs stays in registers and in the nearest cache."""
+    n, kept = ys.size, 0
+    mask, most = spread(U32(layers[0, TAKEN])), spread(U32(layers[0, MOST]))
+    mask_end, most_end = spread(U32(layers[1, TAKEN])), spread(U32(layers[1, MOST]))
+    for vector in range(many):
+        begin = U64(vector) * room
+        end, left, s = load(w, begin + U64(4 * draws) * V), alive[vector], 0
+        # Sixteen networks see 5.4 samples: whether one is left is asked after four, as it would be guessed wrong.
+        while left and s + 4 <= n:
+            for i in range(s, s + 4):
+                failed = _failed(xs[i, 0], ys[i], left, two, w, begin, draws, mask, most, end, mask_end, most_end)
+                counts[i] += popcount(failed)
+                left = U32(left ^ failed)
+            s += 4
+        while left and s < n:
+            failed = _failed(xs[s, 0], ys[s], left, two, w, begin, draws, mask, most, end, mask_end, most_end)
+            counts[s] += popcount(failed)
+            left = U32(left ^ failed)
+            s += 1
+        alive[vector] = left
+        counts[n] += popcount(left)
+        live[kept] = U64(vector)
+        kept += 1 if left else 0
+    return kept
+
+
+@jit
+def _search(xs, ys, layers, one, two, bias, scaled, bits, small, n_nets, k0, k1, start, vectors, w, b, g, stream, acts,
+            live, alive, counts, found, kept):
     """Adds to counts, writes to found from place `kept` on; the next free place. w to alive: scratch."""
     room, room_bias, stride = U64(w.size // vectors), U64(b.size // vectors), U64(stream.size // vectors)
     general = bits or scaled or bias > 0
     for done in range(0, n_nets, vectors * WIDTH):
         first, many = U64(start + done), min(vectors, (n_nets - done + WIDTH - 1) // WIDTH)
-        for layer in range(layers.shape[0]):
-            neurons = layers[layer, NEURONS]
-            _draw(k0, k1, first, many, 2 * layer, (neurons * layers[layer, FIELD] + 127) >> 7, stream, stride)
-            _weights(layers, layer, many, stream, stride, w, room)
-            if bias > 0 or scaled:
-                _draw(k0, k1, first, many, 2 * layer + 1, (neurons + 3) >> 2, stream, stride)
-                _biases(layers, layer, many, stream, stride, bias, scaled, b, g, room_bias)
         for v in range(many):
             left = n_nets - done - v * WIDTH
             live[v] = U64(v)
             alive[v] = EVERY if left >= WIDTH else U32((U64(1) << U64(left)) - U64(1))
-        many = _show(xs, ys, layers, one, two, general, bits, live, many, alive, acts, w, room, b, g, room_bias, counts)
+        if small:
+            draws = (layers[0, NEURONS] * PAIR + 127) >> 7
+            _draw(k0, k1, first, many, 0, draws, stream, U64(0), stride)
+            _draw_word(k0, k1, first, many, 2, stream, U64(4 * draws) * V, stride)
+            many = _show_small(xs, ys, layers, two, many, live, alive, stream, stride, draws, counts)
+        else:
+            for layer in range(layers.shape[0]):
+                neurons = layers[layer, NEURONS]
+                _draw(k0, k1, first, many, 2 * layer, (neurons * layers[layer, FIELD] + 127) >> 7, stream, U64(0), stride)
+                _weights(layers, layer, many, stream, stride, w, room)
+                if bias > 0 or scaled:
+                    _draw(k0, k1, first, many, 2 * layer + 1, (neurons + 3) >> 2, stream, U64(0), stride)
+                    _biases(layers, layer, many, stream, stride, bias, scaled, b, g, room_bias)
+            many = _show(xs, ys, layers, one, two, general, bits, live, many, alive, acts, w, room, b, g, room_bias, counts)
         for place in range(many if kept < found.size else 0):
             v = np.int64(live[place])
             for l in range(WIDTH):
@@ -281,25 +360,46 @@ def _facts(layout):
     return np.array(rows, np.int64), words, biases
 
 
+def _small(layers):
+    """Whether the words are those that were drawn, and few: d-h-1 with 9 to 16 inputs of up to 16 neurons."""
+    return len(layers) == 2 and layers[0, PART] == PAIR and layers[0, NEURONS] <= PAIR and layers[1, NEURONS] == 1
+
+
 def search(x, y, layout, n_nets, seed, start, keep):
     """Same contract as reference.search."""
     place = torch.arange(x.shape[1])
     both = (x.long() << place).sum(dim=1)
     samples = torch.stack([both & 0xFFFFFFFF, (both >> 32) & 0xFFFFFFFF], dim=1).numpy().astype(np.uint32)
     labels = np.where(y.numpy(), EVERY, U32(0))
-    counts, found, kept = np.zeros(len(y) + 1, np.int64), np.full(keep, -1, np.int64), 0
     layers, words, biases = _facts(layout)
-    vectors, longest = max(1, CACHE // (4 * words * WIDTH)), 2 * max(layout.widths) + 4
-    room = [np.zeros(vectors * size * WIDTH, number) for size, number in (
-        (words, np.uint32), (biases, np.float32), (biases, np.float32), (longest, np.uint32), (2, np.uint32))]
-    room += [np.zeros(vectors, np.uint64), np.zeros(vectors, np.uint32)]
-    room[2][:] = 1
+    small = _small(layers)
+    longest = 4 * (-(-layout.widths[1] // 8) + 1) if small else 2 * max(layout.widths) + 4
+    vectors = max(2, CACHE // (4 * (longest if small else words) * WIDTH) // 2 * 2)
+    most = min(keep, n_nets)
+    done = []  # a row for each thread: counts, found, and what it has found so far
+
+    def scratch():
+        room = [np.zeros(vectors * size * WIDTH, number) for size, number in (
+            (words, np.uint32), (biases, np.float32), (biases, np.float32), (longest, np.uint32), (2, np.uint32))]
+        room += [np.zeros(vectors, np.uint64), np.zeros(vectors, np.uint32)]
+        room[2][:] = 1
+        done.append([np.zeros(len(y) + 1, np.int64), np.empty(most, np.int64), 0])
+        return room, done[-1]
+
+    def part(first, last, begin, end, own):
+        room, results = own
+        results[2] = _search(
+            samples, labels, layers, ONE, TWO, layout.bias, layout.scaled, layout.bits, small,
+            min(last * WIDTH, n_nets) - first * WIDTH, U32(seed & 0xFFFFFFFF), U32(seed >> 32), start + first * WIDTH,
+            vectors, *room, *results,
+        )
+
     # Drawing the weights, and all samples, if all networks fit them.
     work = WIDTH * (max(layout.widths) + sum(layout.widths[1:]) * (42 + len(y)))
-    for first, last, _, _ in _threads.pieces(0, -(-n_nets // WIDTH), 1, work):
-        kept = _search(
-            samples, labels, layers, ONE, TWO, layout.bias, layout.scaled, layout.bits,
-            min(last * WIDTH, n_nets) - first * WIDTH, U32(seed & 0xFFFFFFFF), U32(seed >> 32), start + first * WIDTH,
-            vectors, *room, counts, found, kept,
-        )
+    _threads.share(part, -(-n_nets // WIDTH), work=work, scratch=scratch)
+    counts, found = np.zeros(len(y) + 1, np.int64), np.full(keep, -1, np.int64)
+    for some, _, _ in done:
+        counts += some
+    indices = np.sort(np.concatenate([np.empty(0, np.int64), *(some[:many] for _, some, many in done)]))[:keep]
+    found[:len(indices)] = indices
     return torch.from_numpy(counts), torch.from_numpy(found)
