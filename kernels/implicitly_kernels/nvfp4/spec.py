@@ -25,12 +25,13 @@ TARGET_CPU = {"rtn 4096 x 4096": 35, "sr 4096 x 4096": 35}
 TARGET_GPU = "at least 80 % of the measured copy bandwidth, at 4096 x 4096 and at 16384 x 16384."
 WHY_NOT = {
     "rtn 4096 x 4096":
-        "Memory binds. On the CPU where this was looked into, almost half of the time was the system's, which clears "
-        "new memory for the result: into memory that was there the same loop took a third longer than torch's copy.",
+        "Memory binds. On the CPU where this was looked into, three tenths of the time were the system's, which clears "
+        "new memory for the result: into memory that was there the same loop took twice as long as torch's copy, and "
+        "two fifths of that in cache.",
     "sr 4096 x 4096":
         "Memory binds as it does to nearest, and randomness comes on top: on the CPU where this was looked into, "
-        "two fifths of the time in cache went into addressed Philox words, ten rounds for every four elements, and a "
-        "third into the rounding itself. Eager torch is bound by its temporaries, and its own words, which nobody can "
+        "half of the time in cache went into addressed Philox words, ten rounds for every four elements, and two "
+        "fifths into the rounding itself. Eager torch is bound by its temporaries, and its own words, which nobody can "
         "draw again element by element, add less to that.",
 }
 

@@ -330,12 +330,14 @@ def _search(xs, ys, layers, one, two, bias, scaled, bits, small, n_nets, k0, k1,
         else:
             for layer in range(layers.shape[0]):
                 neurons = layers[layer, NEURONS]
-                _draw(k0, k1, first, many, 2 * layer, (neurons * layers[layer, FIELD] + 127) >> 7, stream, U64(0), stride)
+                draws = (neurons * layers[layer, FIELD] + 127) >> 7
+                _draw(k0, k1, first, many, 2 * layer, draws, stream, U64(0), stride)
                 _weights(layers, layer, many, stream, stride, w, room)
                 if bias > 0 or scaled:
                     _draw(k0, k1, first, many, 2 * layer + 1, (neurons + 3) >> 2, stream, U64(0), stride)
                     _biases(layers, layer, many, stream, stride, bias, scaled, b, g, room_bias)
-            many = _show(xs, ys, layers, one, two, general, bits, live, many, alive, acts, w, room, b, g, room_bias, counts)
+            many = _show(xs, ys, layers, one, two, general, bits, live, many, alive, acts, w, room, b, g, room_bias,
+                         counts)
         for place in range(many if kept < found.size else 0):
             v = np.int64(live[place])
             for l in range(WIDTH):
