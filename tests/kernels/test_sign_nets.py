@@ -26,6 +26,9 @@ LAYOUTS = [
     Layout((13, 55, 37, 14, 1)),
     Layout((33, 2, 1)),
     Layout((5, 3, 1), 2**20, True),
+    Layout((9, 11, 1)),
+    Layout((12, 16, 1)),
+    Layout((16, 2, 1)),
 ]
 
 
@@ -267,6 +270,7 @@ FAULTS = {
     "numba: tie goes down": (NUMBA, "d_in // 2 * each", "(d_in - 1) // 2 * each"),
     "numba: neurons that are none": (NUMBA, "high & given_high", "high"),
     "numba: one sample too many": (NUMBA, "U32(before ^ failed)", "before"),
+    "numba: a small network misses a sample": (NUMBA, "s += 4", "s += 5"),
     "numba: shared counter": (NUMBA, "net = first + U64(vector) * V", "net = first + U64(vector // 2) * V"),
 }
 TRITON_FAULTS = {

@@ -15,7 +15,8 @@ COUNT = (
     "Parameters and data stay in registers or cache for the whole run, so arithmetic binds. The ceiling is measured in "
     "float32; an operation in float64 takes the place of two and is counted as two. It is one of multiply-adds, which "
     "are two operations; of the 7 instructions here only 3 are, so where each takes a multiply-add's place, at most "
-    "0.71 of it is in reach, and less where whole vectors are not filled: in float32, 48 x 104 and 40 x 112 places for 40 x 100."
+    "0.71 of it is in reach, and less where whole vectors are not filled: in float32, 48 x 104 places forward and 40 x "
+    "112 backward for 40 x 100."
 )
 CHAPTERS = ("stable-minima",)
 BINDS = "flop"

@@ -9,16 +9,13 @@ cache. A sample is shown to all vectors that have a network left before the next
 import numba
 import numpy as np
 import torch
-from llvmlite import ir
-from numba import types
-from numba.core.cgutils import get_or_insert_function
-from numba.extending import intrinsic
 
 from implicitly_kernels import _threads
 from implicitly_kernels._jit import cached_njit
 from implicitly_kernels._philox_numba import philox_twice
 from implicitly_kernels._rng_numba import F32, U32, U64
-from implicitly_kernels._vector import MASK, WIDTH, WORDS, load, number, numbered, product, spread, store, where
+from implicitly_kernels._vector import WIDTH, load, number, numbered, product, spread, store, where
+from implicitly_kernels.sign_nets._bits import added_16, added_32, lanes_of, no_more, popcount
 
 V = U64(WIDTH)  # offsets: numba would look at each signed one, whether it is negative
 EVERY = U32(2**WIDTH - 1)  # all lanes
@@ -31,51 +28,6 @@ TWO = np.array([(1 + (2 << PAIR)) << 2 * i for i in range(8)], np.uint32)
 # in a network; which bits its weights, and what it gives, have in a word and in the next.
 INPUTS, NEURONS, FIELD, PART, MOST, AT, AT_BIAS, TAKEN, TAKEN_HIGH, GIVEN, GIVEN_HIGH = range(11)
 jit = cached_njit(nogil=True, boundscheck=False, error_model="numpy")
-
-
-def _ones(builder, value):
-    kind = value.type
-    name = f"v{kind.count}{kind.element}" if isinstance(kind, ir.VectorType) else str(kind)
-    return builder.call(get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), f"llvm.ctpop.{name}"),
-                        [value])  # fmt: skip
-
-
-@intrinsic
-def popcount(typingctx, word):
-    """Bits set in a word, or in each of a vector; LLVM's own, which is an instruction where the CPU has one."""
-    return word(word), lambda context, builder, sig, args: _ones(builder, args[0])
-
-
-@intrinsic
-def no_more(typingctx, a, b):
-    """Whether a <= b, of words without sign."""
-    return MASK(WORDS, WORDS), lambda context, builder, sig, args: builder.icmp_unsigned("<=", *args)
-
-
-@intrinsic
-def lanes_of(typingctx, mask):
-    """The lanes of a mask as the bits of a word."""
-    def code(context, builder, sig, args):
-        return builder.zext(builder.bitcast(args[0], ir.IntType(WIDTH)), ir.IntType(32))
-
-    return types.uint32(MASK), code
-
-
-def _added(part):
-    """total + mark in those parts of the words where at most so many of the bits that differ are set."""
-    def made(typingctx, total, differ, most, mark):
-        def code(context, builder, sig, args):
-            kind = ir.VectorType(ir.IntType(part), WIDTH * 32 // part)
-            total, differ, most, mark = (builder.bitcast(v, kind) for v in args)
-            few = builder.icmp_unsigned("<=", _ones(builder, differ), most)
-            return builder.bitcast(builder.select(few, builder.add(total, mark), total), args[0].type)
-
-        return WORDS(WORDS, WORDS, WORDS, WORDS), code
-
-    return intrinsic(made)
-
-
-_added_16, _added_32 = map(_added, (16, 32))
 
 
 @jit
@@ -176,7 +128,7 @@ def _pairs(layers, layer, two, live, many, x, acts, w, room):
         for first in range(0, neurons, PAIR):
             out = spread(U32(0))
             for i in range((min(PAIR, neurons - first) + 1) >> 1):
-                out = _added_16(out, load(w, at) ^ a, most, spread(two[i]))
+                out = added_16(out, load(w, at) ^ a, most, spread(two[i]))
                 at += V
             out = (out + (out >> U32(PAIR))) & U32(0xFFFF)
             if first < 32:
@@ -196,10 +148,10 @@ def _apart(layers, layer, one, live, many, x, acts, w, room):
         a = spread(x) if begins else load(acts, here)
         low, high = spread(U32(0)), spread(U32(0))
         for i in range(min(32, neurons)):
-            low = _added_32(low, load(w, at) ^ a, most, spread(one[i]))
+            low = added_32(low, load(w, at) ^ a, most, spread(one[i]))
             at += V
         for i in range(neurons - 32):
-            high = _added_32(high, load(w, at) ^ a, most, spread(one[i]))
+            high = added_32(high, load(w, at) ^ a, most, spread(one[i]))
             at += V
         store(acts, here, low)
         store(acts, here + V, high)
@@ -272,10 +224,10 @@ def _failed(x, y, left, two, w, begin, draws, mask, most, end, mask_end, most_en
     out = spread(U32(0))
     for i in range(0, 4 * draws, 4):  # neurons too many do no harm: mask_end leaves them out
         at = begin + U64(i) * V
-        out = _added_16(out, (load(w, at) ^ a) & mask, most, spread(two[i]))
-        out = _added_16(out, (load(w, at + V) ^ a) & mask, most, spread(two[i + 1]))
-        out = _added_16(out, (load(w, at + U64(2) * V) ^ a) & mask, most, spread(two[i + 2]))
-        out = _added_16(out, (load(w, at + U64(3) * V) ^ a) & mask, most, spread(two[i + 3]))
+        out = added_16(out, (load(w, at) ^ a) & mask, most, spread(two[i]))
+        out = added_16(out, (load(w, at + V) ^ a) & mask, most, spread(two[i + 1]))
+        out = added_16(out, (load(w, at + U64(2) * V) ^ a) & mask, most, spread(two[i + 2]))
+        out = added_16(out, (load(w, at + U64(3) * V) ^ a) & mask, most, spread(two[i + 3]))
     out = out + (out >> U32(PAIR))
     on = no_more(popcount((end ^ out) & mask_end), most_end)
     return U32(left & (lanes_of(on) ^ y))
