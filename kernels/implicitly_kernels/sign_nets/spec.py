@@ -23,7 +23,7 @@ COUNT = (
     "on until all of their vector have failed, which takes sixteen networks 5.4 samples and a warp 6.4. About half of "
     "the time of a CPU goes into drawing."
 )
-CHAPTERS = ("typical-nets",)
+CHAPTERS = ("typical-nets", "tempered-overfitting")
 BINDS = "int"
 TARGET_CPU = {"16-8-1, 64 samples": 120}
 TARGET_GPU = "at least 10 billion networks a second on a Hopper GPU."
