@@ -1,0 +1,250 @@
+"""A step's passes over the samples of one problem, eight at a time: scores, the weights of each loss, the move of W.
+
+Arrays are flat: w [class][feature], x [feature][sample], and as [sample] `label` and `start`. A problem is padded to
+whole octets by samples with x = 0, label -1 and start inf: their margins are -inf. `start` is 0 elsewhere.
+The sums have one order on every CPU.
+"""
+
+import math
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from implicitly_kernels._jit import cached_njit
+from implicitly_kernels._vector import OCTET, at_least, load_octet, octet, store, where
+
+LANES = 8
+V = np.uint64(LANES)  # offsets: numba would look at each signed one, whether it is negative
+U64 = np.uint64
+ROOM = 100.0  # powers of 2 that a lane's product of (1 + losses) may grow: eight lanes stay below 2^1024
+options = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+jit = cached_njit(**options, fastmath={"contract", "nsz"})
+
+
+def _folded(combine):
+    """All lanes as one number: the upper half with the lower one, until one lane is left."""
+    def made(typingctx, vector):
+        def code(context, builder, sig, args):
+            value, lanes, word = args[0], LANES, ir.IntType(32)
+            while lanes > 1:
+                lanes //= 2
+                halves = (ir.Constant(ir.VectorType(word, lanes), list(range(first, first + lanes)))
+                          for first in (0, lanes))
+                value = combine(builder, *(builder.shuffle_vector(value, value, half) for half in halves))
+            return builder.extract_element(value, word(0))
+
+        return types.float64(OCTET), code
+
+    return intrinsic(made)
+
+
+total = _folded(lambda builder, a, b: builder.fadd(a, b))
+largest = _folded(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
+#: Of numbers q >= 0 the product of all 1 + q, less 1, with the digits of a small one.
+joint = _folded(lambda builder, a, b: builder.fadd(a, builder.fadd(b, builder.fmul(a, b))))
+
+
+@intrinsic
+def _power(typingctx, vector):
+    """2^n, where the low bits of a float64 hold n + 1023."""
+    def code(context, builder, sig, args):
+        words = ir.VectorType(ir.IntType(64), LANES)
+        moved = builder.shl(builder.bitcast(args[0], words), ir.Constant(words, [52] * LANES))
+        return builder.bitcast(moved, args[0].type)
+
+    return OCTET(OCTET), code
+
+
+@numba.njit(inline="always")
+def _exp(x):
+    """`_numba.exp` of eight numbers."""
+    x = at_least(x, -708.0)
+    t = x * 1.4426950408889634 + 6755399441056767.0  # 1.5 * 2^52 + 1023
+    n = t - 6755399441056767.0
+    r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10
+    p = r * (1.0 / 6227020800.0) + 1.0 / 479001600.0
+    p = p * r + 1.0 / 39916800.0
+    p = p * r + 1.0 / 3628800.0
+    p = p * r + 1.0 / 362880.0
+    p = p * r + 1.0 / 40320.0
+    p = p * r + 1.0 / 5040.0
+    p = p * r + 1.0 / 720.0
+    p = p * r + 1.0 / 120.0
+    p = p * r + 1.0 / 24.0
+    p = p * r + 1.0 / 6.0
+    p = p * r + 0.5
+    p = p * r * r + r + 1.0
+    return p * _power(t)
+
+
+@numba.njit(inline="always")
+def _larger(a, b):
+    return where(a > b, a, b)
+
+
+@jit
+def longest(x, width):
+    """The largest squared norm of a sample."""
+    largest_so_far = octet(0.0)
+    for o in range(U64(0), width, V):
+        square = octet(0.0)
+        for at in range(o, U64(x.size), width):
+            v = load_octet(x, at)
+            square = square + v * v
+        largest_so_far = _larger(square, largest_so_far)
+    return largest(largest_so_far)
+
+
+@jit
+def scores(w, x, label, start, s, true, worst):
+    """Scores s [class][sample], that of the own class and the largest other one; returns the largest -margin of all."""
+    width = U64(label.size)
+    classes, d = U64(s.size) // width, U64(x.size) // width
+    top = octet(-np.inf)
+    for o in range(U64(0), width, V):
+        mine, right, most = load_octet(label, o), load_octet(start, o), octet(-np.inf)
+        for k in range(classes):
+            at = k * d
+            score = load_octet(x, o) * w[at]
+            for j in range(U64(1), d):
+                score = score + load_octet(x, j * width + o) * w[at + j]
+            store(s, k * width + o, score)
+            own = mine == np.float64(k)
+            right = where(own, score, right)
+            most = _larger(where(own, -np.inf, score), most)
+        store(true, o, right)
+        store(worst, o, most)
+        top = _larger(most - right, top)
+    return largest(top)
+
+
+@numba.njit(inline="always")
+def _pull(s, label, o, width, classes, others, share):
+    """s becomes the gradient in the scores: each weight, and for the own class minus what the others have together."""
+    mine, others = load_octet(label, o), octet(0.0) - others
+    for k in range(classes):
+        at = k * width + o
+        store(s, at, where(mine == np.float64(k), others, load_octet(s, at)) * share)
+
+
+@jit
+def cross_entropy(s, label, true, worst):
+    """Weights in place of scores. Returns the risk as a part, and another of which log(1 + .) is to be added."""
+    width = U64(label.size)
+    classes = U64(s.size) // width
+    bits = math.log2(np.float64(classes))
+    room, full = ROOM, 0.0
+    up, product = octet(0.0), octet(0.0)
+    for o in range(U64(0), width, V):
+        mine, right, most = load_octet(label, o), load_octet(true, o), load_octet(worst, o)
+        top = _larger(most, right)
+        others, own = octet(0.0), octet(1.0)
+        for k in range(classes):
+            at = k * width + o
+            e = _exp(load_octet(s, at) - top)
+            store(s, at, e)
+            chosen = mine == np.float64(k)
+            others = others + where(chosen, 0.0, e)
+            own = where(chosen, e, own)
+        # Summed without the own class's e, which is 1 where no margin is negative.
+        loss = others + (own - 1.0)
+        if room < bits:
+            full, product, room = full + math.log1p(joint(product)), octet(0.0), ROOM
+        product, room = product + (loss + product * loss), room - bits
+        up = up + at_least(most - right, 0.0)
+        _pull(s, label, o, width, classes, others, 1.0 / (others + own))
+    return full + total(up), joint(product)
+
+
+@jit
+def pairlog(s, label, true):
+    """The same for the sum of all log(1 + e^-u)."""
+    width = U64(label.size)
+    classes = U64(s.size) // width
+    room, full = ROOM, 0.0
+    up, product = octet(0.0), octet(0.0)
+    for o in range(U64(0), width, V):
+        mine, right, others = load_octet(label, o), load_octet(true, o), octet(0.0)
+        for k in range(classes):
+            at = k * width + o
+            chosen = mine == np.float64(k)
+            v = where(chosen, -np.inf, load_octet(s, at) - right)
+            high = at_least(v, 0.0)
+            e = where(chosen, 0.0, _exp(v - high - high))
+            c = where(v > 0.0, 1.0, e) / (e + 1.0)
+            store(s, at, c)
+            others = others + c
+            if room < 1.0:
+                full, product, room = full + math.log1p(joint(product)), octet(0.0), ROOM
+            product, room = product + (e + product * e), room - 1.0
+            up = up + high
+        _pull(s, label, o, width, classes, others, octet(1.0))
+    return full + total(up), joint(product)
+
+
+@jit
+def exponential(s, label, true, top):
+    """Weights over exp(top) in place of scores; returns the risk over exp(top)."""
+    width = U64(label.size)
+    classes = U64(s.size) // width
+    risk = octet(0.0)
+    for o in range(U64(0), width, V):
+        mine, right, others = load_octet(label, o), load_octet(true, o), octet(0.0)
+        for k in range(classes):
+            at = k * width + o
+            e = _exp((load_octet(s, at) - right) - top)
+            store(s, at, e)
+            others = others + where(mine == np.float64(k), 0.0, e)
+        risk = risk + others
+        _pull(s, label, o, width, classes, others, octet(1.0))
+    return total(risk)
+
+
+@jit
+def polynomial(s, label, true, nearest):
+    """Weights times nearest^2 in place of scores; returns the sum of their powers 3/2. nearest: the least
+    1 + max(u, 0)."""
+    width = U64(label.size)
+    classes = U64(s.size) // width
+    cubes = octet(0.0)
+    for o in range(U64(0), width, V):
+        mine, right, others = load_octet(label, o), load_octet(true, o), octet(0.0)
+        for k in range(classes):
+            at = k * width + o
+            v = load_octet(s, at) - right
+            r = nearest / where(v >= 0.0, 1.0, 1.0 - v)  # NaN stays NaN
+            r = where(mine == np.float64(k), 0.0, r)
+            c = r * r
+            store(s, at, c)
+            others = others + c
+            cubes = cubes + c * r
+        _pull(s, label, o, width, classes, others, octet(1.0))
+    return total(cubes)
+
+
+@jit
+def polynomial_risk(s, label, true):
+    width = U64(label.size)
+    risk = octet(0.0)
+    for o in range(U64(0), width, V):
+        mine, right = load_octet(label, o), load_octet(true, o)
+        for k in range(U64(s.size) // width):
+            v = load_octet(s, k * width + o) - right
+            loss = where(v >= 0.0, 1.0 + v, 1.0 / where(v >= 0.0, 1.0, 1.0 - v))
+            risk = risk + where(mine == np.float64(k), 0.0, loss)
+    return total(risk)
+
+
+@jit
+def move(w, x, s, width, step):
+    """w less step times the gradient, of which s is the part in the scores."""
+    d = U64(x.size) // width
+    for k in range(U64(s.size) // width):
+        for j in range(d):
+            g = load_octet(s, k * width) * load_octet(x, j * width)
+            for o in range(V, width, V):
+                g = g + load_octet(s, k * width + o) * load_octet(x, j * width + o)
+            w[k * d + j] -= step * total(g)
