@@ -33,7 +33,7 @@ class _Vector(types.Type):
 FLOATS, DOUBLES, WORDS, MASK = map(_Vector, (types.float32, types.float64, types.uint32, types.boolean))
 #: Eight float64 on every CPU: what is added up lane by lane has one order. Where a register holds fewer, an operation is
 #: two or four instructions. On the widest vectors it is the same kind as DOUBLES.
-OCTET, OCTET_MASK = (_Vector(element, 8) for element in (types.float64, types.boolean))
+OCTET, OCTET_MASK = (_Vector(element, 16) for element in (types.float64, types.boolean))
 _SCALARS = {FLOATS: types.float32, WORDS: types.uint32, MASK: types.boolean, OCTET: types.float64}
 
 

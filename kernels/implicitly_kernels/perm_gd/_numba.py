@@ -96,19 +96,19 @@ def _later(log_time, log_step):
 
 @jit
 def _descend(w_all, x_all, label_all, start, classes, loss, steps, final, rate, normalized, clock_all,
-             time_all, risk_all):
+             time_all, risk_all, scratch):
     """`steps` steps of every problem in place, and its risk and log time if they are the final ones.
 
     clock_all: (problems, 2), the time as log and factor, which a step leaves without a logarithm.
     """
     width = start.size
-    s, true, worst = np.empty(classes * width), np.empty(width), np.empty(width)
+    s, true, worst = scratch[:-2 * width], scratch[-2 * width:-width], scratch[-width:]
     # Below this every sum of weights is under 2^-53 and log1p(s) = s to the last bit.
     tail = -37.0 - math.log(classes)
     for b in range(w_all.shape[0]):
         w, x, label = w_all[b], x_all[b], label_all[b]
         twice = 2.0 * longest(x, np.uint64(width))
-        since, spent = clock_all[b]
+        (since, spent), far, unit = clock_all[b], 0.0, 1.0
         for step in range(steps + final):  # the last time only for the risk
             last = step == steps
             top = scores(w, x, label, start, s, true, worst)
@@ -143,8 +143,10 @@ def _descend(w_all, x_all, label_all, start, classes, loss, steps, final, rate, 
                     size = rate[b] if top == 0.0 else rate[b] * math.exp(top)
             move(w, x, s, np.uint64(width), size)
             if normalized:
-                far = lift - since
-                after = spent + size * exp(min(far, FAR))
+                if far != lift - since:
+                    far = lift - since
+                    unit = exp(min(far, FAR))
+                after = spent + size * unit
                 if abs(far) < FAR and 1.0 / BIG < after < BIG:
                     spent = after
                 else:
@@ -174,12 +176,15 @@ def descend(w, x, y, steps, loss, rate, normalized, log_time):
     rates = rate.contiguous().numpy()
     kind = LOSSES.index(loss)
 
-    def part(first, last, begin, end):
+    def part(first, last, begin, end, scratch):
         some = slice(first, last)
         _descend(out[some], xt[some], labels[some], start, classes, kind, end - begin, end == steps, rates[some],
-                 normalized, clock[some], time[some], risk[some])
+                 normalized, clock[some], time[some], risk[some], scratch)
 
-    _threads.share(part, problems, steps, (4 * d + 50) * classes * start.size, anywhere=True)
+    def scratch():
+        return torch.empty((classes + 2) * start.size, dtype=torch.float64).numpy()
+
+    _threads.share(part, problems, steps, (4 * d + 50) * classes * start.size, scratch, anywhere=True)
     spent = torch.from_numpy(time)
     if not normalized and steps:
         spent = torch.logaddexp(spent, torch.log(rate * steps))

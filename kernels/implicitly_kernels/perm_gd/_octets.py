@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 from implicitly_kernels._jit import cached_njit
 from implicitly_kernels._vector import OCTET, at_least, load_octet, octet, store, where
 
-LANES = 8
+LANES = 16
 V = np.uint64(LANES)  # offsets: numba would look at each signed one, whether it is negative
 U64 = np.uint64
 ROOM = 100.0  # powers of 2 that a lane's product of (1 + losses) may grow: eight lanes stay below 2^1024
@@ -65,18 +65,19 @@ def _exp(x):
     t = x * 1.4426950408889634 + 6755399441056767.0  # 1.5 * 2^52 + 1023
     n = t - 6755399441056767.0
     r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10
-    p = r * (1.0 / 6227020800.0) + 1.0 / 479001600.0
-    p = p * r + 1.0 / 39916800.0
-    p = p * r + 1.0 / 3628800.0
-    p = p * r + 1.0 / 362880.0
-    p = p * r + 1.0 / 40320.0
-    p = p * r + 1.0 / 5040.0
-    p = p * r + 1.0 / 720.0
-    p = p * r + 1.0 / 120.0
-    p = p * r + 1.0 / 24.0
-    p = p * r + 1.0 / 6.0
-    p = p * r + 0.5
-    p = p * r * r + r + 1.0
+    # Even and odd powers apart: two short chains in place of a long one.
+    z = r * r
+    even = z * (1.0 / 479001600.0) + 1.0 / 3628800.0
+    odd = z * (1.0 / 6227020800.0) + 1.0 / 39916800.0
+    even = even * z + 1.0 / 40320.0
+    odd = odd * z + 1.0 / 362880.0
+    even = even * z + 1.0 / 720.0
+    odd = odd * z + 1.0 / 5040.0
+    even = even * z + 1.0 / 24.0
+    odd = odd * z + 1.0 / 120.0
+    even = even * z + 0.5
+    odd = odd * z + 1.0 / 6.0
+    p = (even + odd * r) * z + r + 1.0
     return p * _power(t)
 
 
@@ -98,6 +99,12 @@ def longest(x, width):
     return largest(largest_so_far)
 
 
+@numba.njit(inline="always")
+def _scored(s, at, score, own, right, most):
+    store(s, at, score)
+    return where(own, score, right), _larger(where(own, -np.inf, score), most)
+
+
 @jit
 def scores(w, x, label, start, s, true, worst):
     """Scores s [class][sample], that of the own class and the largest other one; returns the largest -margin of all."""
@@ -106,15 +113,25 @@ def scores(w, x, label, start, s, true, worst):
     top = octet(-np.inf)
     for o in range(U64(0), width, V):
         mine, right, most = load_octet(label, o), load_octet(start, o), octet(-np.inf)
-        for k in range(classes):
+        k = U64(0)
+        while k + U64(3) <= classes:  # what is loaded of x serves three classes
+            at = k * d
+            v = load_octet(x, o)
+            s0, s1, s2 = v * w[at], v * w[at + d], v * w[at + d + d]
+            for j in range(U64(1), d):
+                v, i = load_octet(x, j * width + o), at + j
+                s0, s1, s2 = s0 + v * w[i], s1 + v * w[i + d], s2 + v * w[i + d + d]
+            right, most = _scored(s, k * width + o, s0, mine == np.float64(k), right, most)
+            right, most = _scored(s, (k + U64(1)) * width + o, s1, mine == np.float64(k + U64(1)), right, most)
+            right, most = _scored(s, (k + U64(2)) * width + o, s2, mine == np.float64(k + U64(2)), right, most)
+            k += U64(3)
+        while k < classes:
             at = k * d
             score = load_octet(x, o) * w[at]
             for j in range(U64(1), d):
                 score = score + load_octet(x, j * width + o) * w[at + j]
-            store(s, k * width + o, score)
-            own = mine == np.float64(k)
-            right = where(own, score, right)
-            most = _larger(where(own, -np.inf, score), most)
+            right, most = _scored(s, k * width + o, score, mine == np.float64(k), right, most)
+            k += U64(1)
         store(true, o, right)
         store(worst, o, most)
         top = _larger(most - right, top)
@@ -241,10 +258,24 @@ def polynomial_risk(s, label, true):
 @jit
 def move(w, x, s, width, step):
     """w less step times the gradient, of which s is the part in the scores."""
-    d = U64(x.size) // width
-    for k in range(U64(s.size) // width):
+    d, classes, k = U64(x.size) // width, U64(s.size) // width, U64(0)
+    while k + U64(3) <= classes:
         for j in range(d):
-            g = load_octet(s, k * width) * load_octet(x, j * width)
-            for o in range(V, width, V):
+            g0 = g1 = g2 = octet(0.0)
+            for o in range(U64(0), width, V):
+                v, at = load_octet(x, j * width + o), k * width + o
+                g0 = g0 + v * load_octet(s, at)
+                g1 = g1 + v * load_octet(s, at + width)
+                g2 = g2 + v * load_octet(s, at + width + width)
+            at = k * d + j
+            w[at] -= step * total(g0)
+            w[at + d] -= step * total(g1)
+            w[at + d + d] -= step * total(g2)
+        k += U64(3)
+    while k < classes:
+        for j in range(d):
+            g = octet(0.0)
+            for o in range(U64(0), width, V):
                 g = g + load_octet(s, k * width + o) * load_octet(x, j * width + o)
             w[k * d + j] -= step * total(g)
+        k += U64(1)
