@@ -31,10 +31,10 @@ class _Vector(types.Type):
 
 
 FLOATS, DOUBLES, WORDS, MASK = map(_Vector, (types.float32, types.float64, types.uint32, types.boolean))
-#: Eight float64 on every CPU: what is added up lane by lane has one order. Where a register holds fewer, an operation is
-#: two or four instructions. On the widest vectors it is the same kind as DOUBLES.
-OCTET, OCTET_MASK = (_Vector(element, 16) for element in (types.float64, types.boolean))
-_SCALARS = {FLOATS: types.float32, WORDS: types.uint32, MASK: types.boolean, OCTET: types.float64}
+#: Sixteen float64 on every CPU: what is added up lane by lane has one order. An operation is two or more instructions
+#: that do not wait for each other, which a long chain of operations needs.
+BLOCK, BLOCK_MASK = (_Vector(element, 16) for element in (types.float64, types.boolean))
+_SCALARS = {FLOATS: types.float32, WORDS: types.uint32, MASK: types.boolean, BLOCK: types.float64}
 
 
 @register_model(_Vector)
@@ -78,7 +78,7 @@ def _comparison(sign):
 
 _ARITHMETIC = {operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul", operator.truediv: "fdiv"}
 for _kind, _table in (
-    (FLOATS, _ARITHMETIC), *((kind, _ARITHMETIC) for kind in {DOUBLES, OCTET}),
+    (FLOATS, _ARITHMETIC), (DOUBLES, _ARITHMETIC), (BLOCK, _ARITHMETIC),
     (WORDS, {operator.add: "add", operator.sub: "sub", operator.xor: "xor", operator.and_: "and_",
              operator.lshift: "shl", operator.rshift: "lshr"}),
 ):
@@ -88,7 +88,7 @@ _operator(operator.and_, MASK, MASK, _instruction("and_"))
 for _function, _sign in {operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=",
                          operator.eq: "=="}.items():
     _operator(_function, FLOATS, MASK, _comparison(_sign))
-    _operator(_function, OCTET, OCTET_MASK, _comparison(_sign))
+    _operator(_function, BLOCK, BLOCK_MASK, _comparison(_sign))
 
 
 @lower_builtin(operator.neg, FLOATS)
@@ -128,9 +128,9 @@ def load(typingctx, array, index):
 
 
 @intrinsic
-def load_octet(typingctx, array, index):
-    """The eight float64 that begin there."""
-    return _loaded(OCTET, array)
+def load_block(typingctx, array, index):
+    """The BLOCK of float64 that begins there."""
+    return _loaded(BLOCK, array)
 
 
 @intrinsic
@@ -152,9 +152,9 @@ def spread(typingctx, value):
 
 
 @intrinsic
-def octet(typingctx, value):
-    """A number in all eight lanes."""
-    return OCTET(types.float64), lambda context, builder, sig, args: _spread(builder, args[0], OCTET.lanes)
+def block(typingctx, value):
+    """A number in every lane of a BLOCK."""
+    return BLOCK(types.float64), lambda context, builder, sig, args: _spread(builder, args[0], BLOCK.lanes)
 
 
 @intrinsic

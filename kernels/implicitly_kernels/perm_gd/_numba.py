@@ -9,7 +9,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from implicitly_kernels import _memory, _threads
-from implicitly_kernels.perm_gd._octets import (
+from implicitly_kernels.perm_gd._blocks import (
     LANES,
     cross_entropy,
     exponential,
@@ -101,7 +101,7 @@ def _descend(w_all, x_all, label_all, start, classes, loss, steps, final, rate, 
 
     clock_all: (problems, 2), the time as log and factor, which a step leaves without a logarithm.
     """
-    width = start.size
+    width, k, d, bits = start.size, np.uint64(classes), np.uint64(w_all.shape[1] // classes), math.log2(classes)
     s, true, worst = scratch[:-2 * width], scratch[-2 * width:-width], scratch[-width:]
     # Below this every sum of weights is under 2^-53 and log1p(s) = s to the last bit.
     tail = -37.0 - math.log(classes)
@@ -111,13 +111,13 @@ def _descend(w_all, x_all, label_all, start, classes, loss, steps, final, rate, 
         (since, spent), far, unit = clock_all[b], 0.0, 1.0
         for step in range(steps + final):  # the last time only for the risk
             last = step == steps
-            top = scores(w, x, label, start, s, true, worst)
+            top = scores(w, x, d, k, label, start, s, true, worst)
             if loss == POLYNOMIAL:
                 if last:
-                    risk_all[b] = math.log(polynomial_risk(s, label, true))
+                    risk_all[b] = math.log(polynomial_risk(s, k, label, true))
                     break
                 nearest = 1.0 - top if top < 0.0 else 1.0
-                cubes = polynomial(s, label, true, nearest)
+                cubes = polynomial(s, k, label, true, nearest)
                 if normalized:
                     size = rate[b] * nearest / (2.0 * twice * cubes)
                     lift = 2.0 * math.log(nearest)
@@ -126,13 +126,13 @@ def _descend(w_all, x_all, label_all, start, classes, loss, steps, final, rate, 
             else:
                 # The risk is risk * exp(top), and exp(top) is left out of the weights too.
                 if loss == EXPONENTIAL or top < tail:
-                    risk = exponential(s, label, true, top)
+                    risk = exponential(s, k, label, true, top)
                 else:
                     top = 0.0
                     if loss == CROSS_ENTROPY:
-                        risk, product = cross_entropy(s, label, true, worst)
+                        risk, product = cross_entropy(s, k, bits, label, true, worst)
                     else:
-                        risk, product = pairlog(s, label, true)
+                        risk, product = pairlog(s, k, label, true)
                     risk += log1p(product)
                 if last:
                     risk_all[b] = top + math.log(risk)
@@ -141,7 +141,7 @@ def _descend(w_all, x_all, label_all, start, classes, loss, steps, final, rate, 
                     size, lift = rate[b] / (twice * risk), -top
                 else:
                     size = rate[b] if top == 0.0 else rate[b] * math.exp(top)
-            move(w, x, s, np.uint64(width), size)
+            move(w, x, d, k, s, np.uint64(width), size)
             if normalized:
                 if far != lift - since:
                     far = lift - since
