@@ -24,14 +24,17 @@ WIDTH = 16 if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2]
 
 
 class _Vector(types.Type):
-    def __init__(self, element):
+    def __init__(self, element, lanes=None):
         self.element = element
-        self.lanes = WIDTH * 32 // max(32, getattr(element, "bitwidth", 32))
+        self.lanes = lanes or WIDTH * 32 // max(32, getattr(element, "bitwidth", 32))
         super().__init__(name=f"vector({self.lanes} x {element})")
 
 
 FLOATS, DOUBLES, WORDS, MASK = map(_Vector, (types.float32, types.float64, types.uint32, types.boolean))
-_SCALARS = {FLOATS: types.float32, WORDS: types.uint32, MASK: types.boolean}
+#: Sixteen float64 on every CPU: what is added up lane by lane has one order. An operation is two or more instructions
+#: that do not wait for each other, which a long chain of operations needs.
+BLOCK, BLOCK_MASK = (_Vector(element, 16) for element in (types.float64, types.boolean))
+_SCALARS = {FLOATS: types.float32, WORDS: types.uint32, MASK: types.boolean, BLOCK: types.float64}
 
 
 @register_model(_Vector)
@@ -75,15 +78,17 @@ def _comparison(sign):
 
 _ARITHMETIC = {operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul", operator.truediv: "fdiv"}
 for _kind, _table in (
-    (FLOATS, _ARITHMETIC), (DOUBLES, _ARITHMETIC),
+    (FLOATS, _ARITHMETIC), (DOUBLES, _ARITHMETIC), (BLOCK, _ARITHMETIC),
     (WORDS, {operator.add: "add", operator.sub: "sub", operator.xor: "xor", operator.and_: "and_",
              operator.lshift: "shl", operator.rshift: "lshr"}),
 ):
     for _function, _name in _table.items():
         _operator(_function, _kind, _kind, _instruction(_name))
 _operator(operator.and_, MASK, MASK, _instruction("and_"))
-for _function, _sign in {operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">="}.items():
+for _function, _sign in {operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=",
+                         operator.eq: "=="}.items():
     _operator(_function, FLOATS, MASK, _comparison(_sign))
+    _operator(_function, BLOCK, BLOCK_MASK, _comparison(_sign))
 
 
 @lower_builtin(operator.neg, FLOATS)
@@ -103,28 +108,37 @@ def _wide(*kinds):
 _KINDS = {kind.element: kind for kind in (FLOATS, DOUBLES, WORDS)}
 
 
-def _place(context, builder, kind, array, index):
+def _place(context, builder, kind, array, index, lanes):
     made = context.make_array(kind)(context, builder, array)
-    value = ir.VectorType(made.data.type.pointee, _KINDS[kind.dtype].lanes)
+    value = ir.VectorType(made.data.type.pointee, lanes)
     return builder.bitcast(builder.gep(made.data, [index]), value.as_pointer())
+
+
+def _loaded(kind, array):
+    def code(context, builder, sig, args):
+        return builder.load(_place(context, builder, array, *args, kind.lanes), align=array.dtype.bitwidth // 8)
+
+    return kind(array, types.uint64), code
 
 
 @intrinsic
 def load(typingctx, array, index):
     """The vector that begins at an index of a contiguous array of float32, float64 or uint32."""
-    kind = _KINDS[array.dtype]
+    return _loaded(_KINDS[array.dtype], array)
 
-    def code(context, builder, sig, args):
-        return builder.load(_place(context, builder, sig.args[0], *args), align=array.dtype.bitwidth // 8)
 
-    return kind(array, types.uint64), code
+@intrinsic
+def load_block(typingctx, array, index):
+    """The BLOCK of float64 that begins there."""
+    return _loaded(BLOCK, array)
 
 
 @intrinsic
 def store(typingctx, array, index, vector):
     """Write a vector there."""
     def code(context, builder, sig, args):
-        builder.store(args[2], _place(context, builder, sig.args[0], *args[:2]), align=array.dtype.bitwidth // 8)
+        place = _place(context, builder, sig.args[0], *args[:2], vector.lanes)
+        builder.store(args[2], place, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, types.uint64, vector), code
@@ -135,6 +149,12 @@ def spread(typingctx, value):
     """A number in every lane."""
     kind = _KINDS.get(value, WORDS)
     return kind(kind.element), lambda context, builder, sig, args: _spread(builder, args[0], kind.lanes)
+
+
+@intrinsic
+def block(typingctx, value):
+    """A number in every lane of a BLOCK."""
+    return BLOCK(types.float64), lambda context, builder, sig, args: _spread(builder, args[0], BLOCK.lanes)
 
 
 @intrinsic
@@ -149,14 +169,14 @@ def numbered(typingctx, first):
 
 @intrinsic
 def where(typingctx, condition, a, b):
-    """a where the condition holds, else b; a and b are of one kind, or one of them is a number. Not of float64."""
+    """a where the condition holds, else b; a and b are of one kind, or one of them is a number. Not of DOUBLES."""
     kind = a if _wide(a) else b
     if not _wide(kind, condition):
         kind = types.float32 if isinstance(kind, types.Float) else types.uint32
 
     def code(context, builder, sig, args):
         held, *values = args
-        values = [v if _wide(t) or not _wide(kind) else _spread(builder, v)
+        values = [v if _wide(t) or not _wide(kind) else _spread(builder, v, kind.lanes)
                   for v, t in zip(values, sig.args[1:], strict=True)]
         return builder.select(held, *values)
 

@@ -29,6 +29,10 @@ for dtype in (torch.float32, torch.float64):
 for shape, more in (((13, 55, 37, 14, 1), {}), ((40, 33, 1), {"bias": 2, "scaled": True, "alphabet": "bits"})):
     x = place(9, shape[0]) > 0
     say(f"sign_nets {shape}", *ik.sign_nets(x, x[:, 0], shape, 5000, start=2**32 - 2000, backend="numba", **more))
+for loss in ("cross-entropy", "exponential", "pairlog", "polynomial"):
+    rest = {"normalized": torch.tensor([0.5, 1.0], dtype=torch.float64), "loss": loss, "backend": "numba"}
+    labels = torch.arange(2 * 37).view(2, 37) % 4
+    say(f"perm_gd {loss}", *ik.perm_gd(place(2, 4, 5).double(), place(2, 37, 5).double(), labels, 300, **rest))
 for qdq in (ik.nvfp4_qdq, ik.mxfp4_qdq):
     say(qdq.__name__, qdq(4 * place(37, 160), rounding="sr", seed=2**40 + 1, backend="numba"))
 """
@@ -41,4 +45,4 @@ def test_bits_do_not_hang_on_the_width_of_vectors(tmp_path):
     targets = {}, {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}
     wide, narrow = (said_on(target, LONG_RUNS, tmp_path).splitlines() for target in targets)
     assert (wide[0], narrow[0]) == ("16", "8")
-    assert wide[1:] == narrow[1:] and len(wide) == 1 + 6 + 4 + 2 + 2
+    assert wide[1:] == narrow[1:] and len(wide) == 1 + 6 + 4 + 2 + 4 + 2

@@ -1,7 +1,4 @@
-"""PERM descent on the CPU: one problem at a time, samples in the inner loops, own exp and log1p.
-
-Scores lie as [class][sample], samples padded to whole vectors; a padded sample has x = 0 and weight 0.
-"""
+"""PERM descent on the CPU: one problem at a time, in passes over its samples, own exp and log1p."""
 
 import math
 
@@ -12,15 +9,23 @@ from numba import types
 from numba.extending import intrinsic
 
 from implicitly_kernels import _memory, _threads
-from implicitly_kernels._jit import cached_njit
+from implicitly_kernels.perm_gd._blocks import (
+    LANES,
+    cross_entropy,
+    exponential,
+    jit,
+    longest,
+    move,
+    pairlog,
+    polynomial,
+    polynomial_risk,
+    scores,
+)
 from implicitly_kernels.perm_gd.reference import LOSSES
 
-PAD = 8
 CROSS_ENTROPY, EXPONENTIAL, PAIRLOG, POLYNOMIAL = range(len(LOSSES))
-options = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
-jit = cached_njit(**options, fastmath={"contract", "nsz"})
-# Sums and maxima only: a vector adds them in another order.
-reduce = cached_njit(**options, fastmath={"contract", "nsz", "nnan", "reassoc"})
+#: A problem's time is factor * e^log: the factor stays within BIG and 1 / BIG, and a step's log within FAR of that log.
+BIG, FAR = 1e250, 300.0
 
 
 @intrinsic
@@ -82,245 +87,105 @@ def log1p(x):
 
 
 @jit
-def _margins(w, xt, own, mask, s, sy, a):
-    """a[k] = score of class k minus that of the own class, -inf for the own class and for padding."""
-    for k in range(w.shape[0]):
-        row = s[k]
-        for j in range(w.shape[1]):
-            x, v = xt[j], w[k, j]
-            if j == 0:
-                for n in range(row.size):
-                    row[n] = v * x[n]
-            else:
-                for n in range(row.size):
-                    row[n] += v * x[n]
-        o = own[k]
-        if k == 0:
-            for n in range(row.size):
-                sy[n] = o[n] * row[n]
-        else:
-            for n in range(row.size):
-                sy[n] += o[n] * row[n]
-    for k in range(w.shape[0]):
-        row, out, hide = s[k], a[k], mask[k]
-        for n in range(row.size):
-            out[n] = row[n] - sy[n] + hide[n]
-
-
-@reduce
-def _largest(v):
-    m = -np.inf
-    for l in range(v.size):
-        m = v[l] if v[l] > m else m
-    return m
-
-
-@reduce
-def _sum(v):
-    total = 0.0
-    for l in range(v.size):
-        total += v[l]
-    return total
+def _later(log_time, log_step):
+    """log(e^log_time + e^log_step)."""
+    if log_time == -np.inf:
+        return log_step
+    return max(log_time, log_step) + math.log1p(math.exp(-abs(log_time - log_step)))
 
 
 @jit
-def _exponentials(a, top, c):
-    for l in range(a.size):
-        c[l] = exp(a[l] - top)
+def _descend(w_all, x_all, label_all, start, classes, loss, steps, final, rate, normalized, clock_all,
+             time_all, risk_all, scratch):
+    """`steps` steps of every problem in place, and its risk and log time if they are the final ones.
 
-
-@jit
-def _cross_entropy(a, own, p, d, c, losses):
-    """Weights c of every sample, and what `_logarithms` makes losses of; the own class takes part with margin 0."""
-    p[:] = 0.0
-    d[:] = 0.0
-    losses[:] = 0.0
-    for k in range(a.shape[0]):
-        row = a[k]
-        for n in range(p.size):
-            p[n] = row[n] if row[n] > p[n] else p[n]
-    for k in range(a.shape[0]):
-        row, o, out = a[k], own[k], c[k]
-        for n in range(p.size):
-            e = exp((0.0 if o[n] > 0.0 else row[n]) - p[n])
-            d[n] += e
-            # Summed without the own class's e = exp(-p), which is 1 where no margin is negative.
-            losses[n] += e - 1.0 if o[n] > 0.0 else e
-            out[n] = e
-    for n in range(p.size):
-        d[n] = 1.0 / d[n]
-    for k in range(a.shape[0]):
-        o, out = own[k], c[k]
-        for n in range(p.size):
-            out[n] = (1.0 - o[n]) * out[n] * d[n]
-
-
-@jit
-def _pairlog(a, c, losses):
-    for l in range(a.size):
-        v = a[l]
-        up = v if v > 0.0 else 0.0
-        e = exp(v - up - up)
-        c[l] = (1.0 if v > 0.0 else e) / (1.0 + e)
-        losses[l] = e
-
-
-@jit
-def _logarithms(a, losses):
-    """Losses max(a, 0) + log(1 + losses): apart from the weights, since a fixed step does without."""
-    for l in range(a.size):
-        v = a[l]
-        losses[l] = (v if v > 0.0 else 0.0) + log1p(losses[l])
-
-
-@jit
-def _polynomial(a, nearest, c, cubes):
-    """Weights times nearest^2, and their powers 3/2; nearest = the least 1 + max(u, 0)."""
-    for l in range(a.size):
-        v = a[l]
-        reach = 1.0 if v >= 0.0 else 1.0 - v  # NaN stays NaN
-        r = nearest / reach
-        c[l] = r * r
-        cubes[l] = r * r * r
-
-
-@jit
-def _polynomial_losses(a, losses):
-    for l in range(a.size):
-        v = a[l]
-        losses[l] = 1.0 + v if v >= 0.0 else 1.0 / (1.0 - v)
-
-
-@jit
-def _pull(c, own, total):
-    """c becomes minus the gradient in the scores: the own class gets what the others lose."""
-    for k in range(c.shape[0]):
-        row = c[k]
-        if k == 0:
-            for n in range(total.size):
-                total[n] = row[n]
-        else:
-            for n in range(total.size):
-                total[n] += row[n]
-    for k in range(c.shape[0]):
-        row, o = c[k], own[k]
-        for n in range(total.size):
-            row[n] = o[n] * total[n] - row[n]
-
-
-@reduce
-def _move(w, c, xt, scale):
-    for k in range(w.shape[0]):
-        row = c[k]
-        for j in range(w.shape[1]):
-            x = xt[j]
-            total = 0.0
-            for n in range(row.size):
-                total += row[n] * x[n]
-            w[k, j] += scale * total
-
-
-@jit
-def _descend(w_all, xt_all, y_all, samples, loss, steps, final, rate, normalized, time_all, risk_all):
-    """`steps` steps of every problem in place, and its risk if they are the final ones."""
-    problems, classes, d = w_all.shape
-    width = xt_all.shape[2]
-    s, a = np.zeros((classes, width)), np.zeros((classes, width))
-    c, extra, losses = (np.zeros((classes, width)), np.zeros((classes, width)),
-                        np.zeros((classes, width)))
-    own, mask = np.zeros((classes, width)), np.zeros((classes, width))
-    sy, p, total = np.zeros(width), np.zeros(width), np.zeros(width)
+    clock_all: (problems, 2), the time as log and factor, which a step leaves without a logarithm.
+    """
+    width, k, d, bits = start.size, np.uint64(classes), np.uint64(w_all.shape[1] // classes), math.log2(classes)
+    s, true, worst = scratch[:-2 * width], scratch[-2 * width:-width], scratch[-width:]
     # Below this every sum of weights is under 2^-53 and log1p(s) = s to the last bit.
     tail = -37.0 - math.log(classes)
-    for b in range(problems):
-        w, xt, y = w_all[b], xt_all[b], y_all[b]
-        own[:] = 0.0
-        mask[:] = -np.inf
-        largest = 0.0
-        for n in range(width):
-            own[y[n], n] = 1.0
-            square = 0.0
-            for j in range(d):
-                square += xt[j, n] * xt[j, n]
-            largest = max(largest, square)
-            if n < samples:
-                for k in range(classes):
-                    if k != y[n]:
-                        mask[k, n] = 0.0
-        twice = 2.0 * largest
-        log_time = time_all[b]
+    for b in range(w_all.shape[0]):
+        w, x, label = w_all[b], x_all[b], label_all[b]
+        twice = 2.0 * longest(x, np.uint64(width))
+        (since, spent), far, unit = clock_all[b], 0.0, 1.0
         for step in range(steps + final):  # the last time only for the risk
             last = step == steps
-            _margins(w, xt, own, mask, s, sy, a)
-            top = _largest(a.ravel())
+            top = scores(w, x, d, k, label, start, s, true, worst)
             if loss == POLYNOMIAL:
-                nearest = 1.0 - top if top < 0.0 else 1.0
                 if last:
-                    _polynomial_losses(a.ravel(), losses.ravel())
-                    risk_all[b] = math.log(_sum(losses.ravel()))
+                    risk_all[b] = math.log(polynomial_risk(s, k, label, true))
                     break
-                _polynomial(a.ravel(), nearest, c.ravel(), extra.ravel())
+                nearest = 1.0 - top if top < 0.0 else 1.0
+                cubes = polynomial(s, k, label, true, nearest)
                 if normalized:
-                    scale = rate[b] * nearest / (2.0 * twice * _sum(extra.ravel()))
-                    log_step = math.log(scale) + 2.0 * math.log(nearest)
+                    size = rate[b] * nearest / (2.0 * twice * cubes)
+                    lift = 2.0 * math.log(nearest)
                 else:
-                    scale = rate[b] / nearest / nearest
+                    size = rate[b] / nearest / nearest
             else:
                 # The risk is risk * exp(top), and exp(top) is left out of the weights too.
-                risk, asked = 0.0, normalized or last
                 if loss == EXPONENTIAL or top < tail:
-                    _exponentials(a.ravel(), top, c.ravel())
-                    if asked:
-                        risk = _sum(c.ravel())
+                    risk = exponential(s, k, label, true, top)
                 else:
                     top = 0.0
                     if loss == CROSS_ENTROPY:
-                        _cross_entropy(a, own, p, total, c, losses[0])
-                        if asked:
-                            _logarithms(p, losses[0])
-                            risk = _sum(losses[0])
+                        risk, product = cross_entropy(s, k, bits, label, true, worst)
                     else:
-                        _pairlog(a.ravel(), c.ravel(), losses.ravel())
-                        if asked:
-                            _logarithms(a.ravel(), losses.ravel())
-                            risk = _sum(losses.ravel())
+                        risk, product = pairlog(s, k, label, true)
+                    risk += log1p(product)
                 if last:
                     risk_all[b] = top + math.log(risk)
                     break
                 if normalized:
-                    scale = rate[b] / (twice * risk)
-                    log_step = math.log(scale) - top
+                    size, lift = rate[b] / (twice * risk), -top
                 else:
-                    scale = rate[b] * math.exp(top)
-            _pull(c, own, total)
-            _move(w, c, xt, scale)
+                    size = rate[b] if top == 0.0 else rate[b] * math.exp(top)
+            move(w, x, d, k, s, np.uint64(width), size)
             if normalized:
-                high = max(log_time, log_step)
-                log_time = high + math.log1p(math.exp(min(log_time, log_step) - high))
-        time_all[b] = log_time
+                if far != lift - since:
+                    far = lift - since
+                    unit = exp(min(far, FAR))
+                after = spent + size * unit
+                if abs(far) < FAR and 1.0 / BIG < after < BIG:
+                    spent = after
+                else:
+                    since, spent = _later(since + math.log(spent), math.log(size) + lift), 1.0
+                    if since == -np.inf:
+                        since, spent = 0.0, 0.0
+        if final:
+            time_all[b] = since + math.log(spent)
+        clock_all[b] = since, spent
 
 
 def descend(w, x, y, steps, loss, rate, normalized, log_time):
     """Same contract as reference.descend, in float64 whatever w's dtype; threads share the problems."""
     problems, classes, d = w.shape
     samples = x.shape[1]
-    pad = -samples % PAD
-    out = _memory.empty((problems, classes, d), np.float64)
-    out[:] = w.numpy()
-    xt = torch.nn.functional.pad(x.double().mT, (0, pad)).contiguous().numpy()
-    labels = torch.nn.functional.pad(y, (0, pad)).contiguous().numpy()
+    pad = -samples % LANES
+    out = _memory.empty((problems, classes * d), np.float64)
+    out[:] = w.flatten(1).numpy()
+    xt = torch.nn.functional.pad(x.double().mT, (0, pad)).flatten(1).contiguous().numpy()
+    labels = torch.nn.functional.pad(y.double(), (0, pad), value=-1.0).contiguous().numpy()
+    start = np.zeros(samples + pad)
+    start[samples:] = np.inf
+    clock = _memory.empty((problems, 2), np.float64)
     time, risk = (_memory.empty((problems,), np.float64) for _ in range(2))
-    time[:] = log_time.numpy()
+    before = log_time.numpy()
+    clock[:, 0], clock[:, 1] = np.where(before == -np.inf, 0.0, before), before > -np.inf
     rates = rate.contiguous().numpy()
     kind = LOSSES.index(loss)
 
-    def part(first, last, begin, end):
+    def part(first, last, begin, end, scratch):
         some = slice(first, last)
-        _descend(out[some], xt[some], labels[some], samples, kind, end - begin, end == steps, rates[some],
-                 normalized, time[some], risk[some])
+        _descend(out[some], xt[some], labels[some], start, classes, kind, end - begin, end == steps, rates[some],
+                 normalized, clock[some], time[some], risk[some], scratch)
 
-    _threads.share(part, problems, steps, (4 * d + 50) * classes * xt.shape[2], anywhere=True)
+    def scratch():
+        return torch.empty((classes + 2) * start.size, dtype=torch.float64).numpy()
+
+    _threads.share(part, problems, steps, (4 * d + 50) * classes * start.size, scratch, anywhere=True)
     spent = torch.from_numpy(time)
     if not normalized and steps:
         spent = torch.logaddexp(spent, torch.log(rate * steps))
-    return torch.from_numpy(out).to(w.dtype), spent, torch.from_numpy(risk)
+    return torch.from_numpy(out).view(problems, classes, d).to(w.dtype), spent, torch.from_numpy(risk)
