@@ -11,6 +11,7 @@ import yaml
 from committed_files import ROOT, committed, project, text_of
 
 MOST_BYTES = 2_000_000
+MOST_LINES = 400
 
 
 # What is committed --------------------------------------------------------------------------------
@@ -99,6 +100,14 @@ def test_no_large_file():
     large = {str(p.relative_to(ROOT)): p.stat().st_size for p in committed()}
     large = {name: size for name, size in large.items() if size > MOST_BYTES}
     assert not large, f"files over {MOST_BYTES} bytes: {large}"
+
+
+def test_no_module_is_long():
+    modules = [p for p in committed() if p.suffix in {".py", ".js", ".mjs"} and "vendor" not in p.parts]
+    lines = {str(p.relative_to(ROOT)): len(p.read_text(encoding="utf-8").splitlines()) for p in modules}
+    assert len(lines) > 400 and "lib/explorer-js/src/mount.js" in lines, "the modules are found"
+    long = {name: count for name, count in lines.items() if count > MOST_LINES}
+    assert not long, f"split by subject what is over {MOST_LINES} lines: {long}"
 
 
 def test_nothing_that_is_built_is_committed():
