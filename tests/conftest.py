@@ -1,5 +1,9 @@
-"""What every test runs under: one thread a process, the same property-test examples each time, and with whom."""
+"""What every test runs under: one thread a process, the same property-test examples each time, and with whom.
 
+And the template as a chapter, which `test_chapters*.py` share.
+"""
+
+import json
 import os
 
 # Two workers with two threads each get in each other's way: a small training loop runs ten times slower.
@@ -27,3 +31,19 @@ def pytest_xdist_make_scheduler(config, log):
             return group_of(nodeid)
 
     return Scheduling(config, log)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """The template, started and executed in a folder of its own: (slug, the folder)."""
+    from template_chapter import executed
+
+    root = tmp_path_factory.mktemp("repository")
+    return executed(root), root
+
+
+@pytest.fixture
+def notebook(built):
+    """The executed template as a dict, to be changed."""
+    slug, root = built
+    return json.loads((root / f"chapters/{slug}.ipynb").read_text(encoding="utf-8"))

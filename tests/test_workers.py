@@ -17,6 +17,8 @@ from paths import ROOT
         ("tests/chapters/test_score_flow_claims.py::test_check[C1 a]", "score-flow"),
         ("tests/chapters/test_score_flow_exercises.py::test_solution[a]", "score-flow"),
         ("tests/chapters/test_explorers_between.py::test_an_explorer_answers[score-flow]", "score-flow"),
+        ("tests/test_chapters.py::test_a", "tests/test_chapters.py"),
+        ("tests/test_chapters_edited.py::test_b[a]", "tests/test_chapters.py"),
         ("tests/browser/test_every_page.py::test_a[chapters/score-flow.html]", "chapters/score-flow.html"),
         ("tests/browser/test_a.py::test_b[file-book/map.html-1440]", "book/map.html"),
         ("tests/browser/test_every_page.py::test_a[search.html]", "search.html"),

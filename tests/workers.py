@@ -4,7 +4,7 @@ import re
 
 
 def group_of(nodeid: str) -> str:
-    """A page in the browser, what runs the cells of one chapter, or else a file."""
+    """A page in the browser, what runs the cells of one chapter, what changes the template, or else a file."""
     file, _, test = nodeid.partition("::")
     if file.startswith("tests/browser/"):
         page = re.search(r"(?:chapters|book)/[\w-]+\.html|search\.html", test)
@@ -12,4 +12,4 @@ def group_of(nodeid: str) -> str:
     if file.startswith("tests/chapters/"):
         found = re.search(r"test_(\w+)_(claims|exercises)\.py$", file)
         return found[1].replace("_", "-") if found else re.sub(r".*\[|\]", "", test)
-    return file
+    return re.sub(r"(tests/test_chapters)_\w+\.py", r"\1.py", file)

@@ -51,8 +51,9 @@ ARITHMETICS = {
     **{name: (choice, 1, None) for name, choice in OLD.items()},
 }
 #: Tests of `lib` whose outcome no rounding decides: what is refused, packed, drawn, written and printed.
-OF_ONE_KIND = ("docstrings", "every_call", "explorer", "explorer_js", "explorer_live", "explorer_page", "main", "prose",
-               "sweeps")  # fmt: skip
+OF_ONE_KIND = ("docstrings", "every_call", "explorer", "explorer_js", "explorer_kernel", "explorer_live",
+               "explorer_page", "explorer_page_controls", "explorer_page_questions", "explorer_page_readers",
+               "explorer_refuses", "explorer_shown", "explorer_table", "main", "prose", "sweeps")  # fmt: skip
 SUITES = {
     "claims": ["tests/chapters"],
     "lib": ["tests/lib", *(f"--ignore=tests/lib/test_{name}.py" for name in OF_ONE_KIND)],

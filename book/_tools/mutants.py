@@ -44,7 +44,8 @@ PAIRS = {
     "lib/implicitly/_stored.py": ["tests/lib/low_precision/test_stored_digits.py"],
     "lib/implicitly/_plot_checks.py": ["tests/lib/test_plotting.py"],
     "lib/implicitly/data.py": ["tests/lib/test_every_call.py"],
-    "lib/implicitly/explorer": ["tests/lib/test_explorer.py", "tests/lib/test_explorer_computes.py"],
+    "lib/implicitly/explorer": [f"tests/lib/test_explorer{name}.py"
+                                for name in ("", "_refuses", "_table", "_shown", "_kernel", "_computes")],
     "kernels/implicitly_kernels/_rng_numba.py": ["tests/kernels/test_rng.py"],
     "kernels/implicitly_kernels/_philox_numba.py": ["tests/kernels/test_rng.py"],
     "kernels/implicitly_kernels/_ops.py": ["tests/kernels/test_ops.py", "tests/kernels/test_dispatch.py"],
@@ -128,7 +129,8 @@ def tests_of(root: Path, path: str) -> list[str]:
         lane = "lib" if path.startswith("lib/") else "kernels"
         folder = root / "tests" / lane
         names = [stem.strip("_")] if parent.name in ("implicitly", "implicitly_kernels") else [parent.name]
-        files = [*(folder / names[0]).glob("test_*.py")] or [*folder.glob(f"test_{names[0]}.py")]
+        files = [*(folder / names[0]).glob("test_*.py")] or [
+            file for name in (names[0], f"{names[0]}_*") for file in folder.glob(f"test_{name}.py")]
         if not files and lane == "kernels":
             files = [folder / "test_pieces.py"]
         public = {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}

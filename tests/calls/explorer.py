@@ -123,7 +123,8 @@ CALLS = {
                      predict=Predict("Up?", "up", choices=["up", "down"])),
         accepts={"predict": "none", "side": "empty", "id": "none", "columns": "none", "animate": "none"},
         names={"compute": "compute(a=1.0", "controls": "compute(", "id": "id"},
-        skip=dict.fromkeys(("title", "alt", "caption", "summary", "id"), "words; test_explorer.py has wrong ones"),
+        skip=dict.fromkeys(("title", "alt", "caption", "summary", "id"),
+                           "words; test_explorer_refuses.py has wrong ones"),
     ),
     "implicitly.explorer.widget.Explorer.at": Call(
         lambda: dict(self=explorer(), params={"a": 1.5, "kind": "y"}),

@@ -1,108 +1,16 @@
 """A pointwise function between two resamplings: by FFT in float64, shifts by fractions, gradients, bad input."""
 
 import math
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import scipy.signal
 import torch
 from conftest import relative_error
+from up_act_down_oracle import ACTIVATIONS, F32, F64, LARGE, SMALL, check, normal, resampled
 
-from implicitly_kernels import _jit, _threads, resample_matrix, up_act_down
-from implicitly_kernels.up_act_down import _DISPATCH, reference
-
-F32, F64 = torch.float32, torch.float64
-ACTIVATIONS = {
-    "identity": lambda u, c: u,
-    "poly": lambda u, c: c[:, 0, None, None] + c[:, 1, None, None] * u + c[:, 2, None, None] * u**2,
-    "gelu": lambda u, c: u * 0.5 * (1 + torch.erf(u / math.sqrt(2))),
-    "relu": lambda u, c: u.clamp_min(0),
-}
-# (leading axes, n, factor, size)
-SMALL = [((2, 3), 4, 2, None), ((2,), 5, 1.6, 3)]
-LARGE = [
-    *SMALL, ((), 2, 1.5, None), ((1,), 2, 1, 1), ((3, 1), 3, 1, None), ((2, 2), 8, 2, 4), ((40, 2), 7, 2, 6),
-    ((1, 2, 3), 16, 22 / 16, None), ((19, 3), 16, 2, 8), ((2,), 9, 4, 9), ((3,), 32, 2, None), ((2,), 6, 1, 5),
-]  # fmt: skip
-
-
-def resampled(x, m):
-    """Oracle: by the discrete Fourier transform, without a matrix of ours."""
-    n = x.shape[-1]
-    keep = torch.tensor([k for k in range(-n, n) if 2 * abs(k) < min(n, m)])
-    X, Y = torch.fft.fft2(x), torch.zeros(*x.shape[:-2], m, m, dtype=torch.complex128)
-    Y[..., keep[:, None] % m, keep % m] = X[..., keep[:, None] % n, keep % n]
-    return torch.fft.ifft2(Y).real * (m / n) ** 2
-
-
-def oracle(x, activation, coefficients, factor, size):
-    n = x.shape[-1]
-    u = ACTIVATIONS[activation](resampled(x, round(factor * n)), coefficients)
-    return resampled(u, size or n).reshape(*x.shape[:-2], size or n, size or n)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
-
-
-def gradients(run, x, coefficients, weight):
-    """Of the sum of weight * result, in x and in the coefficients."""
-    x, coefficients = (v.detach().requires_grad_() for v in (x, coefficients))
-    loss = (run(x, coefficients) * weight).sum()
-    return torch.autograd.grad(loss, (x, coefficients), allow_unused=True)
-
-
-def check(call, dtype, device="cpu", shapes=LARGE, backward=True):
-    """Results and gradients against the oracle; float32 within 1e-5, and 20 times the reference's own error."""
-    for lead, n, factor, size in shapes:
-        side = size or n
-        x, weight = normal(*lead, n, n).to(dtype), normal(*lead, side, side, seed=1).to(dtype)
-        for activation in ACTIVATIONS:
-            channels = lead[-1] if lead and activation == "poly" else 1
-            coefficients = normal(channels, 3, seed=2).to(dtype)
-
-            def go(x, c, run=call, **more):
-                c = {"coefficients": c if len(lead) > 0 else c[0]} if activation == "poly" else {}  # noqa: B023
-                return run(x, activation, factor=factor, size=size, **c, **more)  # noqa: B023
-
-            def true(x, c):
-                return oracle(x, activation, c, factor, size)  # noqa: B023
-
-            want = [true(x.double(), coefficients.double())]
-            got = [go(x.to(device), coefficients.to(device))]
-            plain = [go(x, coefficients, run=up_act_down, backend="reference")]
-            if backward:
-                args = x.double(), coefficients.double(), weight.double()
-                want += gradients(true, *args)
-                got += gradients(go, *(v.to(device) for v in (x, coefficients, weight)))
-                plain += gradients(lambda x, c: go(x, c, run=up_act_down, backend="reference"), x, coefficients, weight)
-            for a, b, p in zip(got, want, plain, strict=True):
-                if b is None:
-                    assert a is None
-                    continue
-                assert a.dtype == dtype and a.shape == b.shape and a.device.type == device
-                limit = 1e-12 if dtype == F64 else min(1e-5, 20 * relative_error(p, b) + 3e-7)
-                assert relative_error(a, b) <= limit, (lead, n, factor, size, activation, relative_error(a, b))
-
-
-def by(run=None, backward=None):
-    """A public call that runs these implementations instead of the registered ones, and of the numba backend."""
-
-    def call(*args, **kwargs):
-        for name, function in (("run", run), ("backward", backward)):
-            _DISPATCH[name]._loaded["numba"] = function or getattr(reference, name)
-        return up_act_down(*args, **kwargs, backend="numba")
-
-    return call
-
-
-@pytest.fixture(autouse=True)
-def registered():
-    """`by` leaves what it planted until here: the gradient is taken after the call."""
-    yield
-    for name in _DISPATCH:
-        _DISPATCH[name]._loaded.pop("numba", None)
+from implicitly_kernels import _threads, resample_matrix, up_act_down
+from implicitly_kernels.up_act_down import _DISPATCH
 
 
 def same_bits(lane):
@@ -379,72 +287,3 @@ def test_two_runs_on_the_gpu_are_equal():
     go = lambda: up_act_down(x, "gelu")  # noqa: E731
     assert torch.equal(go(), go())
     assert torch.equal(*(torch.autograd.grad((go() * weight).sum(), x)[0] for _ in range(2)))
-
-
-NUMBA = "kernels/implicitly_kernels/up_act_down/_numba.py"
-TRITON = "kernels/implicitly_kernels/up_act_down/_triton.py"
-LANES = "kernels/implicitly_kernels/_lanes.py"
-REFERENCE = "kernels/implicitly_kernels/up_act_down/reference.py"
-FAULTS = {
-    "numba: a lane reads its neighbour": (NUMBA, "source[U(o + b)]", "source[U(o + b + 1)]"),
-    "numba: coefficients of the next channel": (NUMBA, "(first + l % lanes) %", "(first + l % lanes + 1) %"),
-    "numba: no linear term": (NUMBA, "(c2[l] * u[l] + c1[l]) * u[l] + c0[l]", "(c2[l] * u[l]) * u[l] + c0[l]"),
-    "numba: a distribution of the wrong side": (NUMBA, "1 - q if u[l] > 0 else q", "1 - q if u[l] < 0 else q"),
-    "numba: a wrong coefficient of exp": (NUMBA, "0.041666218319291945,", "0.05,"),
-    "numba: a slope without its density": (NUMBA, "p[l] + u[l] * (e[l] * k)", "p[l]"),
-    "numba: a quarter of the sums": (NUMBA, "+ sums[k, 3 * lanes + l]", ""),
-    "numba: up and down in the other order": (NUMBA, "combine(up_t, rows, j", "combine(up_t, rows, 0 * j"),
-    "numba: relu lets everything through": (NUMBA, "g[l] if u[l] > 0 else 0 * g[l]", "g[l]"),
-}
-TRITON_FAULTS = {
-    "triton: a side left out": (TRITON, "tl.permute(half, (0, 2, 1))", "tl.reshape(half, (G, B, A))"),
-    "triton: the last column left out": (TRITON, "(j < n)[None, :]", "(j < n - 1)[None, :]"),
-    "triton: coefficients of the next channel": (TRITON, "// M) % channels", "// M + 1) % channels"),
-    "triton: a slope without its density": (TRITON, " + u * tl.exp(-0.5 * u * u) * 0.3989422804014327", ""),
-    "triton: a sum of the wrong power": (TRITON, "tl.reshape(g * u * u, (G", "tl.reshape(g * u, (G"),
-}
-REFERENCE_FAULTS = {
-    "the Nyquist bin kept": ("((min(n, m) - 1) // 2)", "(min(n, m) // 2)"),
-    "no sign beyond half a turn": ("torch.where(top > nm, -1.0, 1.0)", "torch.where(top > nm, 1.0, 1.0)"),
-    "rows for columns": ("[:, None] * n - torch", "[:, None] * m - torch"),
-}
-FEW = [((2, 3), 5, 1.6, 4), ((5, 2), 4, 2, None)]
-
-
-@pytest.fixture
-def uncompiled(mutant, monkeypatch):
-    """`mutant` with numba's functions as Python runs them: to compile each fault takes longer."""
-    monkeypatch.setattr(_jit, "cached_njit", lambda **_: lambda function: function)
-    lanes = mutant(LANES, "o", "o")
-    lanes.U = int
-
-    def make(path, old, new):
-        module = mutant(path, old, new)
-        module.combine, module.U, module.lanes = lanes.combine, int, lambda n: 8
-        return module
-
-    with np.errstate(all="ignore"):
-        yield make
-
-
-@pytest.mark.parametrize("fault", (None, *FAULTS))
-def test_planted_faults_are_seen(uncompiled, fault):
-    module = uncompiled(*FAULTS.get(fault, (NUMBA, "o", "o")))
-    with pytest.raises((AssertionError, IndexError)) if fault else nullcontext():
-        check(by(module.run, module.backward), F32, shapes=FEW)
-
-
-@pytest.mark.parametrize("fault", (None, *REFERENCE_FAULTS))
-def test_planted_faults_of_the_matrix_are_seen(mutant, fault):
-    module = mutant(REFERENCE, *REFERENCE_FAULTS.get(fault, ("o", "o")))
-    with pytest.raises(AssertionError) if fault else nullcontext():
-        check(by(module.run, module.backward), F64, shapes=FEW)
-
-
-@pytest.mark.interp
-@pytest.mark.skipif("os.environ.get('TRITON_INTERPRET') != '1'", reason="needs TRITON_INTERPRET=1")
-@pytest.mark.parametrize("fault", TRITON_FAULTS)
-def test_planted_triton_faults_are_seen(mutant, fault):
-    module = mutant(*TRITON_FAULTS[fault])
-    with pytest.raises(AssertionError):
-        check(by(module.run, module.backward), F32, shapes=SMALL[1:])

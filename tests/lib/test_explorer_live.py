@@ -4,9 +4,8 @@ import base64
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-import ensure_chromium
 from implicitly.explorer import Bars, Choice, Explorer, Lines, Panel, Predict, Slider
 
 pytestmark = pytest.mark.browser
@@ -82,15 +81,6 @@ class Lab:
 
     def message(self, view=0):
         return self.root(view).locator("[data-im-message]")
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    path = ensure_chromium.find() or pytest.fail("no Chromium or Chrome; `make chromium` installs it", pytrace=False)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

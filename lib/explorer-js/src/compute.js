@@ -158,3 +158,15 @@ export async function computer(spec) {
     stop,
   };
 }
+
+// What the function gives, under the names of the table.
+export const namedAs = (arrays, result) =>
+  new Map(arrays.map(({ name }) => {
+    let values = result.get(name);
+    if (!values) {
+      const pairs = result.get(name.slice(0, -2));
+      values = Float64Array.from({ length: pairs.length / 2 }, (_, i) => pairs[2 * i + (name.endsWith(".y") ? 1 : 0)]);
+    }
+    if (values.some((v) => Math.abs(v) === Infinity)) throw new Error(`There are infinite values in ${name}.`);
+    return [name, values];
+  }));

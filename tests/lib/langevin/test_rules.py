@@ -1,4 +1,4 @@
-"""Threshold rules at their edges. What they count: test_langevin; their claims: tests/chapters."""
+"""Threshold rules at their edges. What they count: test_pac_bayes; their claims: tests/chapters."""
 
 import math
 
