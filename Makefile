@@ -106,14 +106,16 @@ chromium: .venv/bin/python
 # What a lane prints at its end says where its time goes. Groups are those of tests/workers.py; they start in the order
 # in which they are named, which has what takes long first: else one worker waits for it at the end.
 PYTEST = $(BIN)/python -m pytest -q -n 2 --durations=10 --dist loadgroup --no-loadscope-reorder
+# SHARD=2/3 runs the second of three parts of a lane, as continuous integration does with the long ones.
+SHARDED = $(PYTEST) $(if $(SHARD),--shard $(SHARD))
 
 test: lint test-library test-tools test-kernels test-notebooks test-browser ## every test
 
 test-library: .venv/.all chromium ## library, and the claims of chapters with planted faults
-	@$(PYTEST) tests/chapters tests/lib
+	@$(SHARDED) tests/chapters tests/lib
 
 test-tools: .venv/.all chromium ## tools, the built book as files, the repository
-	@$(PYTEST) tests $(addprefix --ignore tests/,lib chapters kernels browser peers)
+	@$(SHARDED) tests $(addprefix --ignore tests/,lib chapters kernels browser peers)
 
 test-kernels: .venv/.all ## kernels: cpu, interpreter and compile lanes (and gpu where there is one)
 	@$(PYTEST) tests/kernels -m "not interp"
@@ -123,7 +125,7 @@ test-notebooks: .venv/.all ## every notebook prints what it stores
 	@$(BIN)/python book/_tools/paths.py $(PYTEST) --dist loadfile --nbval chapters --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
 
 test-browser: .venv/.all chromium book ## the built book in a real browser, and JupyterLab
-	@$(PYTEST) tests/browser
+	@$(SHARDED) tests/browser
 
 test-cpus: .venv/.all ## library, kernels and notebooks under the arithmetic of other CPUs (hours; CPUS="-a sse -s lib" runs a part)
 	@$(BIN)/python book/_tools/cpus.py $(CPUS)

@@ -12,11 +12,28 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
-from workers import group_of  # noqa: E402
+from workers import group_of, in_shard, shard  # noqa: E402
 
 # `--hypothesis-profile=default` tries new examples; the weekly workflow does.
 settings.register_profile("same-each-time", derandomize=True, deadline=None)
 settings.load_profile("same-each-time")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--shard", metavar="I/N", help="run the I-th of N parts; all parts together are every test")
+
+
+@pytest.hookimpl(trylast=True)  # after those that sort
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("shard"):
+        return
+    try:
+        which, of = shard(config.getoption("shard"))
+    except ValueError as error:
+        raise pytest.UsageError(f"--shard: {error}") from None
+    kept = in_shard([item.nodeid for item in items], which, of)
+    config.hook.pytest_deselected(items=[item for item, mine in zip(items, kept, strict=True) if not mine])
+    items[:] = [item for item, mine in zip(items, kept, strict=True) if mine]
 
 
 @pytest.hookimpl(optionalhook=True)

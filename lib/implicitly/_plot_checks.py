@@ -5,6 +5,10 @@ A message names the argument, what was expected and what was found.
 
 import math
 from numbers import Real
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def axes(ax) -> None:
@@ -21,7 +25,7 @@ def size(value) -> None:
         raise ValueError(f"size must be finite and above 0, in points, found {value!r}")
 
 
-def array(name: str, value, shape: tuple[int | str, ...] | None = None):
+def array(name: str, value, shape: tuple[int | str, ...] | None = None) -> "np.ndarray":
     """`value` as an array of numbers; `shape` holds sizes, and letters where any will do."""
     import numpy as np
 

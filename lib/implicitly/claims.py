@@ -11,9 +11,10 @@ import html
 import math as _math
 import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from numbers import Real
+from typing import Any, SupportsFloat
 
 __all__ = ["Claim", "ClaimError", "claim", "largest", "smallest"]
 
@@ -166,12 +167,12 @@ def claim(
     id: str,
     statement: str,
     *,
-    measured,
-    at_most=None,
-    at_least=None,
-    equals=None,
-    within=None,
-    ideal=None,
+    measured: SupportsFloat,
+    at_most: SupportsFloat | None = None,
+    at_least: SupportsFloat | None = None,
+    equals: SupportsFloat | None = None,
+    within: SupportsFloat | None = None,
+    ideal: SupportsFloat | None = None,
     math: str | None = None,
     over: str | None = None,
     seeds: Sequence[int] | None = None,
@@ -259,7 +260,7 @@ def claim(
     return result
 
 
-def largest(*values, key=None):
+def largest(*values: Any, key: Callable[[Any], Any] | None = None) -> Any:
     """Python's ``max``, but a value that is NaN, or whose key is, comes first wherever it stands.
 
     ``max([0.5, math.nan])`` is 0.5: a claim that took the worst of several so could not fail for the NaN.
@@ -267,7 +268,7 @@ def largest(*values, key=None):
     return _extreme(max, values, key)
 
 
-def smallest(*values, key=None):
+def smallest(*values: Any, key: Callable[[Any], Any] | None = None) -> Any:
     """Python's ``min``, but a value that is NaN, or whose key is, comes first wherever it stands."""
     return _extreme(min, values, key)
 

@@ -19,10 +19,20 @@ Example:
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from . import _plot_checks as check
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Polygon
+    from matplotlib.text import Annotation
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "CAUTION", "COLUMN", "DASHES", "DIVERGING", "INK", "MARGIN", "MARKERS", "MUTED", "OK", "PALETTE",
@@ -217,7 +227,9 @@ def theory() -> dict:
     return {"color": INK, "linestyle": DASHES[5], "linewidth": 1.2}
 
 
-def disc(ax, x, y, *, size: float = 9.0, color: str = PREFER, **options):
+def disc(
+    ax: Axes, x: ArrayLike, y: ArrayLike, *, size: float = 9.0, color: str = PREFER, **options: Any
+) -> list[Line2D]:
     """Filled dots on `ax` at `x`, `y`: stable points, data, the preferred thing.
 
     Args:
@@ -229,7 +241,9 @@ def disc(ax, x, y, *, size: float = 9.0, color: str = PREFER, **options):
     return _dots(ax, x, y, size, color, {"mfc": color}, options)
 
 
-def ring(ax, x, y, *, size: float = 9.0, color: str = WITHOUT, **options):
+def ring(
+    ax: Axes, x: ArrayLike, y: ArrayLike, *, size: float = 9.0, color: str = WITHOUT, **options: Any
+) -> list[Line2D]:
     """Hollow dots on `ax` at `x`, `y`: unstable points, sums, the other thing. Arguments as of :func:`disc`."""
     return _dots(ax, x, y, size, color, {"mfc": PAPER, "mew": 2.0}, options)
 
@@ -237,7 +251,7 @@ def ring(ax, x, y, *, size: float = 9.0, color: str = WITHOUT, **options):
 # -- diagrams: drawn mechanisms, in the same ink ---------------------------------------------------
 
 
-def diagram(ax, title: str = "", note: str = "", *, xlim, ylim):
+def diagram(ax: Axes, title: str = "", note: str = "", *, xlim: tuple[float, float], ylim: tuple[float, float]) -> Axes:
     """Make `ax` the ground of a drawing: no frame, no numbers, one unit as long on x as on y. Returns `ax`.
 
     Args:
@@ -262,7 +276,9 @@ def diagram(ax, title: str = "", note: str = "", *, xlim, ylim):
     return ax
 
 
-def arrow(ax, start, end, *, color: str = PREFER, bend: float = 0.0, gap: float = 0.0):
+def arrow(
+    ax: Axes, start: Sequence[float], end: Sequence[float], *, color: str = PREFER, bend: float = 0.0, gap: float = 0.0
+) -> Annotation:
     """An arrow with an open head on `ax`, from `start` to `end`, each ``(x, y)``; returns matplotlib's annotation.
 
     Args:
@@ -282,7 +298,9 @@ def arrow(ax, start, end, *, color: str = PREFER, bend: float = 0.0, gap: float 
     return ax.annotate("", end, start, arrowprops=style, zorder=3)
 
 
-def path(ax, x, y, *, color: str = PREFER, hollow: bool = False, heads: int = 3):
+def path(
+    ax: Axes, x: ArrayLike, y: ArrayLike, *, color: str = PREFER, hollow: bool = False, heads: int = 3
+) -> list[Line2D]:
     """Steps of an iteration on `ax`: dots at `x`, `y`, both (T,), T at least 2, joined by lines; returns the dots.
 
     Args:
@@ -304,7 +322,7 @@ def path(ax, x, y, *, color: str = PREFER, hollow: bool = False, heads: int = 3)
     return ring(ax, x, y, size=4.5, color=color, mew=1.1) if hollow else disc(ax, x, y, size=4.5, color=color)
 
 
-def region(ax, x, y):
+def region(ax: Axes, x: ArrayLike, y: ArrayLike) -> list[Polygon]:
     """An area on `ax` with the corners `x`, `y`, both (N,), N at least 3: a quiet ground with a thin edge."""
     from matplotlib.colors import to_rgb
 
@@ -313,7 +331,9 @@ def region(ax, x, y):
     return ax.fill(x, y, fc=(*to_rgb(RULE), 0.4), ec=MUTED, lw=1, ls="-", zorder=1)
 
 
-def network(ax, sizes, *, at=(0.0, 0.0), width: float = 1.0, height: float = 1.0):
+def network(
+    ax: Axes, sizes: Sequence[int], *, at: Sequence[float] = (0.0, 0.0), width: float = 1.0, height: float = 1.0
+) -> list[np.ndarray]:
     """A layered network on `ax`: a dot a unit, a line a weight.
 
     Args:
@@ -344,7 +364,7 @@ def network(ax, sizes, *, at=(0.0, 0.0), width: float = 1.0, height: float = 1.0
     return places
 
 
-def threshold_unit(ax, at, inputs, *, label: str = "", radius: float = 0.3):
+def threshold_unit(ax: Axes, at: Sequence[float], inputs: ArrayLike, *, label: str = "", radius: float = 0.3) -> None:
     """A threshold unit on `ax`: a circle with a step in it at `at`, lines from `inputs` (N, 2), a line out.
 
     Args:

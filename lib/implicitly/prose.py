@@ -6,6 +6,7 @@ nothing; its output holds the number, ready to print, in the form that myst-nb's
 """
 
 import re
+from typing import SupportsFloat
 
 from ._validate import number
 from .claims import number_html
@@ -19,7 +20,7 @@ _SPEC = re.compile(r"\+?(?:d|(?:\.\d+)?[efg%])")
 _RAISED = str.maketrans("−0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def glue(name: str, value, spec: str | None = None) -> None:
+def glue(name: str, value: SupportsFloat, spec: str | None = None) -> None:
     """Give a number of the run the name under which the chapter's text quotes it.
 
     Nothing is shown. Outside of Jupyter nothing happens, after the same checks.

@@ -10,6 +10,7 @@ from collections import deque
 from typing import NamedTuple
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from .._validate import F64, choice, tensor, whole
@@ -65,7 +66,14 @@ def _filters(s2: Tensor, k: int, filter: str, strength, gamma) -> list[Tensor]:
 
 
 def second_moment(
-    e: Tensor, basis: Tensor, s2: Tensor, k: int, *, filter: str = "projection", strength=None, gamma=None
+    e: Tensor,
+    basis: Tensor,
+    s2: Tensor,
+    k: int,
+    *,
+    filter: str = "projection",
+    strength: ArrayLike | None = None,
+    gamma: float | None = None,
 ) -> Moments:
     """Exact expectations over orders that are drawn with replacement.
 
@@ -91,7 +99,14 @@ def second_moment(
 
 
 def loss_matrix(
-    basis: Tensor, s2: Tensor, k: int, *, of: str = "loss", filter: str = "projection", strength=None, gamma=None
+    basis: Tensor,
+    s2: Tensor,
+    k: int,
+    *,
+    of: str = "loss",
+    filter: str = "projection",
+    strength: ArrayLike | None = None,
+    gamma: float | None = None,
 ) -> Tensor:
     """The matrix H with ``E L(w_k) = e_0^T H e_0`` over orders drawn with replacement, for every start at once.
 

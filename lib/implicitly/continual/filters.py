@@ -14,6 +14,7 @@ Each is one step of size h, the effective step size, of a surrogate that is conv
 import math
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from implicitly_kernels.kaczmarz.reference import factors
@@ -92,7 +93,9 @@ def shrink(s2: Tensor, filter: str, strength: float | None = None, *, gamma: flo
     return _factors(s2, filter, None if strengths is None else strengths.item(), gamma)
 
 
-def effective_step(filter: str, strength=None, *, R: float = 1.0, gamma: float | None = None) -> Tensor:
+def effective_step(
+    filter: str, strength: ArrayLike | None = None, *, R: float = 1.0, gamma: float | None = None
+) -> Tensor:
     """The effective step size h of each strength, in (0, 1].
 
     Args:
@@ -117,7 +120,7 @@ def effective_step(filter: str, strength=None, *, R: float = 1.0, gamma: float |
     return -torch.expm1(strength * math.log1p(-gamma * top)) if gamma * top < 1 else torch.ones_like(strength)
 
 
-def strength_for(filter: str, h, *, R: float = 1.0, gamma: float | None = None) -> Tensor:
+def strength_for(filter: str, h: ArrayLike, *, R: float = 1.0, gamma: float | None = None) -> Tensor:
     """The strength whose effective step size is `h`: ``lam = R^2 (1 / h - 1)``, ``N = ln(1 - h) / ln(1 - gamma R^2)``.
 
     A budget is rounded to the nearest whole number of steps, so `effective_step` of the result is the step size that

@@ -30,9 +30,11 @@ Z = np.uint32(0)
     slow=True,
 )  # fmt: skip
 def one_pass(
-    collection, count, rank, seed, share, greedy, shuffled, greedy_distance, shuffled_distance, greedy_end,
-    shuffled_end, rows, gram, mean, turn, e, lanes, sums, along, scores, left, deck, move,
-):  # fmt: skip
+    collection: int, count: int, rank: int, seed: int, share: np.ndarray, greedy: np.ndarray, shuffled: np.ndarray,
+    greedy_distance: np.ndarray, shuffled_distance: np.ndarray, greedy_end: np.ndarray, shuffled_end: np.ndarray,
+    rows: np.ndarray, gram: np.ndarray, mean: np.ndarray, turn: np.ndarray, e: np.ndarray, lanes: np.ndarray,
+    sums: np.ndarray, along: np.ndarray, scores: np.ndarray, left: np.ndarray, deck: np.ndarray, move: np.ndarray,
+) -> None:  # fmt: skip
     """One pass over `count` tasks in count + 1 dimensions, greedy and in 20 shuffled orders: loss and distance.
 
     Drawn at random: the law of `continual.random_tasks`, each task of this rank; chosen against greedy: those of

@@ -19,7 +19,10 @@ MOST = 300  # lines
     {"ends": (MOST, 2, 2), "path": (1, MOST + 1, 2), "last": (1, 2), "loss": 1, "final": ()},
     work={"angle": MOST, "deck": MOST, "basis": (MOST, 1, 2), "e": (1, 2)},
 )
-def fan(lines, order, T, seed, ends, path, last, loss, final, angle, deck, basis, e):
+def fan(
+    lines: int, order: int, T: int, seed: int, ends: np.ndarray, path: np.ndarray, last: np.ndarray, loss: np.ndarray,
+    final: np.ndarray, angle: np.ndarray, deck: np.ndarray, basis: np.ndarray, e: np.ndarray,
+) -> None:  # fmt: skip
     """T lines through 0, each learned once (or T draws), from the point (1, 0): the path and the mean loss at its end.
 
     Even: the lines of `continual.fan_tasks`. Random: angles uniform in [0, pi / 2), sorted. Element j of draw 0 of the

@@ -4,9 +4,11 @@ A step on task m takes the error ``e = w - w*`` to ``e - V_m^T (g * V_m e)``, wi
 (`shrink`); the weights themselves, with ``c_m = V_m w*``, to ``w - V_m^T (g * (V_m w - c_m))``.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from implicitly_kernels import kaczmarz
@@ -123,10 +125,10 @@ def run_tasks(
     repetition: bool = False,
     steps: int | None = None,
     filter: str = "projection",
-    strength=None,
+    strength: ArrayLike | None = None,
     gamma: float | None = None,
     shift: Tensor | None = None,
-    record=None,
+    record: Sequence[int] | None = None,
 ) -> Run:
     """Learn tasks in given orders, or in the greedy order of a rule.
 
@@ -179,9 +181,9 @@ def learn(
     repetition: bool = False,
     steps: int | None = None,
     filter: str = "projection",
-    strength=None,
+    strength: ArrayLike | None = None,
     gamma: float | None = None,
-    record=None,
+    record: Sequence[int] | None = None,
     data: bool = False,
 ) -> Run:
     """Learn tasks in an order, given or greedy: `run_tasks`, with losses and steps on the scale of the bounds.

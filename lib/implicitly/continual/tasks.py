@@ -10,6 +10,7 @@ Everything is float64. Bad arguments raise TypeError or ValueError.
 
 import functools
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -54,7 +55,9 @@ class Tasks:
     ([1.0, 0.0], 1.0)
     """
 
-    def __init__(self, X, y=None, start=None, *, cut: float = 1e-10):
+    def __init__(
+        self, X: Sequence[Tensor], y: Sequence[Tensor] | None = None, start: Tensor | None = None, *, cut: float = 1e-10
+    ):
         X, cut = list(instances("X", X, Tensor)), number("cut", cut, above=0.0, below=1.0)
         for m, x in enumerate(X):
             tensor(f"X[{m}]", x, shape=("n", "d" if m == 0 else X[0].shape[1]), dtype=F64)

@@ -20,7 +20,7 @@ def _ramp(z):
 
 
 @page_function({"angle": float}, {"lines": (GRID * GRID, STEPS + 1, 2), "sum": GRID * GRID}, whole=("sum",))
-def cover(angle, lines, sum):
+def cover(angle: float, lines: np.ndarray, sum: np.ndarray) -> None:
     """Lines of the score flow x' = h(x) - x of the minimum-norm denoiser on three points, to rest (time 22), by Heun.
 
     Edges of length 1 at `angle` degrees, from 90 (score-flow/C1); `sum` says which lines end at the sum of two points.
@@ -140,7 +140,10 @@ def _follow(kind, sigma, length, steps, marks, starts, paths, count, state):
     work={"marks": (4, 2), "state": (FEW, 2)},
     whole=("kinds", "count", "last"),
 )  # fmt: skip
-def rest(angle, rho, seed, paths, kinds, starts, data, balls, sum, count, last, marks, state):
+def rest(
+    angle: float, rho: float, seed: int, paths: np.ndarray, kinds: np.ndarray, starts: np.ndarray, data: np.ndarray,
+    balls: np.ndarray, sum: np.ndarray, count: np.ndarray, last: np.ndarray, marks: np.ndarray, state: np.ndarray,
+) -> None:  # fmt: skip
     """A hundred starts at fixed noise, for time 64; frames crowd at the start, where it is fast."""
     _places(angle, marks)
     _draw(seed, -0.4, 1.4, starts)
@@ -162,7 +165,11 @@ def rest(angle, rho, seed, paths, kinds, starts, data, balls, sum, count, last, 
     whole=("kinds", "what"),
     slow=True,
 )
-def flow(flow, sigma, angle, length, seed, paths, kinds, marks, what, shares, last, starts, every, state):
+def flow(
+    flow: int, sigma: float, angle: float, length: float, seed: int, paths: np.ndarray, kinds: np.ndarray,
+    marks: np.ndarray, what: np.ndarray, shares: np.ndarray, last: np.ndarray, starts: np.ndarray, every: np.ndarray,
+    state: np.ndarray,
+) -> None:  # fmt: skip
     """Five hundred starts for `length`: of time at noise sigma, or of ln(1/noise) from sigma on (0.01 to 512)."""
     length = length if length > 0.01 else 0.01  # not a number, too
     length = length if length < LONGEST else LONGEST

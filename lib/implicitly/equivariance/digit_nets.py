@@ -69,7 +69,14 @@ def digit_images(part: str) -> tuple[Tensor, Tensor]:
 
 
 def train_digit_net(
-    design: Design, *, seed: int, steps: int, width: int = 16, batch: int = 48, rate: float = 4e-3, until=None
+    design: Design,
+    *,
+    seed: int,
+    steps: int,
+    width: int = 16,
+    batch: int = 48,
+    rate: float = 4e-3,
+    until: int | None = None,
 ) -> tuple[ShiftNet, Tensor]:
     """Train a network on the digits where they stand: no picture is shifted.
 

@@ -1,5 +1,6 @@
 """How much a network's answers change when its images are shifted. Chapter `alias-free-vit`, claim C6."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -53,7 +54,7 @@ def shift_list(kind: str, count: int, *, size: int, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def shift_report(net, x: Tensor, y: Tensor, shifts: Tensor) -> ShiftReport:
+def shift_report(net: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, shifts: Tensor) -> ShiftReport:
     """Answers of a network to images and to their shifts.
 
     Args:

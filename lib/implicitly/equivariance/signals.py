@@ -7,8 +7,10 @@ is real and invertible, and everything here keeps it empty. Chapter `alias-free-
 
 import functools
 import math
+from collections.abc import Callable, Sequence
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from implicitly_kernels import resample_matrix
@@ -31,7 +33,7 @@ __all__ = [
 FLOATS = (torch.float32, torch.float64)
 
 
-def image(name: str, x, *, dims: int | None = None) -> Tensor:
+def image(name: str, x: Tensor, *, dims: int | None = None) -> Tensor:
     """`x` as it is, after checking that it is float32 or float64, finite, of shape (..., n, n) with n >= 1."""
     x = tensor(name, x, dtype=FLOATS)
     if x.ndim < 2 or x.shape[-1] != x.shape[-2] or not x.shape[-1] or (dims is not None and x.ndim != dims):
@@ -40,7 +42,7 @@ def image(name: str, x, *, dims: int | None = None) -> Tensor:
     return x
 
 
-def pair(name: str, value) -> tuple[float, float]:
+def pair(name: str, value: ArrayLike) -> tuple[float, float]:
     """A shift (down, right) in pixels as two floats."""
     value = tensor(name, value, convert=torch.float64, at_least=-1e6, at_most=1e6)
     if value.shape != (2,):
@@ -128,7 +130,7 @@ def bandlimit(x: Tensor) -> Tensor:
     return resample(x, image("x", x).shape[-1])
 
 
-def fractional_shift(x: Tensor, shift) -> Tensor:
+def fractional_shift(x: Tensor, shift: ArrayLike) -> Tensor:
     """Images moved down and right by any real number of pixels, around the edges.
 
     Args:
@@ -161,7 +163,7 @@ def fractional_shift(x: Tensor, shift) -> Tensor:
     return wide.to(x.dtype)
 
 
-def random_images(shape, *, generator: torch.Generator) -> Tensor:
+def random_images(shape: Sequence[int], *, generator: torch.Generator) -> Tensor:
     """Gaussian images of unit variance with an empty Nyquist bin, float64.
 
     Args:
@@ -176,7 +178,7 @@ def random_images(shape, *, generator: torch.Generator) -> Tensor:
     return x / x.square().mean().sqrt()
 
 
-def equivariance_error(layer, x: Tensor, shift) -> float:
+def equivariance_error(layer: Callable[[Tensor], Tensor], x: Tensor, shift: ArrayLike) -> float:
     """How far a layer is from commuting with a shift: ``|f(shifted x) - shifted f(x)| / |f(x)|``, Euclidean norms.
 
     Args:

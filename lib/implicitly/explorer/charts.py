@@ -48,7 +48,7 @@ class Lines(Layer):
         colors = range(len(y)) if self.colors is None else self.colors
         self.colors = checks.palette("Lines: colors", colors, len(y))
 
-    def needs(self):
+    def needs(self) -> list[Need]:
         shapes = ("T", "FT", "FST") if self.over else ("T", "ST")
         return [Need(self.x, ("T",), "x"), *(Need(k, shapes, "y") for k in self.y)]
 
@@ -120,10 +120,10 @@ class Bars(Layer):
         checks.label("Bars: title", self.title)
 
     @property
-    def bands(self):
+    def bands(self) -> tuple[str, ...]:  # type: ignore[override]
         return self.labels
 
-    def needs(self):
+    def needs(self) -> list[Need]:
         return [Need(self.values, self._framed("B"), "y")]
 
     def _sizes(self):
@@ -188,7 +188,7 @@ class Rule(Layer):
             checks.label("Rule: label", self.label)
         self.color = checks.whole("Rule: color", self.color, 0, 5)
 
-    def needs(self):
+    def needs(self) -> list[Need]:
         return [Need(self.at, self._framed(""), self.axis)] if isinstance(self.at, str) else []
 
     def _extent(self, axis, table):

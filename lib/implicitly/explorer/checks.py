@@ -5,14 +5,15 @@ and flags of numpy and 0-d tensors are as good as Python's own; a bool is never 
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
+from typing import Any
 
 from .text import check_spec, label_html
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """A 0-d array or tensor, or a numpy scalar, as the Python scalar it holds; anything else as it is."""
     if getattr(value, "ndim", None) != 0 or not callable(getattr(value, "item", None)):
         return value
@@ -22,12 +23,14 @@ def plain(value):
         return value
 
 
-def found(value) -> str:
+def found(value: object) -> str:
     text = " ".join(repr(value).split())
     return f"found {text if len(text) <= 80 else text[:77] + '...'}"
 
 
-def number(name, value, *, above=None, at_least=None, at_most=None):
+def number(
+    name: str, value: object, *, above: float | None = None, at_least: float | None = None, at_most: float | None = None
+) -> float:
     """`value` as a float, or as an int where it is one."""
     kept = plain(value)
     if isinstance(kept, bool) or not isinstance(kept, Real):
@@ -44,7 +47,7 @@ def number(name, value, *, above=None, at_least=None, at_most=None):
     return int(kept) if isinstance(kept, Integral) else real
 
 
-def whole(name, value, low, high) -> int:
+def whole(name: str, value: object, low: int, high: int) -> int:
     kept = plain(value)
     if isinstance(kept, bool) or not isinstance(kept, Integral):
         raise TypeError(f"{name} must be a whole number, {found(value)}")
@@ -53,27 +56,27 @@ def whole(name, value, low, high) -> int:
     return int(kept)
 
 
-def flag(name, value) -> bool:
+def flag(name: str, value: object) -> bool:
     kept = plain(value)
     if not isinstance(kept, bool):
         raise TypeError(f"{name} must be True or False, {found(value)}")
     return kept
 
 
-def choice(name, value, allowed):
+def choice(name: str, value: str | None, allowed: Sequence[str | None]) -> str | None:
     if not isinstance(value, str | None) or value not in allowed:
         *most, last = map(repr, allowed)
         raise ValueError(f"{name} must be {', '.join(most)} or {last}, {found(value)}")
     return value
 
 
-def string(name, value) -> str:
+def string(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, {found(value)}")
     return value
 
 
-def label(name, value) -> str:
+def label(name: str, value: object) -> str:
     """A string whose ``$…$`` parts can be written."""
     try:
         label_html(string(name, value))
@@ -82,7 +85,7 @@ def label(name, value) -> str:
     return value
 
 
-def spec(name, value) -> str:
+def spec(name: str, value: object) -> str:
     try:
         check_spec(value)
     except ValueError as error:
@@ -90,7 +93,7 @@ def spec(name, value) -> str:
     return value
 
 
-def key(name, value) -> str:
+def key(name: str, value: object) -> str:
     """The name of an array, a parameter or a control."""
     if not isinstance(value, str) or not value.isidentifier():
         raise (ValueError if isinstance(value, str) else TypeError)(
@@ -99,7 +102,7 @@ def key(name, value) -> str:
     return value
 
 
-def items(name, value, what, *, least=0, length=None) -> tuple:
+def items(name: str, value: object, what: str, *, least: int = 0, length: int | None = None) -> tuple:
     """The entries of a sequence, an array or a tensor; a string is none, nor is a dict."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:
         raise TypeError(f"{name} must be a sequence of {what}, {found(value)}")
@@ -111,7 +114,15 @@ def items(name, value, what, *, least=0, length=None) -> tuple:
     return kept
 
 
-def numbers(name, value, *, least=0, length=None, increase=False, **limits) -> tuple:
+def numbers(
+    name: str,
+    value: object,
+    *,
+    least: int = 0,
+    length: int | None = None,
+    increase: bool = False,
+    **limits: float | None,
+) -> tuple:
     kept = items(name, value, "numbers", least=least, length=length)
     kept = tuple(number(f"{name}[{k}]", v, **limits) for k, v in enumerate(kept))
     if increase and any(b <= a for a, b in pairwise(kept)):
@@ -119,7 +130,7 @@ def numbers(name, value, *, least=0, length=None, increase=False, **limits) -> t
     return kept
 
 
-def limits(name, value, *, log=False) -> tuple | None:
+def limits(name: str, value: object, *, log: bool = False) -> tuple | None:
     """``(low, high)``, or None."""
     if value is None:
         return None
@@ -131,14 +142,14 @@ def limits(name, value, *, log=False) -> tuple | None:
     return low, high
 
 
-def labels(name, value, length=None) -> tuple | None:
+def labels(name: str, value: object, length: int | None = None) -> tuple | None:
     if value is None:
         return None
     kept = items(name, value, "strings", least=1, length=length)
     return tuple(label(f"{name}[{k}]", text) for k, text in enumerate(kept))
 
 
-def palette(name, value, length=None) -> list:
+def palette(name: str, value: object, length: int | None = None) -> list:
     """Palette numbers."""
     kept = items(name, value, "palette numbers", least=1, length=length)
     return [whole(f"{name}: palette numbers", c, 0, 5) for c in kept]

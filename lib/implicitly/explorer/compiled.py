@@ -9,11 +9,15 @@ import json
 import math
 import os
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import checks
+from .controls import Control
 from .strict import STRICT, about, sources, strict
 
 __all__ = ["PageFunction", "page_function"]
@@ -26,7 +30,16 @@ MODULE = 20_000
 SAMPLES = 16
 
 
-def page_function(params, outputs, *, data=None, work=None, whole=(), tolerance=1e-9, slow=False):
+def page_function(
+    params: Mapping[str, type | Sequence],
+    outputs: Mapping[str, int | Sequence[int]],
+    *,
+    data: Mapping[str, int | Sequence[int]] | None = None,
+    work: Mapping[str, int | Sequence[int]] | None = None,
+    whole: Sequence[str] = (),
+    tolerance: float = 1e-9,
+    slow: bool = False,
+) -> "Callable[[Callable], PageFunction]":
     """Declare a numba-compilable function as the compute function of an `Explorer`, in Python and in the page.
 
     The function takes, in this order and under these names: the `params`, then the arrays of `data`, `outputs` and
@@ -68,7 +81,11 @@ class PageFunction:
     the same bits on every CPU and in the browser. Without numba the Python function itself runs.
     """
 
-    def __init__(self, function, params, outputs, data=None, work=None, whole=(), tolerance=1e-9, slow=False):
+    def __init__(
+        self, function: Callable, params: Mapping[str, type | Sequence], outputs: Mapping[str, int | Sequence[int]],
+        data: Mapping[str, int | Sequence[int]] | None = None, work: Mapping[str, int | Sequence[int]] | None = None,
+        whole: Sequence[str] = (), tolerance: float = 1e-9, slow: bool = False,
+    ):  # fmt: skip
         if not inspect.isfunction(function):
             raise TypeError(f"page_function: the function must be a Python function, {checks.found(function)}")
         functools.update_wrapper(self, function)
@@ -103,7 +120,7 @@ class PageFunction:
         """Shapes of all arrays, in the order in which the function takes them."""
         return {**self.data, **self.outputs, **self.work}
 
-    def bind(self, **arrays) -> "PageFunction":
+    def bind(self, **arrays: ArrayLike) -> "PageFunction":
         """The same function on these `data`."""
         if set(arrays) != set(self.data):
             raise ValueError(f"{self.name}.bind: expected {list(self.data)}, found {list(arrays)}")
@@ -116,7 +133,7 @@ class PageFunction:
             new.bound[name] = array.copy()
         return new
 
-    def check(self, controls) -> None:
+    def check(self, controls: Sequence[Control]) -> None:
         """Raise if the controls of an explorer do not give what the function takes."""
         found = {c.name: c for c in controls if not c.frames}
         if set(found) != set(self.params):
@@ -131,7 +148,7 @@ class PageFunction:
                 wanted = {float: "a Slider", int: "a Slider over ints or a Seed"}.get(kind, f"a Choice of {kind}")
                 raise ValueError(f"{self.name}: {name} must be {wanted}, found {type(c).__name__} {c.values}")
 
-    def __call__(self, **params):
+    def __call__(self, **params: Any) -> dict[str, np.ndarray]:
         """``{key: array}`` at these values; whole outputs are integers."""
         if set(params) != set(self.params):
             raise TypeError(f"{self.name} takes {list(self.params)}, found {list(params)}")

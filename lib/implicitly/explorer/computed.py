@@ -1,9 +1,19 @@
 """What `compute` returns, checked against what the views read of it."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from . import table
+from .controls import Control
+from .layers import Layer
 from .text import fields
+
+if TYPE_CHECKING:
+    from .panel import Panel
 
 
 class Reader:
@@ -12,11 +22,11 @@ class Reader:
     `placed` is every layer with its panel (None for the side panel).
     """
 
-    def __init__(self, controls, placed, summary):
+    def __init__(self, controls: Sequence[Control], placed: Sequence[tuple[Layer, Panel | None]], summary: str):
         self.by_name = {c.name: c for c in controls}
         self.placed = placed
         self.uses = {}  # key -> list of (layer, panel or None, Need)
-        self.shapes = None  # of the first result; those that follow must have the same
+        self.shapes: dict[str, tuple[int, ...]] | None = None  # of the first result; all must have the same
         frames = sorted(c.name for c in controls if c.frames)
         for layer, panel in placed:
             for role in ("over", "until"):
@@ -40,7 +50,7 @@ class Reader:
         if both:
             raise ValueError(f"Explorer: {both} name both a control and an array")
 
-    def read(self, compute, params) -> dict[str, np.ndarray]:
+    def read(self, compute: Callable[..., Mapping], params: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """`compute` at `params`, checked; planar arrays by entry name (``paths.x``, ``paths.y``)."""
         where = "compute(" + ", ".join(f"{k}={v!r}" for k, v in params.items()) + ")"
         try:
@@ -86,7 +96,7 @@ class Reader:
                 if letter not in "2S" and n != known:
                     raise ValueError(f"{where}: {need.key!r} has {n} along {letter}, {name!r} has {known}")
 
-    def entry(self, name, array) -> table.Entry:
+    def entry(self, name: str, array: np.ndarray) -> table.Entry:
         """How an array of the first result is stored."""
         key, _, part = name.partition(".")
         uses = self.uses[key]

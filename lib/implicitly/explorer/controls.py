@@ -1,8 +1,9 @@
 """What a reader can turn: sliders over numbers, choices between a few named settings."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from . import checks
 from .text import format_value, label_text
@@ -97,11 +98,11 @@ class Slider:
         """Positions that the table of a page function has: both ends and the default."""
         return sorted({0, self.index, len(self.values) - 1})
 
-    def text(self, value) -> str:
+    def text(self, value: object) -> str:
         """`value` as the page writes it."""
         return format_value(checks.number("value", value), self.format) + self.unit
 
-    def check(self, value):
+    def check(self, value: object) -> int | float:
         """`value` as `compute` gets it live; raises ValueError outside the range."""
         value = checks.number(self.name, value)
         low, high = self.values[0], self.values[-1]
@@ -170,12 +171,12 @@ class Choice:
             checks.label(f"{where}: label", self.label)
         self.enabled_when = _enabled_when(where, self.enabled_when)
 
-    def position(self, value) -> int | None:
+    def position(self, value: object) -> int | None:
         """Where `value` stands among the options; None if it is not one."""
         return next((k for k, option in enumerate(self.options) if _same(option, checks.plain(value))), None)
 
     @property
-    def values(self):
+    def values(self) -> tuple:
         return self.options
 
     @property
@@ -186,11 +187,11 @@ class Choice:
     def index(self) -> int:
         return self.position(self.default)
 
-    def text(self, value) -> str:
+    def text(self, value: object) -> str:
         """The label of an option, in plain characters."""
         return label_text(self.labels[self.position(self.check(value))])
 
-    def check(self, value):
+    def check(self, value: object) -> Any:
         """The option called `value` (the page sends its position)."""
         position = self.position(value)
         if position is None:
@@ -239,14 +240,14 @@ class Seed:
         self.enabled_when = _enabled_when(f"Seed {self.name!r}", self.enabled_when)
 
     @property
-    def values(self):
+    def values(self) -> tuple[int]:
         return (self.default,)
 
-    def check(self, value) -> int:
+    def check(self, value: object) -> int:
         """`value` as `compute` gets it; raises for what is no seed."""
         return checks.whole(self.name, value, 0, 2**31 - 1)
 
-    def text(self, value) -> str:
+    def text(self, value: object) -> str:
         return str(value)
 
     def spec(self) -> dict:
@@ -265,7 +266,10 @@ def _same(a, b) -> bool:
     return isinstance(b, str | int | float) and isinstance(a, bool) == isinstance(b, bool) and a == b
 
 
-def enabled_spec(control, controls) -> dict:
+Control = Slider | Choice | Seed
+
+
+def enabled_spec(control: Control, controls: Sequence[Control]) -> dict:
     """`enabled_when` as ``{name: [positions]}``; raises for what does not exist."""
     where = f"{type(control).__name__} {control.name!r}: enabled_when"
     choices = {c.name: c for c in controls if c.kind == "choice" and c is not control}

@@ -5,11 +5,13 @@ F frames (the length of a `frames` slider). Arrays of integers are classes or co
 up, never interpolated.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from . import checks
+from .controls import Control
 from .legend import DASHES, MARKERS, Key
 
 
@@ -26,7 +28,7 @@ class Need(NamedTuple):
         """Whether the array ends in (x, y), which the page keeps as two."""
         return self.shapes[0].endswith("2")
 
-    def letters(self, shape) -> str | None:
+    def letters(self, shape: tuple[int, ...]) -> str | None:
         """The one of `shapes` that an array's shape has."""
         fits = (
             letters
@@ -40,16 +42,16 @@ class Need(NamedTuple):
 class Setting:
     """The arrays of one setting of the controls, with its `frames` sliders at their defaults."""
 
-    def __init__(self, arrays, controls):
+    def __init__(self, arrays: Mapping[str, np.ndarray], controls: Sequence[Control]):
         self.arrays = arrays
         self._frames = {c.name: (c.index, len(c.values)) for c in controls if c.frames}
 
-    def get(self, layer, name, ndim) -> np.ndarray:
+    def get(self, layer: "Layer", name: str, ndim: int) -> np.ndarray:
         """The array as a layer of base dimension `ndim` sees it."""
         array = self.arrays[name]
         return array[self._frames[layer.over][0]] if layer.over and array.ndim > ndim else array
 
-    def shown(self, layer, steps) -> int:
+    def shown(self, layer: "Layer", steps: int) -> int:
         """How many of `steps` an `until` slider uncovers."""
         if layer.until is None:
             return steps
@@ -74,6 +76,7 @@ class Layer:
     fills = False  # its outer edges are the ends of the axes
     stands = False  # stands on zero
     log = False  # its colours are logarithmic
+    format: str  # of bars: how their values are written
     _sent = ()  # the fields that the page gets as they are
 
     def needs(self) -> list[Need]:
@@ -162,6 +165,6 @@ class ClassLayer(Layer):
         return now.get(self, self.classes, 1) if isinstance(self.classes, str) else np.full(count, self.classes)
 
 
-def dash(color):
+def dash(color: int) -> str | tuple[float, list[float]]:
     """The dash of a palette colour in points, for lines of width 1.8."""
     return (0, [float(d) / 1.8 for d in DASHES[color].split()]) if DASHES[color] else "solid"

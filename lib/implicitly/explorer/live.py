@@ -1,10 +1,16 @@
 """An explorer in Jupyter: the page asks, the kernel computes."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anywidget
 import numpy as np
 import traitlets
+
+if TYPE_CHECKING:
+    from .widget import Explorer
 
 _HERE = Path(__file__).parent
 _LIVE = "\nexport default { render({ model, el }) { return Explorer.live(model, el); } };\n"
@@ -17,7 +23,7 @@ class Live(anywidget.AnyWidget):
     _css = (_HERE / "explorer.css").read_text(encoding="utf-8")
     spec = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, explorer, spec):
+    def __init__(self, explorer: Explorer, spec: dict):
         self.explorer = explorer
         super().__init__(spec=spec)
         self.on_msg(self._answer)

@@ -1,12 +1,18 @@
 """What a notebook keeps of an explorer, for viewers without a kernel and for the book's page."""
 
+from __future__ import annotations
+
 from html import escape
+from typing import TYPE_CHECKING
 
 from .still import still
 from .text import label_html
 
+if TYPE_CHECKING:
+    from .widget import Explorer
 
-def output(explorer, spec) -> tuple[dict, dict]:
+
+def output(explorer: Explorer, spec: dict) -> tuple[dict, dict]:
     """Data and metadata of the output, without the live widget's.
 
     The metadata hold all that the static page is made of (``["implicitly"]["explorer"]``), as those of a claim do.

@@ -1,11 +1,17 @@
 """The fixed HTML of an explorer: everything but the drawings, so that mounting moves nothing."""
 
+from __future__ import annotations
+
 from html import escape
+from typing import TYPE_CHECKING
 
 from .text import format_value, label_html, label_text
 
+if TYPE_CHECKING:
+    from .widget import Explorer
 
-def chrome(explorer) -> str:
+
+def chrome(explorer: Explorer) -> str:
     """Head, controls, empty drawings of the right shape, side panel, caption, at the defaults."""
     ident = explorer.id
     choices = [c for c in explorer.controls if c.kind == "choice"]
@@ -64,7 +70,7 @@ def _acts(explorer):
     return busy + seeds
 
 
-def rows(explorer) -> list:
+def rows(explorer: Explorer) -> list:
     """The panels, row by row."""
     columns = min(explorer.columns, len(explorer.panels))
     return [explorer.panels[k : k + columns] for k in range(0, len(explorer.panels), columns)]

@@ -1,5 +1,7 @@
 """One set of axes: its layers, its ranges, what the page gets and how it is drawn."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .. import plotting
@@ -27,18 +29,18 @@ class Panel:
 
     def __init__(
         self,
-        *layers,
-        title="",
-        x="",
-        y="",
-        xlim=None,
-        ylim=None,
-        xscale="linear",
-        yscale="linear",
-        xgrid=(),
-        ygrid=(),
-        equal=False,
-        aspect=None,
+        *layers: Layer,
+        title: str = "",
+        x: str = "",
+        y: str = "",
+        xlim: Sequence[float] | None = None,
+        ylim: Sequence[float] | None = None,
+        xscale: str = "linear",
+        yscale: str = "linear",
+        xgrid: Sequence[float] = (),
+        ygrid: Sequence[float] = (),
+        equal: bool = False,
+        aspect: float | None = None,
     ):
         if not layers or not all(isinstance(layer, Layer) for layer in layers):
             names = [type(layer).__name__ for layer in layers]

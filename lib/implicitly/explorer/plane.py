@@ -45,7 +45,7 @@ class Points(ClassLayer):
         self.size = checks.number("Points: size", self.size, above=0, at_most=100)
         self._check_classes()
 
-    def needs(self):
+    def needs(self) -> list[Need]:
         return [Need(self.points, self._framed("N2"), "xy"), *self._class_need(*self._framed("N"))]
 
     def _legend(self, table):
@@ -98,7 +98,7 @@ class Trajectories(ClassLayer):
         self.alpha = checks.number("Trajectories: alpha", self.alpha, above=0, at_most=1)
         self._check_classes()
 
-    def needs(self):
+    def needs(self) -> list[Need]:
         return [Need(self.paths, ("PT2",), "xy"), *self._class_need("P")]
 
     def _legend(self, table):
@@ -153,7 +153,7 @@ class Field(_Box, Layer):
         self._keys("vectors")
         self._check_box()
 
-    def needs(self):
+    def needs(self) -> list[Need]:
         return [Need(self.vectors, self._framed("HW2"))]
 
     def _spec(self, table, side=False):
@@ -208,14 +208,14 @@ class Heatmap(_Box, Layer):
         self.limits = checks.limits("Heatmap: limits", self.limits, log=self.log)
 
     @property
-    def tints(self):
+    def tints(self) -> bool:
         return not isinstance(self.colors, str)
 
     @property
-    def log(self):
+    def log(self) -> bool:  # type: ignore[override]
         return self.scale == "log"
 
-    def needs(self):
+    def needs(self) -> list[Need]:
         shapes = self._framed("HW")
         return [Need(self.values, shapes, classes=len(self.colors)) if self.tints else Need(self.values, shapes, "z")]
 

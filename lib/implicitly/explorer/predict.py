@@ -85,7 +85,7 @@ class Predict:
             f"<details><summary>The answer</summary><p>{self.told}</p></details>"
         )
 
-    def form(self, ident) -> str:
+    def form(self, ident: str) -> str:
         """The question as the page asks it. What will be told has its room from the start, so that nothing moves."""
         if self.choices is None:
             width = max(6, len(format_value(self.answer, self.format)) + 3)

@@ -1,10 +1,16 @@
 """The picture at the default setting, for readers without scripts and before they have loaded."""
 
+from __future__ import annotations
+
 import base64
 import io
+from typing import TYPE_CHECKING
 
 from .. import plotting
 from .page import rows
+
+if TYPE_CHECKING:
+    from .widget import Explorer
 
 # Colours of light paper: the page inverts the whole picture in the dark.
 _STYLE = {
@@ -22,7 +28,7 @@ _STYLE = {
 }
 
 
-def still(explorer) -> dict:
+def still(explorer: Explorer) -> dict:
     """``{"data": base64 PNG, "width", "height"}`` in CSS pixels, in 128 colours on the book's paper.
 
     The ground is opaque, because other viewers show the picture as it is, on pages that may be dark. The book's own

@@ -8,6 +8,7 @@ import json
 import os
 import textwrap
 import types
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def progress(done: float, of: float) -> None:
 STRICT = {"fastmath": False, "error_model": "numpy", "boundscheck": False, "nogil": True}
 
 
-def strict(function, done=None):
+def strict(function: types.FunctionType, done: dict | None = None) -> types.FunctionType:
     """A copy of `function` that calls strict numba functions in place of the functions that it names."""
     import numba
 
@@ -83,8 +84,8 @@ def _names(code):
 # -- what a module is made of ------------------------------------------------------------------
 
 
-def sources(function, seen):
-    """A function's source without comments, names and docstring of decorators, and the same of all that it uses."""
+def sources(function: types.FunctionType, seen: dict) -> list[str]:
+    """A function's source without comments, annotations, decorators and docstring, and the same of all that it uses."""
     if function in seen:
         return []
     seen[function] = True
@@ -94,8 +95,13 @@ def sources(function, seen):
             f"the source of {function.__name__} must be at line {code.co_firstlineno} of {code.co_filename}, "
             f"found {text[:60]!r}: was the file changed after it was read?"
         )
-    tree = ast.parse(text).body[0]
+    tree: Any = ast.parse(text).body[0]
     tree.decorator_list = []
+    for part in ast.walk(tree):
+        if isinstance(part, ast.arg):
+            part.annotation = None
+        elif isinstance(part, ast.FunctionDef):
+            part.returns = None
     if isinstance(tree.body[0], ast.Expr) and isinstance(tree.body[0].value, ast.Constant):
         tree.body[0].value = ast.Constant(None)
     parts = [ast.unparse(tree)]

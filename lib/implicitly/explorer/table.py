@@ -10,10 +10,13 @@ array that a control does not change costs nothing along that control.
 import base64
 import itertools
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from .controls import Control
 from .text import check_spec
 
 GAP = 65535
@@ -34,7 +37,7 @@ class Entry:
     log: bool
     coarse: bool = False
 
-    def spec(self):
+    def spec(self) -> dict:
         return {
             "name": self.name,
             "shape": list(self.shape),
@@ -43,7 +46,7 @@ class Entry:
         }
 
 
-def as_array(value, where: str) -> np.ndarray:
+def as_array(value: Any, where: str) -> np.ndarray:
     """`value` (numbers, numpy, or a tensor by duck typing) as float64 or int64, finite or NaN."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
@@ -64,7 +67,7 @@ def as_array(value, where: str) -> np.ndarray:
     return array
 
 
-def grid(controls, few: bool = False) -> list[dict]:
+def grid(controls: Sequence[Control], few: bool = False) -> list[dict]:
     """The settings `compute` is called with, in the order of the table (`enabled_when` applied).
 
     `few`: of each slider its ends and its default alone, which is the table of a page function.
@@ -80,12 +83,12 @@ def grid(controls, few: bool = False) -> list[dict]:
     return points
 
 
-def canonical(controls, params: dict) -> dict:
+def canonical(controls: Sequence[Control], params: dict) -> dict:
     """`params` with the default in place of each value that has no effect here."""
     return {c.name: params[c.name] if in_use(c, params) else c.default for c in controls if not c.frames}
 
 
-def in_use(control, params: dict) -> bool:
+def in_use(control: Control, params: dict) -> bool:
     """Whether `control` has an effect at these choices (`enabled_when`)."""
     return all(params[name] in options for name, options in control.enabled_when.items())
 

@@ -4,6 +4,7 @@ import html
 import re
 from decimal import ROUND_HALF_UP, Context, Decimal
 from string import Formatter
+from typing import SupportsFloat
 
 _SPEC = re.compile(r"(?:\.(\d+))?([fge%d]?)")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -29,7 +30,7 @@ _UPRIGHT = {**_pairs(_ROMAN), ",": "\N{THIN SPACE}", ";": " ", " ": " "}
 _TEX = re.compile(r"\\([A-Za-z]+|.)|([{}^_])|([A-Za-z])|(\s+)|(.)")
 
 
-def format_value(value, spec: str = "") -> str:
+def format_value(value: SupportsFloat, spec: str = "") -> str:
     """`value` under `spec`: ``.2f``, ``.1e``, ``.3g``, ``.0%``, ``d`` or empty (at most 3 digits).
 
     A true minus sign, ``1.5 × 10⁻³`` for exponents, ``90 %`` for percent, a dash for NaN.
@@ -76,7 +77,7 @@ def _trim(text):
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def check_spec(spec) -> tuple[int | None, str]:
+def check_spec(spec: object) -> tuple[int | None, str]:
     """Digits and kind of a format; raises ValueError for what the page cannot write."""
     match = _SPEC.fullmatch(spec) if isinstance(spec, str) else None
     if not match or int(match[1] or 0) > 20:

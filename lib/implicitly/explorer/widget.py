@@ -1,20 +1,27 @@
 """`Explorer`: a picture with controls, computed by the kernel in Jupyter and by table on the page."""
 
+from __future__ import annotations
+
 import json
 import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import checks, table
 from .compiled import PageFunction
 from .computed import Reader
-from .controls import Choice, Seed, Slider, enabled_spec
+from .controls import Choice, Control, Seed, Slider, enabled_spec
 from .layers import Layer, Setting
 from .output import output
 from .page import chrome
 from .panel import Panel
 from .predict import Predict
 from .text import fields, format_value, label_text
+
+if TYPE_CHECKING:
+    from .live import Live
 
 __all__ = ["Explorer"]
 
@@ -69,20 +76,20 @@ class Explorer:
 
     def __init__(
         self,
-        compute,
-        controls,
-        view,
+        compute: Callable[..., Mapping],
+        controls: Sequence[Control],
+        view: Panel | Layer | Sequence[Panel | Layer],
         *,
-        title,
-        alt,
-        caption="",
-        summary="",
-        side=(),
-        id=None,
-        columns=None,
-        animate=None,
-        seconds=6.0,
-        predict=None,
+        title: str,
+        alt: str,
+        caption: str = "",
+        summary: str = "",
+        side: Layer | Sequence[Layer] = (),
+        id: str | None = None,
+        columns: int | None = None,
+        animate: str | None = None,
+        seconds: float = 6.0,
+        predict: Predict | None = None,
     ):
         if not callable(compute):
             raise TypeError(f"Explorer: compute must be a function, {checks.found(compute)}")
@@ -231,7 +238,7 @@ class Explorer:
     # -- live --------------------------------------------------------------------------------
 
     @property
-    def widget(self):
+    def widget(self) -> Live:
         """The anywidget that Jupyter shows, made when it is first asked for."""
         if self._widget is None:
             from .live import Live

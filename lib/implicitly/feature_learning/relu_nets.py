@@ -5,6 +5,7 @@ ValueError.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -40,7 +41,9 @@ class Run(NamedTuple):
     new_scores: Tensor
 
 
-def train(data: Clusters, *, eta: float, steps: int, record=None, hold: int | None = None) -> Run:
+def train(
+    data: Clusters, *, eta: float, steps: int, record: Sequence[int] | None = None, hold: int | None = None
+) -> Run:
     """Full-batch gradient descent on the mean logistic loss of ``f(x) = sum_j a_j relu(w_j @ x)``, in w only.
 
     Neurons come in pairs, m = 2 pairs: both start in the direction of a row of ``data.start``, with output weights

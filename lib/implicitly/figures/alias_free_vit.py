@@ -1,7 +1,12 @@
 """Drawings of the chapter alias-free-vit: arrays in, figure out; nothing is computed but averages and axes' limits."""
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 from .. import plotting
 from . import _svg
@@ -9,7 +14,7 @@ from . import _svg
 __all__ = ["by_hand", "folding", "miniature", "one_change", "residuals", "three_tokens", "training"]
 
 
-def by_hand(fine, moved, slow):
+def by_hand(fine: ArrayLike, moved: ArrayLike, slow: ArrayLike) -> Figure:
     """A wave that a stride of 2 misreads, before and after a move by one pixel.
 
     Args:
@@ -32,7 +37,7 @@ def by_hand(fine, moved, slow):
     return fig
 
 
-def folding(k, before, coarse, own, folded):
+def folding(k: ArrayLike, before: ArrayLike, coarse: np.ndarray | Tensor, own: ArrayLike, folded: ArrayLike) -> Figure:
     """A spectrum, what a plain stride makes of it, and what is left after a low-pass.
 
     Args:
@@ -57,7 +62,7 @@ def folding(k, before, coarse, own, folded):
     return fig
 
 
-def residuals(factors, curves, half):
+def residuals(factors: ArrayLike, curves: Mapping[str, ArrayLike], half: ArrayLike) -> Figure:
     """Error of an activation against the factor of the fine grid.
 
     Args:
@@ -76,7 +81,7 @@ def residuals(factors, curves, half):
     return fig
 
 
-def three_tokens(x, y, x_half, y_half):
+def three_tokens(x: ArrayLike, y: ArrayLike, x_half: ArrayLike, y_half: ArrayLike) -> Figure:
     """Softmax attention of three tokens on a circle, before and after half a token: (3,) each."""
     fig, axes = plt.subplots(1, 2, figsize=(8.7, 2.5), sharey=True)
     titles = ("Three tokens", "The same signal, half a token on")
@@ -93,7 +98,7 @@ def three_tokens(x, y, x_half, y_half):
     return fig
 
 
-def training(rows, kinds):
+def training(rows: Mapping[str, tuple[Sequence[float], Sequence[float]]], kinds: Mapping[str, bool]) -> Figure:
     """Accuracy of trained networks, unshifted and at worst, one row a network.
 
     Args:
@@ -113,7 +118,7 @@ def training(rows, kinds):
     return fig
 
 
-def one_change(rows):
+def one_change(rows: Mapping[str, Sequence[float]]) -> Figure:
     """Change of the logits under a shift, one piece exchanged at a time: name -> one value a seed, on a log axis."""
     fig, ax = plt.subplots(figsize=(7.4, 0.36 * len(rows) + 0.9))
     for i, values in enumerate(rows.values()):

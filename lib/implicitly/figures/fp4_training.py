@@ -1,9 +1,12 @@
 """Drawings of the chapter fp4-training: arrays in, figure out; nothing is computed but averages and axes' limits."""
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from .. import low_precision, plotting
 from . import _svg
@@ -11,7 +14,7 @@ from . import _svg
 __all__ = ["averages", "by_hand", "formats", "miniature", "noise", "places", "policies", "shares"]
 
 
-def by_hand(blocks):
+def by_hand(blocks: Mapping[str, tuple[str, Sequence[float], Sequence[float], Sequence[float]]]) -> Figure:
     """Blocks on their grids: title -> (note, numbers, grid points, where each number goes)."""
     fig, axes = plt.subplots(len(blocks), 1, figsize=(8.7, 1.45 * len(blocks)))
     for ax, (title, (note, numbers, grid, goes)) in zip(np.atleast_1d(axes), blocks.items(), strict=True):
@@ -28,7 +31,7 @@ def by_hand(blocks):
     return fig
 
 
-def formats(blocks, tables):
+def formats(blocks: Sequence[int], tables: Mapping[str, Mapping[str, ArrayLike]]) -> Figure:
     """Relative squared error against the block size: title -> {name of a scale: (sizes,)}."""
     fig, axes = plt.subplots(1, len(tables), figsize=(8.7, 3.3), sharey=True)
     for ax, (title, rows) in zip(axes, tables.items(), strict=True):
@@ -44,7 +47,7 @@ def formats(blocks, tables):
     return fig
 
 
-def averages(sizes, errors, gains):
+def averages(sizes: ArrayLike, errors: Mapping[str, ArrayLike], gains: Mapping[str, ArrayLike]) -> Figure:
     """Error and gain of a weight gradient against the batch: name -> (sizes, seeds)."""
     fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.2))
     for ax, rows, label in ((axes[0], errors, "relative error"), (axes[1], gains, "gain")):
@@ -60,7 +63,13 @@ def averages(sizes, errors, gains):
     return fig
 
 
-def shares(ratio, share, marks, sampled, bowls):
+def shares(
+    ratio: ArrayLike,
+    share: ArrayLike,
+    marks: Mapping[str, tuple[float, float]],
+    sampled: tuple[ArrayLike, ArrayLike],
+    bowls: Mapping[str, float],
+) -> Figure:
     """Progress share against gradient over noise: a curve, marks (name -> ratio), sampled points, other bowls."""
     fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.3), width_ratios=(1.3, 1), sharey=True)
     ax = axes[0]
@@ -80,7 +89,7 @@ def shares(ratio, share, marks, sampled, bowls):
     return fig
 
 
-def policies(rows):
+def policies(rows: Mapping[str, ArrayLike]) -> Figure:
     """Excess loss of each policy over another run with the same seed: name -> (seeds,)."""
     fig, ax = plt.subplots(figsize=(7.2, 0.42 * len(rows) + 0.9))
     for place, (_name, values) in enumerate(rows.items()):
@@ -93,7 +102,7 @@ def policies(rows):
     return fig
 
 
-def places(rows):
+def places(rows: Mapping[str, ArrayLike]) -> Figure:
     """Excess loss with one place quantized: "nearest" or "coin", a blank, the place -> (seeds,)."""
     order = list(dict.fromkeys(name.split()[1] for name in rows))
     words = {"forward": "forward", "backward": "backward", "update": "update", "x": "$X$", "w": "$W$", "dy": "$D$"}
@@ -111,7 +120,7 @@ def places(rows):
     return fig
 
 
-def noise(steps, rows, level):
+def noise(steps: Sequence[int], rows: Mapping[str, ArrayLike], level: float) -> Figure:
     """Norms along a run: name -> (steps, seeds); right, the first over the second, and a level."""
     fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.2))
     named = {name: np.asarray(values) for name, values in rows.items()}

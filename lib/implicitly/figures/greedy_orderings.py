@@ -1,10 +1,13 @@
 """Drawings of the chapter greedy-orderings: arrays in, figure out; nothing is computed but axes' limits."""
 
 import math
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from .. import continual, plotting
 from . import _svg
@@ -14,7 +17,7 @@ __all__ = ["kinds", "miniature", "mixture", "probe", "trap", "two_walks"]
 NAMES = {"distance": "greedy, by distance", "residual": "greedy, by residual", "nearest": "nearest first"}
 
 
-def two_walks(directions, walks):
+def two_walks(directions: ArrayLike, walks: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
     """Two solution lines and a walk on each drawing: `directions` (2, 2); `walks` name -> (points (3, 2), squares)."""
     fig, axes = plt.subplots(1, len(walks), figsize=(6.0, 3.2))
     for ax, (name, (points, squares)) in zip(axes, walks.items(), strict=True):
@@ -32,7 +35,7 @@ def two_walks(directions, walks):
     return fig
 
 
-def kinds(curves):
+def kinds(curves: Mapping[str, Mapping[str, ArrayLike]]) -> Figure:
     """Loss along a pass: `curves` kind -> (name -> (seeds, k + 1))."""
     fig, axes = plt.subplots(1, len(curves), figsize=(8.7, 3.4), sharey=True)
     for ax, (kind, rows) in zip(axes, curves.items(), strict=True):
@@ -47,7 +50,7 @@ def kinds(curves):
     return fig
 
 
-def trap(path, losses):
+def trap(path: ArrayLike, losses: ArrayLike) -> Figure:
     """Sizes of the coordinates (d, d) and losses (d, T), one row a step."""
     fig, axes = plt.subplots(1, 2, figsize=(6.0, 3.2))
     for ax, values, title, x, top in (
@@ -61,7 +64,7 @@ def trap(path, losses):
     return fig
 
 
-def mixture(shares, losses, bound):
+def mixture(shares: ArrayLike, losses: ArrayLike, bound: float) -> Figure:
     """Loss against the share of greedy steps: `losses` (shares, orders); a line at `bound`."""
     fig, ax = plt.subplots(figsize=(6.0, 3.0))
     losses = np.asarray(losses)
@@ -72,7 +75,7 @@ def mixture(shares, losses, bound):
     return fig
 
 
-def probe(curves):
+def probe(curves: Mapping[str, ArrayLike]) -> Figure:
     """Accuracy after t tasks: `curves` name -> (T,)."""
     fig, ax = plt.subplots(figsize=(6.0, 3.2))
     for i, (name, values) in enumerate(curves.items()):

@@ -1,10 +1,14 @@
 """Drawings of the chapter grokking-precision: arrays in, figure out; nothing is computed but averages and limits."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 from .. import grokking, margins, plotting
 from . import _svg
@@ -12,7 +16,7 @@ from . import _svg
 __all__ = ["addition", "angles", "miniature", "stops", "ticks"]
 
 
-def ticks(panels):
+def ticks(panels: Mapping[str, tuple[str, float, float, float]]) -> Figure:
     """A number, a step from it, and the numbers near it that a format has: title -> (note, start, step, spacing).
 
     Spacings are drawn equally long; where `start` is a power of 2 there is one more mark below it, unnamed.
@@ -40,7 +44,7 @@ def _band(ax, x, values, index, label):
     ax.plot(x, values.mean(0), **plotting.points(index), label=label)
 
 
-def stops(bits, last, steps, angle, exact):
+def stops(bits: ArrayLike, last: Mapping[str, ArrayLike], steps: int, angle: ArrayLike, exact: ArrayLike) -> Figure:
     """Left, the last step that changes a weight: name -> (S, P), of `steps` at most; right, angles (S, P) in degrees.
 
     `exact`: mean angle (P,) of runs without rounding, ended at the same steps.
@@ -58,7 +62,7 @@ def stops(bits, last, steps, angle, exact):
     return fig
 
 
-def angles(steps, curves):
+def angles(steps: ArrayLike, curves: Mapping[str, Sequence[ArrayLike]]) -> Figure:
     """Angle to the largest margin and to another limit along training: name -> two rows (T,), in degrees."""
     fig, axes = plt.subplots(1, 2, figsize=(8.7, 2.9), sharey=True)
     for k, (ax, title) in enumerate(zip(axes, ("to the largest margin", "to $V$"), strict=True)):
@@ -70,7 +74,7 @@ def angles(steps, curves):
     return fig
 
 
-def addition(at, curves):
+def addition(at: ArrayLike, curves: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
     """Length of the gradient, and right answers on unseen pairs: name -> (gradient (T, S), test (T, S))."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(8.7, 3.2))
     for i, (name, (gradient, test)) in enumerate(curves.items()):

@@ -1,13 +1,23 @@
 """The figures of the chapter implicit-bias-multiclass: each takes results and returns the figure."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 from .. import margins, plotting
 from ..margins import (
+    MaxMargin,
+    Path,
+    PermLoss,
     angle,
     descend,
     hard_margin_svm,
@@ -18,6 +28,9 @@ from ..margins import (
 )
 from . import _svg
 
+if TYPE_CHECKING:
+    from ..explorer import Panel
+
 __all__ = [
     "EXPLORER_WORDS", "borders", "clocks", "explorer_state", "force_panel", "growth_panel", "margin_panel", "miniature",
     "opening_panels", "plane_panel", "pulls", "shortfall", "support", "tail",
@@ -27,7 +40,7 @@ _CLASSES = (0, 1, 2)  # palette numbers
 _BOX = (-2.4, 2.4)
 
 
-def borders(W):
+def borders(W: ArrayLike) -> np.ndarray:
     """The rays along which two of three linear scores tie and lead, cut to the box from -2.4 to 2.4.
 
     Args:
@@ -58,7 +71,7 @@ def _draw_borders(ax, W, **style):
         ax.plot(*ray.T, **style | ({} if j == 0 else {"label": None}))
 
 
-def pulls(points, moments):
+def pulls(points: Tensor, moments: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
     """Two pulls and where their sum has led: `points` (2, 2) with signs folded in; `moments` title -> (v (2,), shares).
 
     The shares are those of the two points in the total force, (2,).
@@ -75,7 +88,7 @@ def pulls(points, moments):
         plotting.ring(ax, *np.asarray(points)[1], size=7)
         for point, share, color in zip(points, shares, (plotting.PREFER, plotting.WITHOUT), strict=True):
             end = [float(share * x) for x in point]
-            if np.hypot(*end) > 0.08:  # shorter than its own head
+            if np.hypot(*end) > 0.08:  # type: ignore[call-overload]  # shorter than its own head
                 style = {"arrowstyle": "->", "color": color, "lw": 2, "mutation_scale": 12, "shrinkA": 0, "shrinkB": 0}
                 ax.annotate("", end, (0, 0), zorder=4, arrowprops=style)
         ax.text(0.82, 1.12, "near", ha="right", va="center")
@@ -84,7 +97,7 @@ def pulls(points, moments):
     return fig
 
 
-def support(data, svm, log_times, forces):
+def support(data: tuple[Tensor, Tensor], svm: MaxMargin, log_times: ArrayLike, forces: Tensor) -> Figure:
     """Borders and gutters of three classes with the support; force times time of each constraint against log time.
 
     Args:
@@ -119,7 +132,7 @@ def support(data, svm, log_times, forces):
     return fig
 
 
-def tail(losses):
+def tail(losses: Sequence[PermLoss]) -> Figure:
     """Force over exponential against the margin, K = 2, with the room that the exponential tail allows."""
     u = torch.linspace(-2, 6, 300, dtype=torch.float64)
     fig, ax = plt.subplots(figsize=(6.0, 2.7))
@@ -137,7 +150,7 @@ def tail(losses):
     return fig
 
 
-def clocks(plain, fast, target):
+def clocks(plain: Path, fast: Path, target: Tensor) -> Figure:
     """Angle to the SVM against log time: plain steps as marks, normalized ones as lines. target (B, K, d)."""
     fig, ax = plt.subplots(figsize=(6.0, 2.7))
     for b in range(len(target)):
@@ -152,7 +165,14 @@ def clocks(plain, fast, target):
     return fig
 
 
-def shortfall(paths, data, svms, kappa, gap, settled):
+def shortfall(
+    paths: Mapping[int, Path],
+    data: Sequence[tuple[Tensor, Tensor]],
+    svms: Sequence[MaxMargin],
+    kappa: Tensor,
+    gap: Tensor,
+    settled: Tensor,
+) -> Figure:
     """Shortfall of the margin against log time with its constant, and measured against predicted constants."""
     fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.3))
     for b, path in paths.items():
@@ -188,7 +208,7 @@ EXPLORER_WORDS = {
 }
 
 
-def explorer_state(log_times):
+def explorer_state(log_times: ArrayLike) -> Callable[[str, str], dict]:
     """The explorer's compute function: ``(loss, geometry) -> arrays`` over the given values of ln(time)."""
     times = torch.tensor(log_times, dtype=torch.float64)
     edge = np.linspace(*_BOX, _CELLS + 1)
@@ -227,7 +247,7 @@ def explorer_state(log_times):
     return state
 
 
-def plane_panel(aspect=1.0, over="log_time"):
+def plane_panel(aspect: float = 1.0, over: str | None = "log_time") -> Panel:
     """The explorer's first panel: what the classifier says at each point, the data, the borders of the SVM."""
     from ..explorer import Heatmap, Panel, Points, Trajectories
 
@@ -242,7 +262,7 @@ def plane_panel(aspect=1.0, over="log_time"):
     )
 
 
-def opening_panels():
+def opening_panels() -> list[Panel]:
     """The opening's panels: the plane, and the angle to the SVM against log time, as far as the reader has come."""
     from ..explorer import Lines, Panel
 
@@ -258,7 +278,7 @@ def opening_panels():
     return [plane_panel(aspect=1.35, over=None), turned]
 
 
-def force_panel():
+def force_panel() -> Panel:
     """The explorer's second panel: each constraint's share of the force against its share of the duals."""
     from ..explorer import Lines, Panel, Points
 
@@ -282,7 +302,7 @@ def _reached(measured, predicted):
     ]
 
 
-def margin_panel():
+def margin_panel() -> Panel:
     """The explorer's third panel: the normalized margin against log time."""
     from ..explorer import Panel, Rule
 
@@ -296,7 +316,7 @@ def margin_panel():
     )
 
 
-def growth_panel():
+def growth_panel() -> Panel:
     """The explorer's fourth panel: the norm, over that of the SVM, against log time."""
     from ..explorer import Panel
 

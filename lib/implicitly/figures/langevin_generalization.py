@@ -1,11 +1,21 @@
 """Figures of the chapter `langevin-generalization`: arrays in, figure out; nothing is computed here."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from .. import langevin
 from .. import plotting as look
 from . import _svg
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["accounts", "by_hand", "comparison", "digits_gaps", "miniature", "posterior", "rotation"]
 
@@ -15,7 +25,7 @@ def _end_label(ax, x, y, text, *, color=look.INK, dy=0.0, **options):
                 annotation_clip=False, **options)  # fmt: skip
 
 
-def by_hand(stages):
+def by_hand(stages: Sequence[tuple[str, ArrayLike, str]]) -> Figure:
     """A law on two states on its way from the prior to the Gibbs law, and the two distances that count.
 
     Args:
@@ -53,7 +63,7 @@ def by_hand(stages):
     return fig
 
 
-def posterior(panels, true_rule):
+def posterior(panels: Sequence[tuple[str, str, ArrayLike, ArrayLike | None]], true_rule: float) -> Figure:
     """Gibbs laws over rules as examples come in, next to the prior.
 
     Args:
@@ -75,7 +85,7 @@ def posterior(panels, true_rule):
     return fig
 
 
-def accounts(left, right):
+def accounts(left: Mapping, right: Mapping) -> Figure:
     """Divergences and budgets against time, two systems side by side.
 
     Args:
@@ -94,7 +104,7 @@ def accounts(left, right):
     return fig
 
 
-def rotation(steps, kl_prior, kl_stationary):
+def rotation(steps: ArrayLike, kl_prior: ArrayLike, kl_stationary: ArrayLike) -> Figure:
     """One chain that runs in circles: distance to where it began, and to where it ends."""
     fig, ax = plt.subplots(figsize=(6.0, 3.0))
     ax.plot(steps, kl_prior, "-o", color=look.PREFER, ms=4, mfc=look.PAPER, lw=1.2, clip_on=False,
@@ -105,7 +115,9 @@ def rotation(steps, kl_prior, kl_stationary):
     return fig
 
 
-def digits_gaps(table, noises, sizes, bound):
+def digits_gaps(
+    table: DataFrame, noises: Mapping[float, str], sizes: Sequence[int], bound: Callable[[float, int], float]
+) -> Figure:
     """Gap against temperature for each sample size, next to the bound; one panel per label noise.
 
     Args:
@@ -128,7 +140,9 @@ def digits_gaps(table, noises, sizes, bound):
     return fig
 
 
-def comparison(panels, parameters):
+def comparison(
+    panels: Sequence[tuple[float, ArrayLike, ArrayLike, ArrayLike, ArrayLike, float]], parameters: int
+) -> Figure:
     """Three bounds on ``KL(p_t || p_0)`` and the ceiling of one, a run each; one nat a parameter for comparison.
 
     Args:

@@ -1,8 +1,13 @@
 """Drawings of the chapter low-bit-accumulators: arrays in, figure out; nothing is computed but axes' limits."""
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 from .. import low_precision, plotting
 from . import _svg
@@ -25,7 +30,7 @@ def _cells(ax, y, digits, first, width, color, lost):
                 fontweight=600 if off else 400)  # fmt: skip
 
 
-def bits(panels, width):
+def bits(panels: Mapping[str, tuple[str, Sequence[tuple[str, int, str]]]], width: int) -> Figure:
     """Additions in binary, a column a power of two: title -> (note, rows); `width` bits are kept from the lead on.
 
     rows: three of (what, power of the first digit, digits), of which the last, the sum, loses what lies to the right.
@@ -45,7 +50,7 @@ def bits(panels, width):
     return fig
 
 
-def additions(terms, chunk):
+def additions(terms: int, chunk: int) -> Figure:
     """`terms` numbers added up one after the other, and in chunks: the longest way of a term in colour."""
     fig, axes = plt.subplots(1, 2, figsize=(8.7, 1.9))
     groups = terms // chunk
@@ -78,7 +83,7 @@ def additions(terms, chunk):
     return fig
 
 
-def growth(counts, measured, laws):
+def growth(counts: np.ndarray | Tensor, measured: Mapping[str, ArrayLike], laws: Mapping[str, ArrayLike]) -> Figure:
     """Mean sums against the number of terms: name -> (N,) measured, and the law's (N,) of the same names."""
     fig, ax = plt.subplots(figsize=(6.0, 2.6))
     ax.plot(counts, counts / 2, color=plotting.MUTED, lw=1.0, ls="-", label="exact")
@@ -90,7 +95,7 @@ def growth(counts, measured, laws):
     return fig
 
 
-def chunks(sizes, lost, best):
+def chunks(sizes: ArrayLike, lost: Mapping[str, ArrayLike], best: Mapping[str, float]) -> Figure:
     """Share lost against the length of a chunk: name -> (S,); `best` name -> the square root of n."""
     fig, ax = plt.subplots(figsize=(6.0, 2.6))
     for i, (name, values) in enumerate(lost.items()):
@@ -103,7 +108,7 @@ def chunks(sizes, lost, best):
     return fig
 
 
-def leak(counts, rows):
+def leak(counts: ArrayLike, rows: Mapping[str, ArrayLike]) -> Figure:
     """Spread of sums of both signs over that of exact sums, against their length: name -> (N,)."""
     fig, ax = plt.subplots(figsize=(6.0, 2.4))
     for i, (name, values) in enumerate(rows.items()):
@@ -116,7 +121,7 @@ def leak(counts, rows):
     return fig
 
 
-def windows(frames, edges, shares):
+def windows(frames: Mapping[str, tuple[float, float]], edges: ArrayLike, shares: Mapping[str, ArrayLike]) -> Figure:
     """Windows of formats over the sizes that occur, on one axis of powers of two.
 
     Args:
@@ -139,7 +144,7 @@ def windows(frames, edges, shares):
     return fig
 
 
-def fine_tuned(names, rows):
+def fine_tuned(names: Sequence[str], rows: Mapping[str, ArrayLike]) -> Figure:
     """Right answers of each accumulator: name of a way -> (formats, seeds); means as marks, seeds as small dots."""
     fig, ax = plt.subplots(figsize=(8.7, 2.8))
     places = np.arange(len(names))
@@ -155,7 +160,7 @@ def fine_tuned(names, rows):
     return fig
 
 
-def gradients(tops, rows):
+def gradients(tops: Sequence[float], rows: Mapping[str, ArrayLike]) -> Figure:
     """Right answers after training against the largest sum: gradient -> (windows, seeds)."""
     fig, ax = plt.subplots(figsize=(6.0, 2.8))
     for i, (name, values) in enumerate(rows.items()):

@@ -1,11 +1,14 @@
 """Drawings of the chapter low-rank-gradients: arrays in, figure out; nothing is computed but axes' limits."""
 
 import math
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from .. import low_rank, plotting
 from . import _svg
@@ -13,7 +16,7 @@ from . import _svg
 __all__ = ["arcs", "by_hand", "miniature", "reuse", "turned"]
 
 
-def by_hand(gradient, plans):
+def by_hand(gradient: Sequence[float], plans: Mapping[str, tuple[str, ArrayLike, Sequence[float]]]) -> Figure:
     """A gradient with two directions and what each plan makes of it.
 
     Args:
@@ -43,7 +46,14 @@ def by_hand(gradient, plans):
     return fig
 
 
-def arcs(place, sigma, plans, draws, errors, level):
+def arcs(
+    place: ArrayLike,
+    sigma: ArrayLike,
+    plans: Mapping[str, ArrayLike],
+    draws: ArrayLike,
+    errors: Mapping[str, ArrayLike],
+    level: float,
+) -> Figure:
     """Inclusion probabilities of three plans, and how errors fall with the number of draws.
 
     Args:
@@ -68,7 +78,7 @@ def arcs(place, sigma, plans, draws, errors, level):
     return fig
 
 
-def reuse(p, multipliers, at, curves):
+def reuse(p: ArrayLike, multipliers: Mapping[str, ArrayLike], at: ArrayLike, curves: Mapping[str, ArrayLike]) -> Figure:
     """What a window makes of an error, and learning curves.
 
     Args:
@@ -91,7 +101,7 @@ def reuse(p, multipliers, at, curves):
     return fig
 
 
-def turned(names, follow, stay):
+def turned(names: Sequence[str], follow: Sequence[ArrayLike], stay: Sequence[ArrayLike]) -> Figure:
     """Final errors with moments that follow the directions and that stay: each a list of (seeds,) in the order of
     `names`."""
     fig, ax = plt.subplots(figsize=(6.0, 3.0))

@@ -1,8 +1,12 @@
 """Drawings of the chapter merging-networks: arrays in, figure out; nothing is computed but axes' limits."""
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from .. import merging, plotting
 from . import _svg
@@ -20,7 +24,7 @@ def _wire(ax, start, end, text, color, side=1):
             color=plotting.MUTED if zero else color)  # fmt: skip
 
 
-def by_hand(nets):
+def by_hand(nets: Mapping[str, tuple[str, Sequence[int], Sequence[int]]]) -> Figure:
     """Three networks with two neurons: title -> (note, weights in (2,), weights out (2,))."""
     fig, axes = plt.subplots(1, 3, figsize=(8.7, 2.6))
     colors = {1: plotting.PREFER, -1: plotting.WITHOUT, 0: plotting.MUTED}
@@ -36,7 +40,9 @@ def by_hand(nets):
     return fig
 
 
-def lines(shares, curves, spreads, layers):
+def lines(
+    shares: ArrayLike, curves: Mapping[str, ArrayLike], spreads: Mapping[str, ArrayLike], layers: Sequence[int]
+) -> Figure:
     """Accuracy along the line between two networks, and the size of the features layer by layer.
 
     Args:
@@ -59,7 +65,7 @@ def lines(shares, curves, spreads, layers):
     return fig
 
 
-def supernet():
+def supernet() -> Figure:
     """The SuperNet of two networks: wide frozen layers between merge and un-merge; below, what it folds to."""
     fig, ax = plt.subplots(figsize=(8.7, 3.1))
     plotting.diagram(ax, xlim=(-0.6, 11.6), ylim=(-1.75, 1.6))
@@ -96,7 +102,7 @@ def supernet():
     return fig
 
 
-def few(samples, rows, gains):
+def few(samples: Sequence[int], rows: Mapping[str, ArrayLike], gains: Mapping[str, ArrayLike]) -> Figure:
     """Accuracy against samples, and paired differences.
 
     Args:
@@ -126,7 +132,7 @@ def few(samples, rows, gains):
     return fig
 
 
-def widths(sizes, rows, level):
+def widths(sizes: Sequence[int], rows: Mapping[str, ArrayLike], level: float) -> Figure:
     """Accuracy against the merged width: name -> (W, pairs); a level for the originals."""
     fig, ax = plt.subplots(figsize=(6.0, 3.2))
     for i, (name, values) in zip((1, 0), rows.items(), strict=True):  # zipped and folded as in `few`

@@ -1,8 +1,12 @@
 """Drawings of the chapter optimal-regularization: arrays in, figure out; nothing is computed but axes' limits."""
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from .. import continual, plotting
 from . import _svg
@@ -10,7 +14,13 @@ from . import _svg
 __all__ = ["along", "guarantees", "miniature", "odd_line", "two_ways"]
 
 
-def two_ways(ways, target, level, s2, filters):
+def two_ways(
+    ways: Mapping[str, tuple[ArrayLike, int]],
+    target: Mapping[str, str],
+    level: float,
+    s2: ArrayLike,
+    filters: Mapping[str, ArrayLike],
+) -> Figure:
     """Two ways to stop half-way, and what each leaves of every direction.
 
     Args:
@@ -45,7 +55,7 @@ def two_ways(ways, target, level, s2, filters):
     return fig
 
 
-def odd_line(angle, steps, *, title, note):
+def odd_line(angle: float, steps: Sequence[float], *, title: str, note: Mapping[float, str]) -> Figure:
     """What one step on an odd line undoes: `steps` are effective step sizes, drawn from the unit point of a line."""
     fig, axes = plt.subplots(1, len(steps), figsize=(8.7, 2.3))
     across = np.array([np.sin(angle), -np.cos(angle)])
@@ -67,7 +77,15 @@ def odd_line(angle, steps, *, title, note):
     return fig
 
 
-def guarantees(ks, bounds, worst, angles, *, names, lower):
+def guarantees(
+    ks: ArrayLike,
+    bounds: Mapping[str, ArrayLike],
+    worst: Mapping[str, ArrayLike],
+    angles: Mapping[str, ArrayLike],
+    *,
+    names: Mapping[str, str],
+    lower: ArrayLike,
+) -> Figure:
     """k times the guarantee, k times the worst loss, and the worst angle, against k.
 
     Args:
@@ -94,7 +112,7 @@ def guarantees(ks, bounds, worst, angles, *, names, lower):
     return fig
 
 
-def along(t, curves, made, *, horizon):
+def along(t: ArrayLike, curves: Mapping[str, ArrayLike], made: tuple[ArrayLike, ArrayLike], *, horizon: int) -> Figure:
     """The guarantee along a run: `curves` name -> (n,) at the steps t, `made`: steps and values of others."""
     fig, ax = plt.subplots(figsize=(6.4, 3.4))
     for i, (name, values) in enumerate(curves.items()):

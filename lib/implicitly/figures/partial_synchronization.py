@@ -1,7 +1,11 @@
 """Drawings of the chapter partial-synchronization: arrays in, figure out; computed are averages and limits."""
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from .. import plotting
 from . import _svg
@@ -17,7 +21,7 @@ def _cells(ax, x, y, values, shared, wide=1.0):
         ax.text(x + (i + 0.5) * wide, y + 0.34, f"{value:g}", ha="center", va="center", fontsize=10)
 
 
-def by_hand(before, after, shared):
+def by_hand(before: ArrayLike, after: ArrayLike, shared: int) -> Figure:
     """What two ranks have before and after the partial sum: each (2, h), the first `shared` channels summed."""
     fig, ax = plt.subplots(figsize=(8.7, 2.3))
     plotting.diagram(ax, xlim=(-1.4, 13.2), ylim=(-0.5, 2.9))
@@ -33,7 +37,7 @@ def by_hand(before, after, shared):
     return fig
 
 
-def block(shared=0.5, ranks=2):
+def block(shared: float = 0.5, ranks: int = 2) -> Figure:
     """One block on two ranks: what is computed alone, and the two places where something is sent."""
     fig, ax = plt.subplots(figsize=(8.7, 2.5))
     plotting.diagram(ax, xlim=(-0.4, 16.6), ylim=(-0.7, 4.0))
@@ -54,7 +58,7 @@ def block(shared=0.5, ranks=2):
     return fig
 
 
-def losses(shares, rows, base):
+def losses(shares: Sequence[float], rows: Mapping[int, Sequence[ArrayLike]], base: ArrayLike) -> Figure:
     """Test loss against p: left, ranks -> (shares, seeds) with p = 1 last; right, paired differences from p = 1.
 
     Args:
@@ -80,7 +84,7 @@ def losses(shares, rows, base):
     return fig
 
 
-def loopback(sizes, seconds, fitted, line):
+def loopback(sizes: ArrayLike, seconds: ArrayLike, fitted: ArrayLike, line: ArrayLike) -> Figure:
     """Time of a sum against its size: measured points, those that the line was fitted to (a mask), the line."""
     fig, ax = plt.subplots(figsize=(6.0, 3.3))
     sizes, seconds, fitted = np.asarray(sizes) * 4 / 1e6, 1e3 * np.asarray(seconds), np.asarray(fitted)

@@ -1,12 +1,15 @@
 """Drawings of the chapter random-orderings: arrays in, figure out; nothing is computed but axes' limits."""
 
 import math
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from .. import continual, plotting
 from . import _svg
@@ -21,7 +24,7 @@ def _line(ax, point, angle, reach, **style):
     ax.plot(*ends.T, **{"color": plotting.MUTED, "ls": "-", "lw": 1.0, "zorder": 1, **style})
 
 
-def by_hand(angle, path):
+def by_hand(angle: float, path: ArrayLike) -> Figure:
     """Two lines through 0 at `angle` apart, the first along x, and the projections `path` (3, 2)."""
     fig, axes = plt.subplots(1, 3, figsize=(8.7, 2.7))
     path = np.asarray(path)
@@ -47,7 +50,12 @@ def by_hand(angle, path):
     return fig
 
 
-def orders(angles, paths, sizes, curves):
+def orders(
+    angles: Sequence[float],
+    paths: Mapping[str, ArrayLike],
+    sizes: Mapping[str, ArrayLike],
+    curves: Mapping[str, ArrayLike],
+) -> Figure:
     """A fan learned in two orders, then the loss after one pass against the number of tasks.
 
     Args:
@@ -72,7 +80,15 @@ def orders(angles, paths, sizes, curves):
     return fig
 
 
-def four_bounds(k, bounds, runs, regions, names, *, extent):
+def four_bounds(
+    k: ArrayLike,
+    bounds: Mapping[str, ArrayLike],
+    runs: Mapping[str, ArrayLike],
+    regions: np.ndarray,
+    names: Sequence[str],
+    *,
+    extent: tuple[float, float, float, float],
+) -> Figure:
     """Four bounds with exact curves; where in the plane of k and codimension each is the smallest.
 
     Args:
@@ -101,7 +117,7 @@ def four_bounds(k, bounds, runs, regions, names, *, extent):
     return fig
 
 
-def tuned(k, curves, bound):
+def tuned(k: ArrayLike, curves: Mapping[float, ArrayLike], bound: ArrayLike) -> Figure:
     """Expected loss of two lines: `curves` angle in degrees -> (K,), and the bound (K,) above them all."""
     fig, ax = plt.subplots(figsize=(6.0, 3.4))
     for i, (angle, values) in enumerate(curves.items()):
@@ -112,7 +128,7 @@ def tuned(k, curves, bound):
     return fig
 
 
-def spread(losses, exact, median):
+def spread(losses: ArrayLike, exact: float, median: float) -> Figure:
     """Losses of many orders (B,) on a logarithmic axis, with their exact mean and their median."""
     fig, ax = plt.subplots(figsize=(6.0, 2.8))
     edges = np.geomspace(1e-8, 1, 49)
@@ -126,7 +142,9 @@ def spread(losses, exact, median):
     return fig
 
 
-def triangle(points, angles, path, steps, rows):
+def triangle(
+    points: ArrayLike, angles: Sequence[float], path: ArrayLike, steps: ArrayLike, rows: Mapping[str, ArrayLike]
+) -> Figure:
     """Lines that do not meet.
 
     Args:

@@ -3,14 +3,23 @@
 Filled discs are training points, rings are sums of them, small dots are ends that are neither.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from .. import _plot_checks as check
 from .. import diffusion, plotting
 from .._validate import flag, number
 from . import _svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["KIND_COLORS", "bands", "flow_panel", "miniature", "one_ramp", "points_and_sums"]
 
@@ -18,7 +27,7 @@ __all__ = ["KIND_COLORS", "bands", "flow_panel", "miniature", "one_ramp", "point
 KIND_COLORS = (plotting.PREFER, plotting.WITHOUT, plotting.INK)
 
 
-def points_and_sums(ax, points, sums=(), *, size: float = 9.0) -> None:
+def points_and_sums(ax: Axes, points: ArrayLike, sums: ArrayLike = (), *, size: float = 9.0) -> None:
     """Training points (N, 2) as discs, sums (S, 2) as rings, of `size` points (1/72 inch) across."""
     check.axes(ax)
     points, sums = check.array("points", points, ("N", 2)), _pairs("sums", sums)
@@ -33,7 +42,9 @@ def _pairs(name: str, value) -> np.ndarray:
     return array.reshape(0, 2) if array.shape == (0,) else check.array(name, array, ("S", 2))
 
 
-def flow_panel(ax, path, kinds, *, points, sums=(), start: bool = True) -> None:
+def flow_panel(
+    ax: Axes, path: ArrayLike, kinds: ArrayLike, *, points: ArrayLike, sums: ArrayLike = (), start: bool = True
+) -> None:
     """Trajectories coloured by where they end.
 
     Args:
@@ -63,7 +74,7 @@ def flow_panel(ax, path, kinds, *, points, sums=(), start: bool = True) -> None:
     ax.set_aspect("equal")
 
 
-def bands(ax, low: float, high: float, *, axes: str = "xy") -> None:
+def bands(ax: Axes, low: float, high: float, *, axes: str = "xy") -> None:
     """Dashed lines at the two ends of the middle band, across the axes named: "x", "y" or "xy"."""
     check.axes(ax)
     low, high = number("low", low), number("high", high)
@@ -79,7 +90,7 @@ def bands(ax, low: float, high: float, *, axes: str = "xy") -> None:
             ax.axhline(value, **style)
 
 
-def one_ramp(rho: float, starts, sigmas, paths):
+def one_ramp(rho: float, starts: ArrayLike, sigmas: ArrayLike, paths: ArrayLike) -> Figure:
     """An edge of length 1 three times: two neurons, the flow at fixed noise, coordinates as the noise fades.
 
     Args:

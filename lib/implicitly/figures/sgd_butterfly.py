@@ -1,10 +1,13 @@
 """Drawings of the chapter sgd-butterfly: arrays in, figure out; nothing is computed but axes' limits."""
 
 import math
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from .. import imitation, plotting
 from . import _svg
@@ -12,7 +15,7 @@ from . import _svg
 __all__ = ["eigenvalues", "miniature", "shares_and_costs"]
 
 
-def eigenvalues(clouds, expert):
+def eigenvalues(clouds: Mapping[str, ArrayLike], expert: ArrayLike) -> Figure:
     """Eigenvalues of closed loops in the complex plane: `clouds` title -> complex (K,); `expert` complex (d,).
 
     Distances from the unit circle are drawn five times as large.
@@ -34,7 +37,13 @@ def eigenvalues(clouds, expert):
     return fig
 
 
-def shares_and_costs(excess, shares, line, costs, alone):
+def shares_and_costs(
+    excess: Mapping[str, ArrayLike],
+    shares: Mapping[str, ArrayLike],
+    line: tuple[ArrayLike, ArrayLike],
+    costs: Mapping[str, ArrayLike],
+    alone: str,
+) -> Figure:
     """The share of unstable loops and the upper twentieth of roll-out costs, against the excess.
 
     Args:

@@ -1,11 +1,14 @@
 """Drawings of the chapter stable-minima: arrays in, figure out; nothing is computed but axes' limits."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
+from numpy.typing import ArrayLike
 
 from .. import plotting, stability
 from . import _svg
@@ -13,7 +16,7 @@ from . import _svg
 __all__ = ["leaving", "miniature", "one_kink", "rates", "sweep", "valleys", "weight"]
 
 
-def valleys(runs):
+def valleys(runs: Mapping[str, tuple[str, ArrayLike, bool]]) -> Figure:
     """Gradient descent in valleys lambda e**2 / 2: `runs` title -> (note, errors (T,) from the minimum, stable)."""
     fig, axes = plt.subplots(1, len(runs), figsize=(8.7, 2.4))
     for ax, (title, (note, errors, stable)) in zip(axes, runs.items(), strict=True):
@@ -29,7 +32,7 @@ def valleys(runs):
     return fig
 
 
-def one_kink(pairs, prices):
+def one_kink(pairs: Sequence[tuple[float, float]], prices: Sequence[float]) -> Figure:
     """A neuron's kink, and its size as an area w1 × w2: `pairs` (w1, w2) of one product, `prices` theirs."""
     fig, axes = plt.subplots(1, 2, figsize=(8.7, 2.4), width_ratios=(1, 1.5))
     ax = plotting.diagram(axes[0], "One neuron, one kink", xlim=(-1.4, 1.6), ylim=(-0.75, 1.5))
@@ -54,7 +57,7 @@ def one_kink(pairs, prices):
     return fig
 
 
-def weight(t, curves):
+def weight(t: ArrayLike, curves: Mapping[str, ArrayLike]) -> Figure:
     """Weights against the place of a knot: `curves` name -> (m,); the first is theory."""
     fig, ax = plt.subplots(figsize=(6.0, 2.6))
     for i, (name, values) in enumerate(curves.items()):
@@ -64,7 +67,9 @@ def weight(t, curves):
     return fig
 
 
-def sweep(etas, panels, *, edge):
+def sweep(
+    etas: Sequence[float], panels: Mapping[str, ArrayLike], *, edge: Mapping[float, tuple[ArrayLike, ArrayLike]]
+) -> Figure:
     """Sharpness over the run, then what is left at its end.
 
     Args:
@@ -92,7 +97,7 @@ def sweep(etas, panels, *, edge):
     return fig
 
 
-def leaving(steps, train, edge):
+def leaving(steps: ArrayLike, train: Mapping[str, ArrayLike], edge: Mapping[str, ArrayLike]) -> Figure:
     """Runs from an interpolating minimum: `train`, `edge` label -> (S, T): training error; sharpness × eta / 2."""
     fig, axes = plt.subplots(1, 2, figsize=(8.7, 2.9))
     for ax, curves in zip(axes, (train, edge), strict=True):
@@ -108,7 +113,7 @@ def leaving(steps, train, edge):
     return fig
 
 
-def rates(sizes, curves, *, exponent=-0.8):
+def rates(sizes: ArrayLike, curves: Mapping[str, ArrayLike], *, exponent: float = -0.8) -> Figure:
     """Mean error against the number of points, two standard errors: `curves` name -> (m, R); a line of the rate."""
     fig, ax = plt.subplots(figsize=(6.0, 2.9))
     sizes = np.asarray(sizes, float)

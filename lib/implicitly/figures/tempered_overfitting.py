@@ -1,16 +1,26 @@
 """Drawings of the chapter tempered-overfitting: arrays in, figure out; only the theory's curves are computed."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from .. import interpolators, plotting
 from . import _svg
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["allowed_errors", "by_hand", "crossbar", "curves", "miniature", "sizes", "transition"]
 
 
-def by_hand(memories):
+def by_hand(memories: Mapping[str, tuple[str, int]]) -> Figure:
     """Sixteen inputs, four in the sample, one of these flipped: title -> (note, how many others come out wrong)."""
     fig, axes = plt.subplots(1, 3, figsize=(8.7, 2.5))
     seen, flipped, wrong = [1, 6, 8, 15], 6, [3, 9, 12, 4, 2, 14]
@@ -30,7 +40,7 @@ def by_hand(memories):
     return fig
 
 
-def crossbar(*, planes: int = 3):
+def crossbar(*, planes: int = 3) -> Figure:
     """A row of a table read by the next layer; five cells of it and their parity; who passes how many filters."""
     fig, axes = plt.subplots(1, 3, figsize=(8.7, 2.9), width_ratios=(1, 1, 1))
     box = {"xlim": (-1.3, 5.6), "ylim": (-1.3, 4.5)}
@@ -75,7 +85,7 @@ def crossbar(*, planes: int = 3):
     return fig
 
 
-def curves(ax) -> None:
+def curves(ax: Axes) -> None:
     """The two theorems' curves, Bayes error and the trivial level against the noise level, on `ax`."""
     eps = torch.linspace(0, 0.5, 201, dtype=torch.float64)
     arbitrary, independent = interpolators.arbitrary_noise_bound(eps), interpolators.independent_noise_error(eps)
@@ -88,7 +98,9 @@ def curves(ax) -> None:
     ax.legend(loc="lower right")
 
 
-def allowed_errors(bits, low, high, dots, *, eps: float):
+def allowed_errors(
+    bits: ArrayLike, low: ArrayLike, high: ArrayLike, dots: Mapping[str, tuple[ArrayLike, ArrayLike]], *, eps: float
+) -> Figure:
     """What C1 allows at one noise level, and what rules do.
 
     Args:
@@ -109,7 +121,7 @@ def allowed_errors(bits, low, high, dots, *, eps: float):
     return fig
 
 
-def sizes(N, lines, *, labels):
+def sizes(N: Sequence[int], lines: Mapping[str, ArrayLike], *, labels: Mapping[str, str]) -> Figure:
     """Sizes against the number of points, logarithmic: `lines` name -> (len(N),); the first is theory."""
     fig, ax = plt.subplots(figsize=(6.0, 3.6))
     for i, (name, values) in enumerate(lines.items()):
@@ -121,7 +133,7 @@ def sizes(N, lines, *, labels):
     return fig
 
 
-def transition(curves_by_label, *, eps: float):
+def transition(curves_by_label: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike, float]], *, eps: float) -> Figure:
     """Clean error against N: label -> (N, mean, standard error, N*)."""
     fig, ax = plt.subplots(figsize=(6.0, 3.5))
     ax.axhline(eps, **plotting.theory())

@@ -1,11 +1,15 @@
 """The figures of the chapter typical-nets: each takes results, computes only averages, and returns the figure."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import interpolators, plotting
@@ -13,6 +17,10 @@ from .._validate import choice, instance, mapping, tensor, whole, wholes
 from ..chance import share_interval
 from ..interpolators import FunctionLaw, Units, copy_bits, learning_curve, pack_tables, sampled_law
 from . import _svg
+
+if TYPE_CHECKING:
+    from ..explorer import Panel
+    from ..interpolators import Guesses, LearningCurve
 
 __all__ = [
     "bound_against_error", "by_hand", "copies", "error_and_bits", "explorer_state", "masses", "miniature", "price",
@@ -29,7 +37,7 @@ def _band(ax, x, rows, index, label):
     ax.fill_between(x, rows.min(0).values, rows.max(0).values, alpha=0.15, color=plotting.PALETTE[index], lw=0)
 
 
-def error_and_bits(runs):
+def error_and_bits(runs: Mapping[int, Guesses]) -> Figure:
     """Error and bits against N, side by side. runs: {width: Guesses}."""
     fig, axes = plt.subplots(1, 2, figsize=_LOW)
     for index, (h, run) in enumerate(runs.items()):
@@ -45,7 +53,7 @@ def error_and_bits(runs):
     return fig
 
 
-def by_hand(parameters, answers, examples):
+def by_hand(parameters: Tensor, answers: Tensor, examples: Sequence[tuple[int, int]]) -> Figure:
     """The networks v [w x + b]_+ > 0 on x = -1, 1 that fit the first 0, 1, ... examples, as grids over w and b.
 
     Args:
@@ -82,7 +90,7 @@ def by_hand(parameters, answers, examples):
     return fig
 
 
-def copies():
+def copies() -> Figure:
     """A teacher of two neurons a layer in a student of four: what must be right, without scales and with them."""
     fig, axes = plt.subplots(1, 2, figsize=(8.7, 3.0))
     sizes, chosen = (3, 4, 4, 1), (range(3), range(2), range(2), range(1))
@@ -112,7 +120,7 @@ def copies():
     return fig
 
 
-def bound_against_error(curves, law, fewest):
+def bound_against_error(curves: Sequence[LearningCurve], law: FunctionLaw, fewest: Mapping[int, int]) -> Figure:
     """Exact mean error against 1 - 2**(-E[C]/N), one mark a teacher and size."""
     words = pack_tables(law.tables).tolist()
     fig, ax = plt.subplots()
@@ -131,7 +139,7 @@ def bound_against_error(curves, law, fewest):
     return fig
 
 
-def price(runs, *, inputs):
+def price(runs: Mapping[tuple[str, int], Guesses], *, inputs: int) -> Figure:
     """Measured bits to draw the teacher against width, with both copy bounds. runs: {(kind, width): Guesses}."""
     fig, ax = plt.subplots()
     widths = sorted({h for _, h in runs})
@@ -159,7 +167,12 @@ def price(runs, *, inputs):
     return fig
 
 
-def masses(exact, fewest, *, copy_bits):
+def masses(
+    exact: Mapping[str, Mapping[int, FunctionLaw]],
+    fewest: Mapping[str, Mapping[int, int]],
+    *,
+    copy_bits: Callable[..., float],
+) -> Figure:
     """Price of every function by the neurons it needs, for both kinds. exact: {kind: {width: FunctionLaw}}."""
     fig, axes = plt.subplots(1, 2, figsize=plotting.WIDE, sharey=True)
     for ax, (kind, laws) in zip(axes, exact.items(), strict=True):
@@ -178,7 +191,7 @@ def masses(exact, fewest, *, copy_bits):
     return fig
 
 
-def teachers(curves):
+def teachers(curves: Mapping[tuple[str, int], LearningCurve | None]) -> Figure:
     """Learning curves {(teacher, width): LearningCurve or None}: one dash per teacher, one colour per width."""
     fig, ax = plt.subplots(figsize=_LOW)
     widths = sorted({h for _, h in curves})
@@ -195,7 +208,9 @@ def teachers(curves):
     return fig
 
 
-def trained_against_typical(trained, runs):
+def trained_against_typical(
+    trained: Mapping[tuple[int, int], tuple[float, float]], runs: Mapping[tuple[str, int], Guesses]
+) -> Figure:
     """Error against N: typical interpolators as lines, trained ones as marks. trained: {(width, N): (error, fits)}."""
     fig, ax = plt.subplots()
     for index, h in enumerate(sorted({h for h, _ in trained})):
@@ -209,7 +224,7 @@ def trained_against_typical(trained, runs):
     return fig
 
 
-def price_panel():
+def price_panel() -> Panel:
     """The explorer's second panel: bits against N, with the teacher's price and its copy bound."""
     from ..explorer import Lines, Panel, Rule
 

@@ -1,8 +1,13 @@
 """Drawings of the chapter xor-clusters: arrays in, figure out; nothing is computed but means and ranges over seeds."""
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 from .. import feature_learning, plotting
 from . import _svg
@@ -10,7 +15,7 @@ from . import _svg
 __all__ = ["by_hand", "learning", "miniature", "neurons", "ratio"]
 
 
-def by_hand(points, y, theta, arrows):
+def by_hand(points: ArrayLike, y: ArrayLike, theta: ArrayLike, arrows: ArrayLike) -> Figure:
     """Two drawings of the plane of the centres: one straight line's score, and four neurons that tell XOR apart.
 
     Args:
@@ -40,7 +45,7 @@ def by_hand(points, y, theta, arrows):
     return fig
 
 
-def learning(at, curves):
+def learning(at: Sequence[int], curves: Mapping[str, Tensor]) -> Figure:
     """Accuracy on new points along training: `at` (K,), `curves` name -> (seeds, K); mean and range over seeds."""
     fig, ax = plt.subplots(figsize=(6.0, 3.3))
     for i, (name, values) in enumerate(curves.items()):
@@ -54,7 +59,7 @@ def learning(at, curves):
     return fig
 
 
-def neurons(panels, a):
+def neurons(panels: Mapping[str, ArrayLike], a: ArrayLike) -> Figure:
     """Weights in the plane of the centres: `panels` title -> (m, 2), coloured by the sign of `a` (m,)."""
     fig, axes = plt.subplots(1, len(panels), figsize=(8.7, 3.1))
     positive = np.asarray(a) > 0
@@ -72,7 +77,7 @@ def neurons(panels, a):
     return fig
 
 
-def ratio(kappas, rows, one_step):
+def ratio(kappas: Sequence[float], rows: Mapping[tuple[int, int], ArrayLike], one_step: ArrayLike) -> Figure:
     """Accuracy at the end against kappa: `rows` (N, d) -> (kappas, seeds); `one_step`, of the separable labels."""
     fig, ax = plt.subplots(figsize=(6.0, 3.4))
     ax.plot(kappas, one_step, **plotting.theory(), label="separable labels, one step")

@@ -6,6 +6,8 @@ fresh batch at each step, in the squared error (half of its mean over the batch)
 derived by us. Chapter `sgd-butterfly`. Bad arguments raise TypeError or ValueError.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ from .._validate import F64, number, seed, tensor, whole, wholes
 __all__ = ["averaging_gain", "clone", "equal_step", "moving_average", "one_step_excess"]
 
 
-def clone(start: Tensor, *, eta: float, batch: int, noise: float, steps: int, seeds) -> Tensor:
+def clone(start: Tensor, *, eta: float, batch: int, noise: float, steps: int, seeds: Sequence[int]) -> Tensor:
     """Errors ``K_t - K*`` of SGD, several runs side by side.
 
     Args:

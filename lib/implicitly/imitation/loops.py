@@ -8,6 +8,7 @@ arguments raise TypeError or ValueError.
 import math
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from .._validate import F64, number, tensor, whole
@@ -134,7 +135,7 @@ def worst_error(M: Tensor, size: float) -> Tensor:
     return size / radius * M @ kept @ kept.T
 
 
-def unstable_share(M: Tensor, spread) -> Tensor:
+def unstable_share(M: Tensor, spread: ArrayLike) -> Tensor:
     """Probability that noise makes a loop ``M = r Q``, Q orthogonal, unstable, to first order in the noise.
 
     The entries of the noise are independent normal with this spread. A real eigenvalue's modulus then moves by a

@@ -6,6 +6,7 @@ or ValueError.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -78,7 +79,15 @@ def pendulum_expert(x: Tensor, *, stiffness: float = 0.1, damping: float = 0.3) 
 
 
 def clone_pendulum(
-    *, eta: float, batch: int, noise: float, steps: int, seeds, decays, look: int = 50, width: int = 32
+    *,
+    eta: float,
+    batch: int,
+    noise: float,
+    steps: int,
+    seeds: Sequence[int],
+    decays: Sequence[float],
+    look: int = 50,
+    width: int = 32,
 ) -> list[Policy]:
     """Train networks on the expert's noisy torques in standard normal states, by SGD; several runs side by side.
 
@@ -131,7 +140,7 @@ def clone_pendulum(
     return [Policy(*(torch.stack(parts, 1) for parts in zip(*store, strict=True))) for store in kept]
 
 
-def pendulum_cost(policy, start: Tensor, horizon: int) -> Tensor:
+def pendulum_cost(policy: Callable[[Tensor], Tensor], start: Tensor, horizon: int) -> Tensor:
     """Sum of ``2 (1 - cos(angle)) + speed^2`` over the states x_1 .. x_H, mean over the starts.
 
     Args:

@@ -17,20 +17,20 @@ WEYL, POINT = U64(0x9E3779B97F4A7C15), U64(0xD1342543DE82EF95)
 MIX_A, MIX_B = U64(0xBF58476D1CE4E5B9), U64(0x94D049BB133111EB)
 
 
-def mix(z):
+def mix(z: np.uint64) -> np.uint64:
     """The finalizer of splitmix64, as in `hashes._mix`."""
     z = U64((z ^ (z >> U64(30))) * MIX_A)
     z = U64((z ^ (z >> U64(27))) * MIX_B)
     return z ^ (z >> U64(31))
 
 
-def entry(index, point, seed):
+def entry(index: np.uint64, point: int, seed: int) -> bool:
     """Entry `point` of table `index`, as in `hash_table`."""
     key = U64(U64(U64(seed) * WEYL + U64(1)) + U64(U64(point) * POINT))
     return mix(mix(U64(index + key)) ^ key) >> U64(60) < U64(1) + (index & U64(7))
 
 
-def first_table(k, seed):
+def first_table(k: int, seed: int) -> int:
     """Number of the first table that marks the first k of the sample and no other of it; LIMIT if there is none."""
     for t in range(LIMIT):
         if t % 1048576 == 0 and t > 0:
@@ -51,7 +51,10 @@ def first_table(k, seed):
     tolerance=1e-12,
     slow=True,
 )  # fmt: skip
-def remember(memory, k, seed, new, wrong, seen, flipped, errors, price, cell):
+def remember(
+    memory: int, k: int, seed: int, new: np.ndarray, wrong: np.ndarray, seen: np.ndarray, flipped: np.ndarray,
+    errors: np.ndarray, price: np.ndarray, cell: np.ndarray,
+) -> None:  # fmt: skip
     """Three memories of the first k of 30 labels: where they mark other inputs, and the bits that they take.
 
     price: bits paid, what they are on average (`hash_price` for the shortest description), entropy. The place of an

@@ -32,9 +32,10 @@ Z = np.uint32(0)
     slow=True,
 )  # fmt: skip
 def first_fit(
-    teacher, h, guesses, seed, n, error, narrow, blind, counts, needed, lucky,
-    units, law, spare, mass, wrong, mean, distinct,
-):  # fmt: skip
+    teacher: int, h: int, guesses: int, seed: int, n: np.ndarray, error: np.ndarray, narrow: np.ndarray,
+    blind: np.ndarray, counts: np.ndarray, needed: np.ndarray, lucky: np.ndarray, units: np.ndarray, law: np.ndarray,
+    spare: np.ndarray, mass: np.ndarray, wrong: np.ndarray, mean: np.ndarray, distinct: np.ndarray,
+) -> None:  # fmt: skip
     """Mean error of random networks of h neurons that fit N examples, on 16 points; of 2 neurons; of knowing nothing.
 
     The networks of `relu_units(cube(4), scales=(0, 1))`, the mean of `learning_curve`, for the law that `guesses`

@@ -9,6 +9,7 @@ All tensors are float64 and finite; laws are not negative and sum to 1. Bad argu
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -260,7 +261,7 @@ class Ledger:
         return self.kl_stationary.diff(dim=0).max().item()
 
 
-def ledger(chain: Tensor, start: Tensor, loss: Tensor, beta: float, times, stationary: Tensor) -> Ledger:
+def ledger(chain: Tensor, start: Tensor, loss: Tensor, beta: float, times: Sequence[int], stationary: Tensor) -> Ledger:
     """Exact laws of finite chains and their accounts.
 
     Args:

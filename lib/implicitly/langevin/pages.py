@@ -48,9 +48,11 @@ def packed_digits() -> dict[str, np.ndarray]:
     slow=True,
 )  # fmt: skip
 def memory(
-    beta, time, seed, code, scaling, t, nets, mean, bars, level, allowed,
-    deck, x, xt, y, theta, grad, noise, precision, hidden, few,
-):  # fmt: skip
+    beta: float, time: int, seed: int, code: np.ndarray, scaling: np.ndarray, t: np.ndarray, nets: np.ndarray,
+    mean: np.ndarray, bars: np.ndarray, level: np.ndarray, allowed: np.ndarray, deck: np.ndarray, x: np.ndarray,
+    xt: np.ndarray, y: np.ndarray, theta: np.ndarray, grad: np.ndarray, noise: np.ndarray, precision: np.ndarray,
+    hidden: np.ndarray, few: np.ndarray,
+) -> None:  # fmt: skip
     """Four networks learn 60 coin flips by Langevin steps of size 1/64: training errors, and the bound on their mean.
 
     The law of `langevin_run` at ``N=60, flip=1, eta=1/64``, in float64, drawn from the kernels' counter-based

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -74,7 +75,7 @@ def _neighbours(x, levels):
     return low, high, (x - levels[low]) / gap
 
 
-def round_to_grid(x: Tensor, levels, coin: Tensor | None = None) -> Tensor:
+def round_to_grid(x: Tensor, levels: ArrayLike, coin: Tensor | None = None) -> Tensor:
     """Each x on the nearest level, or on one of its two neighbours by a coin that keeps the mean.
 
     Args:
@@ -237,7 +238,7 @@ def _density(z):
     return torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi)
 
 
-def normal_error(levels, scale: float) -> float:
+def normal_error(levels: ArrayLike, scale: float) -> float:
     """Mean squared error of a standard normal number rounded to the nearest of +-levels * scale, to 1e-12.
 
     Each cell's integral is in closed form. levels: rising numbers from 0 up, or a grid without 0 ("half" steps), all
@@ -256,7 +257,7 @@ def normal_error(levels, scale: float) -> float:
     return float((second - 2 * points * first + points.square() * mass).sum())
 
 
-def best_normal_scale(levels) -> tuple[float, float]:
+def best_normal_scale(levels: ArrayLike) -> tuple[float, float]:
     """The scale in [0.001, 10] with the least `normal_error`, and that error; levels as there.
 
     >>> "%.5f %.6f" % best_normal_scale(E2M1)

@@ -7,6 +7,7 @@ backward pass are float32. Chapter `low-bit-accumulators`, C7, C8 and C10. Bad a
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -82,7 +83,7 @@ class Networks:
         for name, value in (("weights", weights), ("biases", biases), ("seeds", seeds)):
             object.__setattr__(self, name, value)
 
-    def rows(self, rows) -> "Networks":
+    def rows(self, rows: Sequence[int]) -> "Networks":
         """The networks at these places, whole numbers from 0 to S - 1, at least one."""
         rows = list(wholes("rows", rows, at_least=0, at_most=len(self.seeds) - 1))
         weights, biases = (tuple(v[rows] for v in values) for values in (self.weights, self.biases))
@@ -135,7 +136,7 @@ def _outputs(x, weights, biases, form, gradient):
     return x
 
 
-def first_networks(seeds, widths=(64, 64, 64, 10)) -> Networks:
+def first_networks(seeds: Sequence[int], widths: Sequence[int] = (64, 64, 64, 10)) -> Networks:
     """Networks before training: weights and biases uniform within 1/sqrt(fan-in).
 
     Args:

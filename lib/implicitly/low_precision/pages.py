@@ -29,7 +29,10 @@ SPACING, GRADIENTS, EVERY = 0.5, 1000, 10
     {"count": COUNTS, "exact": COUNTS, "kept": COUNTS, "end": (1, 2), "share": 1, "chain": 1},
     tolerance=0,
 )
-def add_ones(n, M, C, count, exact, kept, end, share, chain):
+def add_ones(
+    n: int, M: int, C: int, count: np.ndarray, exact: np.ndarray, kept: np.ndarray, end: np.ndarray, share: np.ndarray,
+    chain: np.ndarray,
+) -> None:  # fmt: skip
     """The sum of n ones, 1 <= n <= `MOST`, by a float of M bits of mantissa: cut, in chunks of C, without limits.
 
     count, exact, kept: 1, about 2**(1/4), ... terms, up to n, and their sums, then NaN. end: n and its sum.
@@ -57,7 +60,7 @@ def add_ones(n, M, C, count, exact, kept, end, share, chain):
     chain[0] = min(C, n) + (n + C - 1) // C
 
 
-def throw(seed, i, draw):
+def throw(seed: int, i: int, draw: int) -> np.uint32:
     """Uniform word of 32 bits for element i: word i mod 4 of counter i // 4, the law of the op `nvfp4`."""
     a, b, c, d = philox(U32(seed), U32(0), U32(i // 4), U32(0), U32(0), U32(draw))
     word = a if i % 4 == 0 else (b if i % 4 == 1 else c)
@@ -69,7 +72,9 @@ def throw(seed, i, draw):
     {"n": GRADIENTS // EVERY + 1, "kept": GRADIENTS // EVERY + 1, "true": GRADIENTS // EVERY + 1, "left": 2},
     tolerance=0,
 )
-def add_up(rounding, gradient, seed, n, kept, true, left):
+def add_up(
+    rounding: int, gradient: float, seed: int, n: np.ndarray, kept: np.ndarray, true: np.ndarray, left: np.ndarray
+) -> None:
     """Sums of the first 0, 10, ..., 1000 gradients, each rounded to a multiple of 0.5 (`round_to_grid`) before."""
     parts = gradient / SPACING
     low = np.floor(parts)
@@ -86,7 +91,7 @@ def add_up(rounding, gradient, seed, n, kept, true, left):
             n[at], kept[at], true[at] = i + 1, left[0], gradient * (i + 1)
 
 
-def block_scale(kind, bits, tensor_scale):
+def block_scale(kind: int, bits: np.uint32, tensor_scale: np.float32) -> np.float32:
     """Scale of a block whose largest magnitude has these bits; see `BlockFormat.scales`."""
     if kind == 0:
         return float_of_bits(bits) / F32(6)
@@ -99,7 +104,7 @@ def block_scale(kind, bits, tensor_scale):
     return e8m0(bits, kind == 4)[1]
 
 
-def largest_bits(row, start, end):
+def largest_bits(row: np.ndarray, start: int, end: int) -> np.uint32:
     """Bits of the largest magnitude of row[start:end], numbers that float32 holds."""
     most = U32(0)
     for j in range(start, end):
@@ -108,7 +113,7 @@ def largest_bits(row, start, end):
     return most
 
 
-def neighbours_error(numbers, kind, size, tensor_scale):
+def neighbours_error(numbers: np.ndarray, kind: int, size: int, tensor_scale: np.float32) -> float:
     """Squared error of all numbers but each row's first, rounded to nearest in blocks, over their square."""
     missed = square = 0.0
     for r in range(ROWS):
@@ -132,8 +137,11 @@ def neighbours_error(numbers, kind, size, tensor_scale):
     work={"numbers": (ROWS, COLUMNS)},
     tolerance=0,
 )  # fmt: skip
-def in_block(kind, block, outlier, number, seed, x, steps, span, mean, picked, inside, coin, here, scale, low, high, b,
-             cost, dot, numbers):  # fmt: skip
+def in_block(
+    kind: int, block: int, outlier: float, number: float, seed: int, x: np.ndarray, steps: np.ndarray, span: np.ndarray,
+    mean: np.ndarray, picked: np.ndarray, inside: np.ndarray, coin: np.ndarray, here: np.ndarray, scale: np.ndarray,
+    low: np.ndarray, high: np.ndarray, b: np.ndarray, cost: np.ndarray, dot: np.ndarray, numbers: np.ndarray,
+) -> None:  # fmt: skip
     """What a block makes of its numbers and of one more, and what each block size costs an outlier's neighbours.
 
     64 rows of 128 normal numbers; in each the first is an outlier, `outlier` times the row's largest magnitude. The

@@ -23,9 +23,9 @@ WIDE_STEPS, WIDE_BATCH, PLACE_SEEDS = 250, 2048, 3
 PROBES = (0, 25, 50, 100, 200, 300, 400, 475)
 
 
-def runs():
+def runs() -> dict[str, tuple[Policy, int, dict]]:
     """Name -> (policy, seed, arguments of `train_language_model`), the most important first."""
-    found = {}
+    found: dict[str, tuple[Policy, int, dict]] = {}
     for seed in range(SEEDS):
         for name, policy in POLICIES.items():
             probe = PROBES if name == "paper" else ()

@@ -4,8 +4,11 @@
 TypeError or ValueError.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+from torch.optim.optimizer import ParamsT
 
 from implicitly_kernels import low_rank_adam, low_rank_realign
 
@@ -88,7 +91,7 @@ class LowRank(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params,
+        params: ParamsT,
         lr: float = 1e-3,
         *,
         rank: int = 8,
@@ -143,7 +146,7 @@ class LowRank(torch.optim.Optimizer):
         return sum(value.numel() for state in self.state.values() for key, value in state.items() if key != "step")
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One step; with a closure, which computes the loss and its gradients, returns the loss."""
         loss = None
         if closure is not None:

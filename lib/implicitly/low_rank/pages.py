@@ -22,7 +22,11 @@ DOTS = 7  # points of an arc
     work={"sigma": M, "p": M, "ends": M, "count": M},
     whole=("hit",),
 )  # fmt: skip
-def wheel(power, r, spins, seed, arcs, hit, hands, T, seen, expected, here, crossing, sigma, p, ends, count):
+def wheel(
+    power: float, r: int, spins: int, seed: int, arcs: np.ndarray, hit: np.ndarray, hands: np.ndarray, T: np.ndarray,
+    seen: np.ndarray, expected: np.ndarray, here: np.ndarray, crossing: np.ndarray, sigma: np.ndarray, p: np.ndarray,
+    ends: np.ndarray, count: np.ndarray,
+) -> None:  # fmt: skip
     """Spins of the wheel with the best arcs for singular values ``i ** -power``, and the error of their average.
 
     The arcs are those of `low_rank.inclusion_probabilities`, the directions those of `low_rank.systematic_sample`; the

@@ -4,6 +4,7 @@ Chapter `low-rank-gradients`. Bad arguments raise TypeError or ValueError.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -73,8 +74,8 @@ def train(
     settings: dict,
     steps: int,
     *,
-    seeds,
-    levels=None,
+    seeds: Sequence[int],
+    levels: Sequence[float] | None = None,
     looks: int = 20,
     cosine: bool = True,
     limit: float = 1e3,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from .._validate import each, tensor, whole, wholes
@@ -70,7 +71,7 @@ class Path:
             raise ValueError("log_times must hold at least one number, found none")
         return wanted
 
-    def steps_around(self, log_times) -> list[int]:
+    def steps_around(self, log_times: ArrayLike) -> list[int]:
         """All step counts between the two records that enclose a value of ln(time), of any problem: for a finer run.
 
         Args:
@@ -83,7 +84,7 @@ class Path:
                 found |= set(range(self.steps[later - 1], self.steps[min(later, len(clock) - 1)] + 1))
         return sorted(found)
 
-    def at(self, log_times, problem: int | None = None) -> Tensor:
+    def at(self, log_times: ArrayLike, problem: int | None = None) -> Tensor:
         """W at values of ln(time), interpolated linearly in ln(time) between the records.
 
         Between step 0, whose ln(time) is -inf, and the next record it is interpolated linearly in time: a step of

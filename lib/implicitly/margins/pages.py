@@ -275,9 +275,12 @@ def _ray(w, i, j, k, ends):
     whole=("regions", "labels", "wrong"),
 )  # fmt: skip
 def turning(
-    log_time, loss, seed, sketch, regions, points, labels, borders, clock, angle, last, wrong, W, best,
-    x, teacher, z, gram, u, passive, a, b, w, svm, pull, slope, rows, score, force, curve,
-):  # fmt: skip
+    log_time: float, loss: int, seed: int, sketch: np.ndarray, regions: np.ndarray, points: np.ndarray,
+    labels: np.ndarray, borders: np.ndarray, clock: np.ndarray, angle: np.ndarray, last: np.ndarray, wrong: np.ndarray,
+    W: np.ndarray, best: np.ndarray, x: np.ndarray, teacher: np.ndarray, z: np.ndarray, gram: np.ndarray, u: np.ndarray,
+    passive: np.ndarray, a: np.ndarray, b: np.ndarray, w: np.ndarray, svm: np.ndarray, pull: np.ndarray,
+    slope: np.ndarray, rows: np.ndarray, score: np.ndarray, force: np.ndarray, curve: np.ndarray,
+) -> None:  # fmt: skip
     """Gradient flow on three classes from W = 0 up to a logarithm of time, and the largest margin of the same data.
 
     The flow is that of `margins.log_time_flow`, the largest margin that of `margins.hard_margin_svm`. Regions say what

@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 
-def labels(name: str, y, N: int, K: int | None = None) -> int:
+def labels(name: str, y: Tensor, N: int, K: int | None = None) -> int:
     """The number of classes, after checking that `y` holds N labels from 0 to K - 1, and K >= 2.
 
     Args:

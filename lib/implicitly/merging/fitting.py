@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -166,7 +167,7 @@ def fit_maps(
     samples: Sequence[Tensor],
     *,
     steps: int = 400,
-    rate=1e-3,
+    rate: ArrayLike = 1e-3,
     rank: int | None = None,
     inputs: bool = False,
     generator: torch.Generator | None = None,
@@ -254,7 +255,13 @@ def _times(wide: Tensor, unmerge: Tensor) -> Tensor:
 
 
 def distill(
-    start: Folded, models: Sequence[Net], samples: Sequence[Tensor], *, steps: int = 400, rate=1e-3, out: bool = True
+    start: Folded,
+    models: Sequence[Net],
+    samples: Sequence[Tensor],
+    *,
+    steps: int = 400,
+    rate: ArrayLike = 1e-3,
+    out: bool = True,
 ) -> Distilled:
     """Distillation: train all weights of a student, and its maps to the models' features, on the same loss.
 

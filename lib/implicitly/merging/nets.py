@@ -7,6 +7,7 @@ scores of a task. Chapter `merging-networks`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -111,7 +112,7 @@ class Net:
         """All hidden layers after their ReLU, ``h_1, ..., h_L``, of inputs as `__call__` takes them."""
         return tuple(_forward(self.weights, self.biases, self._inputs(x)))
 
-    def rows(self, which) -> "Net":
+    def rows(self, which: Sequence[int]) -> "Net":
         """Networks of a batch, again a batch: `which` are their places, whole numbers, each as often as it is named."""
         which = _places(which, self.batch)
         return Net(tuple(w[which] for w in self.weights), tuple(b[which] for b in self.biases))
@@ -163,7 +164,7 @@ def _per_neuron(name: str, value: Tensor, net: Net, l: int) -> None:
         raise ValueError(f"{name} must have shape {(*net.batch, d)}, found {tuple(value.shape)}")
 
 
-def checked_orders(name: str, orders, net: Net) -> tuple[Tensor, ...]:
+def checked_orders(name: str, orders: Sequence[Tensor], net: Net) -> tuple[Tensor, ...]:
     """`orders`, after checking that they are a permutation for each layer of `net`."""
     orders = _tensors(name, orders, dtype=torch.int64)
     if len(orders) != net.depth:
@@ -217,7 +218,7 @@ class Head:
             raise ValueError(f"features must have shape {(*batch, 'n', d)}, found {tuple(features.shape)}")
         return features @ self.weight.mT + self.bias[..., None, :]
 
-    def rows(self, which) -> "Head":
+    def rows(self, which: Sequence[int]) -> "Head":
         """Heads of a batch, as `Net.rows`."""
         which = _places(which, tuple(self.weight.shape[:-2]))
         return Head(self.weight[which], self.bias[which])
@@ -260,7 +261,7 @@ def random_net(
     return Net(tuple(weights), tuple(biases))
 
 
-def same_shape(name: str, nets, *, least: int = 2) -> tuple[Net, ...]:
+def same_shape(name: str, nets: Sequence[Net], *, least: int = 2) -> tuple[Net, ...]:
     """`nets` as a tuple, after checking that they have the same depth, widths, batch, dtype."""
     nets = fitting_nets(name, nets, least=least)
     for i, net in enumerate(nets):
@@ -269,7 +270,7 @@ def same_shape(name: str, nets, *, least: int = 2) -> tuple[Net, ...]:
     return nets
 
 
-def fitting_nets(name: str, nets, *, least: int = 2) -> tuple[Net, ...]:
+def fitting_nets(name: str, nets: Sequence[Net], *, least: int = 2) -> tuple[Net, ...]:
     """`nets` as a tuple, after checking that they read the same inputs with the same depth, batch and dtype."""
     nets = instances(name, nets, Net)
     if len(nets) < least:
@@ -290,7 +291,10 @@ def average(nets: Sequence[Net]) -> Net:
                tuple(torch.stack(one).mean(0) for one in zip(*(n.biases for n in nets), strict=True)))  # fmt: skip
 
 
-def interpolate(a, b, share: float):
+NetOrHead = TypeVar("NetOrHead", Net, Head)
+
+
+def interpolate(a: NetOrHead, b: NetOrHead, share: float) -> NetOrHead:
     """``(1 - share) a + share b``, weight by weight and bias by bias.
 
     Args:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import cross_entropy, gelu, layer_norm
 
@@ -240,7 +241,7 @@ def merge_transformers(
     method: str = "fold",
     start: str = "average",
     steps: int = 300,
-    rate=2e-3,
+    rate: ArrayLike = 2e-3,
 ) -> MergedTransformer:
     """Merge transformers of one shape: the loss of `rebuild_loss`, by Adam.
 

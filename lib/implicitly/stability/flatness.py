@@ -8,6 +8,7 @@ labels are as in :mod:`.line_nets`.
 import math
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from .._validate import F64, each, instance, number, tensor, whole
@@ -39,13 +40,13 @@ def _features(net: LineNet, x: Tensor) -> Tensor:
     return torch.cat([on * x[:, None], on, torch.relu(z), ones], 2)
 
 
-def gradient_norm(net: LineNet, x, y) -> Tensor:
+def gradient_norm(net: LineNet, x: ArrayLike, y: ArrayLike) -> Tensor:
     """Euclidean norm of the gradient of the loss, (B,); x and y as for :func:`residuals`."""
     r = residuals(net, x, y)
     return torch.einsum("bn,bnp->bp", r, _features(net, _points("x", x))).norm(dim=1) / r.shape[1]
 
 
-def hessian_parts(net: LineNet, x, y) -> tuple[Tensor, Tensor]:
+def hessian_parts(net: LineNet, x: ArrayLike, y: ArrayLike) -> tuple[Tensor, Tensor]:
     """(GN, R), each (B, 3k + 1, 3k + 1), with Hessian = GN + R. Order of parameters: w1, b1, w2, b2.
 
     GN = (1/n) sum_i grad f(x_i) grad f(x_i)^T is the Gauss-Newton part. R = (1/n) sum_i r_i Hess f(x_i) couples the
@@ -63,7 +64,7 @@ def hessian_parts(net: LineNet, x, y) -> tuple[Tensor, Tensor]:
     return J.transpose(1, 2) @ J / n, R
 
 
-def sharpness(net: LineNet, x, y) -> Tensor:
+def sharpness(net: LineNet, x: ArrayLike, y: ArrayLike) -> Tensor:
     """Largest eigenvalue of the Hessian of the loss, (B,): by Lanczos above 100 parameters, to rounding.
 
     x and y as for :func:`residuals`.
@@ -84,7 +85,7 @@ def sharpness(net: LineNet, x, y) -> Tensor:
     return torch.tensor(tops, dtype=F64)
 
 
-def gauss_newton_top(net: LineNet, x) -> Tensor:
+def gauss_newton_top(net: LineNet, x: ArrayLike) -> Tensor:
     """Largest eigenvalue of the Gauss-Newton part, (B,), from the n x n Gram matrix of the gradients at x (n,)."""
     instance("net", net, LineNet)
     x = _points("x", x)
@@ -92,7 +93,7 @@ def gauss_newton_top(net: LineNet, x) -> Tensor:
     return torch.linalg.eigvalsh(J @ J.transpose(1, 2) / x.numel())[:, -1]
 
 
-def g_weight(t, x) -> Tensor:
+def g_weight(t: ArrayLike, x: ArrayLike) -> Tensor:
     """g(t) = min(g-(t), g+(t)) for X uniform on the points `x`; C1.
 
     g+(t) = P(X > t)**2 E[X - t | X > t] sqrt(1 + E[X | X > t]**2) = E[(X - t)_+] sqrt(P(X > t)**2 + E[X 1(X > t)]**2),
@@ -114,7 +115,7 @@ def g_weight(t, x) -> Tensor:
     return torch.where(finite, torch.minimum(up, down), 0.0)
 
 
-def uniform_weight(t) -> Tensor:
+def uniform_weight(t: ArrayLike) -> Tensor:
     """The limit of :func:`g_weight` for the uniform law on [-1, 1]: ((1-|t|)/2)**3 sqrt(1 + ((1+|t|)/2)**2).
 
     `t` has any shape; outside [-1, 1], infinity included, the weight is 0.
@@ -123,7 +124,7 @@ def uniform_weight(t) -> Tensor:
     return ((1 - s) / 2) ** 3 * (1 + ((1 + s) / 2) ** 2).sqrt()
 
 
-def path_tv(net: LineNet, x) -> Tensor:
+def path_tv(net: LineNet, x: ArrayLike) -> Tensor:
     """sum_j |w1_j w2_j| g(t_j), (B,): an upper bound of :func:`tv`, knot by knot. x: (n,), increasing."""
     instance("net", net, LineNet)
     return (net.jumps.abs() * g_weight(net.knots, x)).sum(1)
@@ -141,7 +142,7 @@ def _merged(net: LineNet) -> tuple[Tensor, Tensor]:
     return place, total
 
 
-def tv(net: LineNet, x=None) -> Tensor:
+def tv(net: LineNet, x: ArrayLike | None = None) -> Tensor:
     """Weighted first-order total variation int |f''| g, (B,): jumps at one knot are added before the absolute value.
 
     x: (n,), increasing. Without `x`, the plain one on (-1, 1): the same with weight 1 inside and 0 outside.
@@ -152,12 +153,12 @@ def tv(net: LineNet, x=None) -> Tensor:
     return (jumps.abs() * weight).sum(1)
 
 
-def count_kinks(net: LineNet, x, *, least: float = 0.1) -> Tensor:
+def count_kinks(net: LineNet, x: ArrayLike, *, least: float = 0.1) -> Tensor:
     """Kinks of f that the data can see, (B,): how many of :func:`kink_gaps`."""
     return kink_gaps(net, x, least=least).sum(1)
 
 
-def kink_gaps(net: LineNet, x, *, least: float = 0.1) -> Tensor:
+def kink_gaps(net: LineNet, x: ArrayLike, *, least: float = 0.1) -> Tensor:
     """Gaps between neighbouring points in which the slope of f changes by more than `least`, (B, n - 1) booleans.
 
     Knots in one gap are added up, knots outside the data do not count. `x`: (n,), increasing; `least` is at least 0.
@@ -169,7 +170,7 @@ def kink_gaps(net: LineNet, x, *, least: float = 0.1) -> Tensor:
     return total[:, 1:-1].abs() > least
 
 
-def certificate(top, residual, x) -> Tensor:
+def certificate(top: ArrayLike, residual: ArrayLike, x: ArrayLike) -> Tensor:
     """(top - 1)/2 + (1/2) sqrt(1 + x_max**2) mean |r|, (B,): a bound of :func:`path_tv` at any parameters, C2.
 
     With top = 2/eta the bound of C3. `top`: number or (B,); `residual`: (B, n); `x`: (n,), increasing.
@@ -181,7 +182,7 @@ def certificate(top, residual, x) -> Tensor:
     return (top - 1) / 2 + reach / 2 * residual.abs().mean(1)
 
 
-def flatness_use(net: LineNet, x) -> Tensor:
+def flatness_use(net: LineNet, x: ArrayLike) -> Tensor:
     """sum_j |w1_j w2_j| g(t_j) over (largest eigenvalue of GN - 1)/2, (B,): at most 1 by C1; 0 where nothing bends.
 
     x: (n,), increasing.
@@ -203,7 +204,7 @@ def _excess(net: LineNet, x: Tensor) -> Tensor:
     return torch.maximum(found, x.numel() * A.mean((1, 2)))
 
 
-def residual_use(net: LineNet, x, y) -> Tensor:
+def residual_use(net: LineNet, x: ArrayLike, y: ArrayLike) -> Tensor:
     """(norm of the residual part of the Hessian) / (sqrt(1 + x_max**2) mean |r|), (B,): at most 1 by C2; 0 where r = 0.
 
     x and y as for :func:`residuals`.
@@ -213,7 +214,7 @@ def residual_use(net: LineNet, x, y) -> Tensor:
     return torch.where(allowed > 0, values.abs().amax(1) / allowed, 0.0)
 
 
-def flattest_pairs(t, size) -> tuple[LineNet, Tensor]:
+def flattest_pairs(t: ArrayLike, size: ArrayLike) -> tuple[LineNet, Tensor]:
     """A network that attains C1, and its two points -1 and 1: mirror pairs of neurons, knots at +-t, balanced.
 
     Args:
@@ -229,7 +230,7 @@ def flattest_pairs(t, size) -> tuple[LineNet, Tensor]:
     return LineNet(*(r[None] for r in rows), torch.zeros(1, dtype=F64)), torch.tensor([-1.0, 1.0], dtype=F64)
 
 
-def with_end_spike(net: LineNet, x, points: int, height: float) -> LineNet:
+def with_end_spike(net: LineNet, x: ArrayLike, points: int, height: float) -> LineNet:
     """`net` and one more neuron, zero up to x_{n - points} and rising to `height` at x_n; C9.
 
     Its knot lies half-way between x_{n - points} and the next point, and it is balanced: sqrt(2) |w2| = |w1| (x_n - t).

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from .._validate import F64, number, tensor, whole
@@ -33,7 +34,7 @@ def _slopes(x: Tensor, y: Tensor) -> Tensor:
     return slopes
 
 
-def spline_net(x, y) -> LineNet:
+def spline_net(x: ArrayLike, y: ArrayLike) -> LineNet:
     """The linear spline through the points as balanced networks, (B, n - 1) wide: |w1| = |w2| for every neuron.
 
     One neuron with its knot at x_1 - 1 for the first slope, one with its knot at each inner point. The knots lie on
@@ -51,7 +52,7 @@ def spline_net(x, y) -> LineNet:
     return LineNet(w1, -w1 * knots, jumps.sign() * w1, y[:, 0] - jumps[:, 0])
 
 
-def spline_tv(x, y) -> Tensor:
+def spline_tv(x: ArrayLike, y: ArrayLike) -> Tensor:
     """Weighted total variation of the linear spline through the points, (B,).
 
     For points in [-1, 1] the least of any function through them; C6 (a). 0 for one point or two.
@@ -71,7 +72,7 @@ def _spacing(x: Tensor) -> float:
     return float(gaps[0])
 
 
-def expected_interpolation_tv(x, sigma: float) -> float:
+def expected_interpolation_tv(x: ArrayLike, sigma: float) -> float:
     """A lower bound on the mean of :func:`spline_tv` over normal noise, for any clean values; C6 (b).
 
     sqrt(12/pi) sigma/h sum_i g(x_i), with h the spacing of the points `x`; the exact mean if the clean values lie on
@@ -87,7 +88,7 @@ def expected_interpolation_tv(x, sigma: float) -> float:
     return math.sqrt(12 / math.pi) * sigma / _spacing(x) * total
 
 
-def interpolation_allowance(x, sigma: float, samples: int, *, false_alarm: float = 1e-6) -> float:
+def interpolation_allowance(x: ArrayLike, sigma: float, samples: int, *, false_alarm: float = 1e-6) -> float:
     """How far the mean of :func:`spline_tv` over independent label sets may fall below its expectation; C6 (c).
 
     Args:
@@ -111,7 +112,7 @@ def interpolation_constant() -> float:
     return math.sqrt(12 / math.pi) / 4 * area
 
 
-def smallest_interpolation_tv(x, y, *, knots: int = 400) -> float:
+def smallest_interpolation_tv(x: ArrayLike, y: ArrayLike, *, knots: int = 400) -> float:
     """The least weighted total variation of a function through the points (n,), over a dictionary of knots.
 
     A linear program: f = a + b x + sum_j c_j [x - t_j]_+ through the labels, minimising sum_j |c_j| g(t_j). The
@@ -145,7 +146,7 @@ def smallest_interpolation_tv(x, y, *, knots: int = 400) -> float:
     return float(found.fun) * size
 
 
-def tangent_kernel(x, z, width: int) -> Tensor:
+def tangent_kernel(x: ArrayLike, z: ArrayLike, width: int) -> Tensor:
     """Mean over :func:`initial_nets` of sum of products of gradients at x (n,) and z (m,), in [-1, 1]: (n, m).
 
     1 + width A + (1 + x z) B, with A the mean of [w(x-t)]_+ [w(z-t)]_+ and B the chance that a neuron is active at
@@ -160,7 +161,7 @@ def tangent_kernel(x, z, width: int) -> Tensor:
     return 1 + width * (side[0] + side[1]) / 4 + (1 + x * z) * (2 - gap) / 4
 
 
-def kernel_fit(x, y, z, width: int, *, ridge: float = 0.0) -> Tensor:
+def kernel_fit(x: ArrayLike, y: ArrayLike, z: ArrayLike, width: int, *, ridge: float = 0.0) -> Tensor:
     """Kernel regression with :func:`tangent_kernel`, values (B, m) at `z`: interpolation, or ridge regression.
 
     `ridge`, at least 0, is added to the diagonal of the kernel matrix divided by n; 0 interpolates the labels. The

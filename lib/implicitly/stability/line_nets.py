@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from .._validate import F64, SEEDS, each, instance, instances, number, tensor, whole, wholes
@@ -115,7 +116,7 @@ class LineNet:
             index = torch.tensor(chosen, dtype=torch.int64)
         return LineNet(self.w1[index], self.b1[index], self.w2[index], self.b2[index])
 
-    def __call__(self, x) -> Tensor:
+    def __call__(self, x: ArrayLike) -> Tensor:
         """Values (B, m) at `x` (m,)."""
         x = tensor("x", x, shape=("m",), convert=F64, **_SIZE)
         hidden = torch.relu(self.w1[..., None] * x + self.b1[..., None])
@@ -178,7 +179,7 @@ def moved(net: LineNet, size: float, *, seed: int) -> LineNet:
     return LineNet(*(_on_grid(p + size * torch.randn(p.shape, generator=generator, dtype=F64)) for p in parts))
 
 
-def noisy_labels(clean, sigma: float, *, seeds: Sequence[int]) -> Tensor:
+def noisy_labels(clean: ArrayLike, sigma: float, *, seeds: Sequence[int]) -> Tensor:
     """Labels (B, n): the values `clean` (n,) plus normal noise of standard deviation `sigma`, one row a seed.
 
     Rounded to multiples of 2**-20, as :func:`initial_nets`. `sigma` is in [0, 2**30].
@@ -191,7 +192,7 @@ def noisy_labels(clean, sigma: float, *, seeds: Sequence[int]) -> Tensor:
     return _on_grid(torch.stack([clean + sigma * torch.randn(clean.shape, generator=g, dtype=F64) for g in generators]))
 
 
-def gradient_descent(net: LineNet, x, y, eta, steps: int) -> LineNet:
+def gradient_descent(net: LineNet, x: ArrayLike, y: ArrayLike, eta: ArrayLike, steps: int) -> LineNet:
     """The networks after `steps` steps of gradient descent on (1/2n) sum (f(x_i) - y_i)**2.
 
     Runs `implicitly_kernels.relu_gd`, about 10 k n operations a step and network; the batch shares the cores.
@@ -220,7 +221,7 @@ def gradient_descent(net: LineNet, x, y, eta, steps: int) -> LineNet:
     return LineNet(*end)
 
 
-def residuals(net: LineNet, x, y) -> Tensor:
+def residuals(net: LineNet, x: ArrayLike, y: ArrayLike) -> Tensor:
     """r_i = f(x_i) - y_i, (B, n), at points x (n,) that increase; y: (B, n), or (n,) or (1, n) for all networks."""
     instance("net", net, LineNet)
     x = _points("x", x)

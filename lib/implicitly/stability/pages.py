@@ -24,7 +24,11 @@ ON_GRID = float(GRID)
     tolerance=0,
     slow=True,
 )
-def kinks(eta, steps, seed, x, truth, fit, data, place, kinks, dead, w, sums, points, turn):
+def kinks(
+    eta: float, steps: int, seed: int, x: np.ndarray, truth: np.ndarray, fit: np.ndarray, data: np.ndarray,
+    place: np.ndarray, kinks: np.ndarray, dead: np.ndarray, w: np.ndarray, sums: np.ndarray, points: np.ndarray,
+    turn: np.ndarray,
+) -> None:  # fmt: skip
     """Gradient descent on 40 noisy labels of the tent, from one start: the fit and the kinks that the data can see.
 
     The law of `stability.initial_nets` and `stability.noisy_labels`, drawn from the kernels' counter-based generator:

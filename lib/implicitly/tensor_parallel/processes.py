@@ -15,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -90,7 +91,7 @@ class Processes(Wires):
         self.sent.append(Sent(found.numel(), found.numel() * found.element_size()))
         return found
 
-    def sum_streams(self, z, *, wide=False):
+    def sum_streams(self, z: Tensor, *, wide: bool = False) -> Tensor:
         return self._reduce(z.float()).to(z.dtype) if wide and z.dtype.itemsize < 4 else self._reduce(z)
 
     def _total(self, z):
@@ -140,7 +141,9 @@ def _verdict(started: list, folder: Path) -> str:
     return f"rank {rank} of {len(started)} ended with code {codes[rank]}; the others were stopped.\n{said}"
 
 
-def run_ranks(job, ranks: int, /, *, timeout: float = 60.0, port: int | None = None, **given) -> list:
+def run_ranks(
+    job: Callable[..., Any], ranks: int, /, *, timeout: float = 60.0, port: int | None = None, **given: Any
+) -> list:
     """Call `job(wires, **given)` in `ranks` new processes on this machine, and return what each of them returned.
 
     The processes compute with one thread each and talk by gloo over the loopback. Whatever happens, none is left

@@ -23,9 +23,9 @@ SHARES, SEEDS, FEW = (0.0, 0.25, 0.5, 0.75), range(5), range(3)
 SIZES = [2**k for k in range(10, 23)]
 
 
-def runs():
+def runs() -> dict[str, dict]:
     """Name -> arguments of `run`, the most important first."""
-    found = {}
+    found: dict[str, dict] = {}
     for seed in SEEDS:
         found[f"run/1/1.0/scaled/{seed}"] = dict(ranks=1, p=1.0, seed=seed)
         for p in SHARES:
