@@ -35,7 +35,7 @@ def run(monkeypatch, tmp_path):
         raise RuntimeError("out of memory\nand more")
 
     def runs(case, device):
-        yield "numba", None, lambda: None, case["n"], ""
+        yield "numba", None, module.ours, case["n"], ""
         yield "torchao", "torchao", missing, case["n"], ""
         yield "eager", "torch", broken, case["n"], ""
         yield "eager, half", "torch", lambda: None, case["n"] // 2, lambda: "said after the run"
@@ -57,13 +57,21 @@ def run(monkeypatch, tmp_path):
 
     monkeypatch.setattr(ceilings, "cpu", lambda: CEILINGS)
     monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
-    monkeypatch.setattr(module, "gate", lambda op, device: True)
+    monkeypatch.setattr(module, "MOST", 0)
+    monkeypatch.setattr(module, "ours", lambda: None, raising=False)
+    gates = []
+
+    def gate(ops, device, report, most):
+        gates.append((ops, device, most))
+        report.write_text(REPORT)
+
+    monkeypatch.setattr(module, "gate", gate)
 
     def main(*arguments):
-        monkeypatch.setattr(sys, "argv", ["run.py", "--budget", "0", "--out", str(tmp_path), *arguments])
+        monkeypatch.setattr(sys, "argv", ["run.py", "--out", str(tmp_path), *arguments])
         return module.main()
 
-    return types.SimpleNamespace(main=main, module=module, folder=tmp_path, toy=toy)
+    return types.SimpleNamespace(main=main, module=module, folder=tmp_path, toy=toy, gates=gates)
 
 
 def rows_in(folder):
@@ -72,7 +80,7 @@ def rows_in(folder):
 
 
 def test_what_fails_costs_its_own_row(run, capsys):
-    assert run.main() == 0
+    assert run.main("--peers", "all") == 0
     said = capsys.readouterr().out
     assert "few: torchao left out: a_package_that_nobody_has is not installed" in said
     assert "few: eager left out: RuntimeError: out of memory\n" in said
@@ -90,19 +98,124 @@ def test_every_row_is_on_the_disk_when_a_later_one_kills_the_run(run, monkeypatc
     assert {case for case, _ in rows_in(run.folder)} == {"few"}
 
 
-def test_compiled_peers_come_later(run):
-    run.main("--peers", "plain", "--op", "toy")
+def test_compiled_peers_come_later(run, capsys):
+    run.main("--op", "toy")
     before = rows_in(run.folder)
+    assert "torch.compile is left out: --peers all measures it, too" in capsys.readouterr().out
     assert not any(backend == "compile" for _, backend in before)
     run.main("--peers", "compile", "--op", "toy")
     after = rows_in(run.folder)
     assert {key for key in after if key not in before} == {("few", "compile"), ("many", "compile")}
     assert all(after[key] == before[key] for key in before)
     assert after["few", "compile"]["floor_s"] == after["few", "numba"]["floor_s"]
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("  few") and "compile" in line)
+    rate = after["few", "numba"]["items_per_s"] / after["few", "compile"]["items_per_s"]
+    assert f"{rate:.3g} times ours" in line
+
+
+def test_ratios_and_shares_are_printed(run, capsys):
+    run.main("--dry")
+    few = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  few")]
+    assert len(few) == 2 and all("of the floor" in line for line in few)
+    assert "times ours" not in few[0] and "times ours" in few[1] and not list(run.folder.glob("*.json"))
+
+
+def test_one_gate_run_for_all_ops_in_half_of_the_time(run, monkeypatch):
+    monkeypatch.setattr("implicitly_kernels._ops.ops", lambda: ["toy", "toy2"])
+    monkeypatch.setitem(sys.modules, "implicitly_kernels.toy2.spec", run.toy)
+    monkeypatch.setitem(sys.modules, "implicitly_kernels.toy2", types.SimpleNamespace(spec=run.toy))
+    monkeypatch.setitem(sys.modules, "peers.toy2", sys.modules["peers.toy"])
+    assert run.main("--minutes", "2") == 1  # REPORT has no test of toy2
+    ((ops, device, most),) = run.gates
+    assert ops == ["toy", "toy2"] and device == "cpu" and 50 < most <= 60
+    assert {row["gate"] for row in rows_in(run.folder).values()} == {"passed"}
+    assert {row["gate"] for row in json.loads(next(run.folder.glob("toy2--*.json")).read_text())["rows"]} == {"failed"}
+
+
+def test_the_gate_leaves_out_planted_faults_alone(run):
+    """What plants faults asks what the tests see, not what the kernels compute, and compiles each kernel anew."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0", "-p", "no:cacheprovider",
+               "-m", "not gpu and not interp and not compile", "tests/kernels/test_langevin.py"]
+    told = [subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+            for more in ((), ("-k", run.module.WITHOUT))]
+    left_out = {word for word in told[0] if "::" in word} - set(told[1])
+    assert left_out and all("fault" in name.partition("::")[2].replace("default", "") for name in left_out)
+    assert not any("_faults_" in name for name in told[1])
+
+
+def test_a_gate_that_takes_too_long_is_red(run, monkeypatch, tmp_path, capsys):
+    def slow(command, timeout, **kwargs):
+        assert timeout == 7
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    spec = importlib.util.spec_from_file_location("again", ROOT / "kernels" / "benchmarks" / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module.subprocess, "run", slow)
+    module.gate(["toy"], "cpu", tmp_path / "none.xml", 7)
+    assert "the tests took longer than 7 s" in capsys.readouterr().out
+    assert not module.gated("toy", tmp_path / "none.xml")
+
+
+def test_what_has_no_time_left_is_named(run, monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(run.module.time, "monotonic", lambda: now[0])
+
+    def spend():
+        now[0] += 10
+
+    monkeypatch.setattr(run.module, "ours", spend)  # 50 s a case: a call, three repeats, and one that looks inside
+
+    def left_out(seconds, reserve):
+        now[0], run.module.RESERVE = 0.0, reserve
+        assert run.main("--minutes", str(seconds / 60)) == 0
+        said = capsys.readouterr().out.splitlines()
+        return [line.strip().removesuffix(" left out: no time is left") for line in said if "no time is left" in line]
+
+    few, many = ([f"toy: {case}: {peer}" for peer in ("torchao", "eager", "eager, half")] for case in ("few", "many"))
+    assert left_out(50.5, 0.0) == many
+    assert left_out(51.5, 2.0) == few + many  # our own next case comes first
+    assert {case for case, _ in rows_in(run.folder)} == {"few", "many"}
+    assert left_out(45, 0.0) == [*few, "toy: many"]
+
+
+def test_ours_is_timed_three_times_and_a_peer_at_least_once(run, monkeypatch):
+    run.main()
+    rows = rows_in(run.folder)
+    assert rows["few", "numba"]["repeats"] == 3 and rows["few", "eager, half"]["repeats"] == 1
+    assert rows["few", "eager, half"]["spread"] is None and rows["few", "numba"]["spread"] >= 1
+
+
+def test_ceilings_are_measured_once(run, monkeypatch, tmp_path):
+    import ceilings
+
+    file = tmp_path / "ceilings.json"
+    run.main("--ceilings", str(file))
+    monkeypatch.setattr(ceilings, "cpu", lambda: 1 / 0)
+    assert run.main("--ceilings", str(file)) == 0 and json.loads(file.read_text()) == CEILINGS
+    assert run.main("--peers", "compile") == 0  # those of the file that it adds to
+
+
+def test_the_bare_backend_is_timed_beside_the_call(run, monkeypatch):
+    import torch
+    from timing import bare
+
+    import implicitly_kernels as ik
+
+    x = torch.randn(32, 16)
+    call = bare(lambda: ik.nvfp4_qdq(x, backend="reference"))
+    monkeypatch.setattr("implicitly_kernels._checks.tensor", lambda *a, **k: 1 / 0)
+    assert torch.equal(call()[0], ik.nvfp4.reference.qdq(x, torch.tensor(1.0), "nvfp4", "nearest", "rtn", 0))
+    assert bare(lambda: None) is None
+    monkeypatch.setattr(run.module, "ours", lambda: ik.nvfp4._DISPATCH["qdq"]("reference", x)(
+        x, torch.tensor(1.0), "nvfp4", "nearest", "rtn", 0))
+    run.main()
+    rows = rows_in(run.folder)
+    assert rows["few", "numba"]["kernel_s"] > 0 and rows["few", "eager, half"]["kernel_s"] is None
 
 
 def test_a_red_gate_is_marked_and_not_among_the_results(run, monkeypatch, capsys):
-    monkeypatch.setattr(run.module, "gate", lambda op, device: False)
+    monkeypatch.setattr(run.module, "gate", lambda ops, device, report, most: None)
     assert run.main() == 1
     assert {row["gate"] for row in rows_in(run.folder).values()} == {"failed"}
     monkeypatch.setattr(run.module, "RESULTS", run.folder)
