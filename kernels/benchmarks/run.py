@@ -34,7 +34,7 @@ RATES = {"bytes": "copy", "flops": "flop", "ints": "int"}
 TAIL = 15  # lines of a red gate that are shown
 MINUTES = 5  # on a CPU
 MOST = 6.0  # seconds of repeats of one entry
-RESERVE = 1.0  # seconds of each case to come that no peer may take from our own backend
+USED = 0.95  # of the time: the rest is for the call that runs when it is up
 WITHOUT = "not _fault"  # pytest's -k; "not fault" would leave out each "default"
 LOST = 3  # exit status: the GPU answers no more
 
@@ -46,9 +46,10 @@ class Lost(Exception):
 class Time:
     """What is left of the time, and how it is shared out over the cases that remain."""
 
-    def __init__(self, minutes, cases=1):
-        self.end = time.monotonic() + 60 * minutes if minutes else float("inf")
-        self.cases = cases
+    def __init__(self, minutes):
+        self.end = time.monotonic() + 60 * minutes * USED if minutes else float("inf")
+        self.cases = 1
+        self.own = []  # seconds that our own entries took, so far
 
     def left(self):
         return self.end - time.monotonic()
@@ -60,8 +61,8 @@ class Time:
         return share
 
     def allows(self, ours):
-        """Whether another entry may start: a peer's only while our own entries that come later have time."""
-        return self.left() > (0 if ours else RESERVE * self.cases)
+        """Whether an entry may start: a peer's only while our own entries of the cases to come have time."""
+        return self.left() > (0 if ours or not self.own else self.cases * sum(self.own) / len(self.own))
 
 
 def gate(ops, device, report, most):
@@ -171,7 +172,8 @@ def bench(op, device, ceilings, facts, args, clock, gate, keep, rates):
                 print(f"  {op}: {name}: {backend} left out: no time is left", flush=True)
                 continue
             # On a CPU a peer that takes long is timed once, after its first call; our own backend three times.
-            budget = min(MOST, (end - time.monotonic()) / (len(todo) - i))
+            began = time.monotonic()
+            budget = min(MOST, (end - began) / (len(todo) - i))
             try:
                 times = measure(fn, device, budget, at_least=3 if peer is None else 1)
                 best = times["median_s"] if device == "cuda" else times["cpu_s"]
@@ -188,6 +190,8 @@ def bench(op, device, ceilings, facts, args, clock, gate, keep, rates):
                 fn = inside = None
                 if device == "cuda":
                     torch.cuda.empty_cache()
+            if peer is None:
+                clock.own.append(time.monotonic() - began)
             rate, share = items / best, floor_s * items / full
             own = own or (rate if peer is None else None)
             keep({

@@ -168,17 +168,17 @@ def test_what_has_no_time_left_is_named(run, monkeypatch, capsys):
 
     monkeypatch.setattr(run.module, "ours", spend)  # 50 s a case: a call, three repeats, and one that looks inside
 
-    def left_out(seconds, reserve):
-        now[0], run.module.RESERVE = 0.0, reserve
-        assert run.main("--minutes", str(seconds / 60)) == 0
+    def left_out(seconds):
+        now[0] = 0.0
+        assert run.main("--minutes", str(seconds / 60 / run.module.USED)) == 0
         said = capsys.readouterr().out.splitlines()
         return [line.strip().removesuffix(" left out: no time is left") for line in said if "no time is left" in line]
 
     few, many = ([f"toy: {case}: {peer}" for peer in ("torchao", "eager", "eager, half")] for case in ("few", "many"))
-    assert left_out(50.5, 0.0) == many
-    assert left_out(51.5, 2.0) == few + many  # our own next case comes first
+    assert left_out(100.5) == []
+    assert left_out(99.5) == few + many  # our own next case comes first
     assert {case for case, _ in rows_in(run.folder)} == {"few", "many"}
-    assert left_out(45, 0.0) == [*few, "toy: many"]
+    assert left_out(50.5) == few + many and left_out(49.5) == [*few, "toy: many"]
 
 
 def test_ours_is_timed_three_times_and_a_peer_at_least_once(run, monkeypatch):
