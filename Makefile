@@ -87,11 +87,11 @@ lock: .venv/.all ## pin today's versions (UPGRADE=1 takes the newest)
 new: .venv/.all ## start a chapter: make new CHAPTER=slug
 	@$(BIN)/python book/_tools/new_chapter.py "$(CHAPTER)"
 
-bench: .venv/.all ## benchmark the kernels on this CPU (minutes; writes result files)
+bench: .venv/.all ## benchmark the kernels on this CPU (five minutes; writes result files)
 	@$(BIN)/python kernels/benchmarks/run.py
 
 bench-gpu: .venv/.all ## benchmark the kernels on this GPU
-	@$(BIN)/python kernels/benchmarks/run.py --device cuda
+	@$(BIN)/python kernels/benchmarks/run.py --device cuda --peers all
 
 explorer: ## rebuild the explorer's script from its source (needs Node)
 	@cd lib/explorer-js && npm ci --no-fund --no-audit && npm run build

@@ -81,11 +81,29 @@ def who(row: dict) -> str:
 def prediction(row: dict, ceilings: dict) -> str:
     """The ceiling of one case on one device, in words."""
     kind = row["floor_kind"]
+    waits = kind == "latency"  # the floor is still that of what binds a device that is full
+    if waits:
+        kind = max((k for k in RATE if row.get(k)), key=lambda k: row[k] / ceilings[RATE[k]])
     most = row["items"] / row["floor_s"]
     return (
         f"{unbroken(row['case'])}: at most {quantity(most)} {row['item']}s a second, because "
         f"{UNIT[kind]} bind ({quantity(row[kind])} of them at {quantity(ceilings[RATE[kind]])} a second)"
+        + ("; out of reach, since this fills too little of the device: the latency of one step or launch binds" * waits)
     )
+
+
+def part(row: dict, first: dict) -> str:
+    """Which part of the work of the table's first row another row was timed on; nothing where it is all of it."""
+    if row["items"] >= first["items"]:
+        return ""
+    times = first["items"] / row["items"]
+    return f"on 1/{times:.3g} of the work" if times < 10 else f"on 1/{times:.0f} of the work"
+
+
+def measured(rows: list[dict]) -> str:
+    """The commit and the day of a table's rows; all of them, where rows were added later."""
+    stamps = dict.fromkeys((row["commit"], row["date"]) for row in rows)
+    return " and ".join(f"{f'commit {commit}' if commit else 'an unknown commit'}, {day}" for commit, day in stamps)
 
 
 def table(rows: list[dict], caption: str) -> str:
@@ -99,7 +117,8 @@ def table(rows: list[dict], caption: str) -> str:
     ]  # fmt: skip
     for row in rows:
         gain = ratio(row["items_per_s"] / eager["items_per_s"]) if eager else "–"
-        note = f" ({row['note']})" if row["note"] else ""
+        notes = "; ".join(filter(None, (part(row, rows[0]), row["note"])))
+        note = f" ({notes})" if notes else ""
         cells = [who(row) + note, seconds(per_item(row)), quantity(row["items_per_s"]), gain,
                  f"{row['fraction']:.2g}"]  # fmt: skip
         lines.append("* - " + "\n  - ".join(cells))
@@ -133,13 +152,12 @@ def device_section(result: dict, op: Op) -> str:
     elif "NO_NUMBA" not in op.spec:
         facts.append(f"numba {first['numba']}")
     facts.append("one thread; times are CPU time" if cpu else "times are medians between CUDA events")
-    where = f"{result['device']}, {first['date']}: {', '.join(facts)}"
     out = []
     cases = list(dict.fromkeys(row["case"] for row in rows))
     for case in cases:
         some = [row for row in rows if row["case"] == case]
         out.append(f"Predicted from this device's own ceilings, {prediction(some[0], ceilings)}.\n")
-        out.append(table(some, f"{unbroken(case)}, on {where}."))
+        out.append(table(some, f"{unbroken(case)}, on {result['device']}, at {measured(some)}: {', '.join(facts)}."))
         out.append(verdict(case, some, op) if cpu else "")
     return "\n".join(out)
 

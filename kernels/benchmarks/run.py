@@ -1,14 +1,16 @@
 """Benchmark the kernels on this machine and write kernels/benchmarks/results/<op>--<device>.json.
 
-    python kernels/benchmarks/run.py                    the CPU, every op
-    python kernels/benchmarks/run.py --device cuda      the GPU, every op
-    python kernels/benchmarks/run.py --op nvfp4 --dry   one op, print only
+    python kernels/benchmarks/run.py                              the CPU, every op, in five minutes
+    python kernels/benchmarks/run.py --peers all --minutes 30     what torch.compile makes, too
+    python kernels/benchmarks/run.py --device cuda                the GPU, every op, as long as it takes
+    python kernels/benchmarks/run.py --op nvfp4 --dry             one op, print only
 
-Each op is first held against its tests (the gate). With a red gate it is timed all the same, marked, and written only
-where `--out` says, never among the results of the book. The device's ceilings are measured in the same run, then our
-backends and their peers. What is not installed or fails is named, and the rest goes on; the file is written anew after
-each row. torch.compile takes up to a minute for each of its entries: `--peers plain` leaves them out, and a later
-`--peers compile` adds them to the file.
+The ops are first held against their tests, all in one run (the gate; what plants faults to see that the tests see them
+is left out). An op with a red gate is timed all the same, marked, and written only where `--out` says, never among the
+results of the book. The device's ceilings are measured in the same run, then our backends and their peers. What is left
+of the time is shared out over the cases that remain. What is not installed, fails or has no time left is named, and the
+rest goes on; the file is written anew after each row. torch.compile takes up to a minute for each of its entries: they
+are measured where they are asked for, by `--peers all`, or by a later `--peers compile`, which adds them to the file.
 """
 
 import argparse
@@ -19,6 +21,8 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -28,22 +32,63 @@ RESULTS = HERE / "results"
 sys.path[:0] = [str(HERE), str(ROOT / "kernels")]  # it runs where nothing of ours is installed
 RATES = {"bytes": "copy", "flops": "flop", "ints": "int"}
 TAIL = 15  # lines of a red gate that are shown
+MINUTES = 5  # on a CPU
+MOST = 6.0  # seconds of repeats of one entry
+USED = 0.95  # of the time: the rest is for the call that runs when it is up
+WITHOUT = "not _fault"  # pytest's -k; "not fault" would leave out each "default"
+LOST = 3  # exit status: the GPU answers no more
 
 
-def gate(op, device):
-    """Run the op's tests on this device; True when they pass."""
+class Lost(Exception):
+    """Nothing more can be measured in this process."""
+
+
+class Time:
+    """What is left of the time, and how it is shared out over the cases that remain."""
+
+    def __init__(self, minutes):
+        self.end = time.monotonic() + 60 * minutes * USED if minutes else float("inf")
+        self.cases = 1
+        self.own = []  # seconds that our own entries took, so far
+
+    def left(self):
+        return self.end - time.monotonic()
+
+    def share(self):
+        """The seconds of the case that comes next."""
+        share = self.left() / max(self.cases, 1)
+        self.cases -= 1
+        return share
+
+    def allows(self, ours):
+        """Whether an entry may start: a peer's only while our own entries of the cases to come have time."""
+        return self.left() > (0 if ours or not self.own else self.cases * sum(self.own) / len(self.own))
+
+
+def gate(ops, device, report, most):
+    """Run the tests of these ops on this device, in one go; their JUnit file is then `report`."""
     wanted = "gpu" if device == "cuda" else "not gpu and not interp and not compile"
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", wanted,
-               f"tests/kernels/test_{op}.py", "tests/kernels/test_rng.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", wanted, "-k", WITHOUT, "-p", "no:cacheprovider",
+               "--tb", "short", "--junitxml", str(report),
+               *(f"tests/kernels/test_{name}.py" for name in (*ops, "rng"))]
+    if device == "cpu" and importlib.util.find_spec("xdist") and (os.cpu_count() or 1) > 1:
+        command += ["-n", str(min(os.cpu_count(), 8)), "--dist", "loadfile"]
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=most)
+    except subprocess.TimeoutExpired:
+        print(f"the tests took longer than {most:.0f} s. What they compiled is kept: run this again, or with more "
+              "--minutes", flush=True)
+        return
     lines = (done.stdout.strip() or done.stderr.strip() or "pytest said nothing").splitlines()
     print("\n".join(lines[-1:] if done.returncode == 0 else lines[-TAIL:]), flush=True)
-    return done.returncode == 0
 
 
 def gated(op, report):
     """Whether a run of the tests whose JUnit file is `report` passed this op's, and those of the random numbers."""
+    if not report.exists():
+        print(f"{op}: no report of its tests")
+        return False
     ours = re.compile(rf"\btest_({op}|rng)$")
     cases = [case for case in ElementTree.parse(report).iter("testcase") if ours.search(case.get("classname", ""))]
     ran = [case for case in cases if case.find("skipped") is None]
@@ -76,15 +121,18 @@ def commit():
 
 def entries(op, peers, case, device):
     """What is measured of one case; a generator that fails in the middle costs what would have come after."""
-    todo = peers.runs(case, device)
-    while True:
-        try:
-            yield next(todo)
-        except StopIteration:
-            return
-        except Exception as error:
-            print(f"  {op}: {told(error)}: this entry and any after it are left out", flush=True)
-            return
+    found, todo = [], peers.runs(case, device)
+    try:
+        for entry in todo:
+            found.append(entry)
+    except Exception as error:
+        print(f"  {op}: {told(error)}: this entry and any after it are left out", flush=True)
+    return found
+
+
+def asked(backend, peers):
+    """Whether `--peers` asks for an entry of this name."""
+    return peers == "all" or backend.startswith("compile") == (peers == "compile")
 
 
 def told(error):
@@ -93,49 +141,95 @@ def told(error):
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
 
 
-def bench(op, device, ceilings, facts, args, gate, keep):
-    """Measure one op; `keep(row)` is called after each row."""
+def bench(op, device, ceilings, facts, args, clock, gate, keep, rates):
+    """Measure one op; `keep(row)` is called after each row. rates: our items a second, by case, where known before."""
     import torch
-    from timing import load, measure, versions_of
+    from timing import LONG, bare, load, measure, versions_of
 
+    cases = cases_of(op, device)
     spec = importlib.import_module(f"implicitly_kernels.{op}.spec")
     peers = importlib.import_module(f"peers.{op}")
     common = facts | {
         "torch": torch.__version__, "triton": versions_of("triton"), "numba": versions_of("numba"),
         "commit": commit(), "date": datetime.date.today().isoformat(), "gate": gate,
     }
-    for name, case in (spec.GPU_CASES if device == "cuda" else spec.CASES).items():
+    for name, case in cases.items():
+        end = time.monotonic() + clock.share()
+        if not clock.allows(True):
+            print(f"  {op}: {name} left out: no time is left", flush=True)
+            continue
         cost = spec.cost(case)
         floor_s, kind = floor(cost, ceilings)
-        # Without it a function compiled for one shape is compiled for any at the next: a peer not at its best.
-        torch.compiler.reset()
-        full = None  # items of the case itself, from our own backend, which comes first
-        for backend, peer, fn, items, note in entries(op, peers, case, device):
-            full = full or items
-            if args.peers != "all" and backend.startswith("compile") != (args.peers == "compile"):
+        if args.peers != "plain":
+            # Without it a function compiled for one shape is compiled for any at the next: a peer not at its best.
+            torch.compiler.reset()
+        found = entries(op, peers, case, device)
+        full = found[0][3] if found else None  # items of the case itself, from our own backend, which comes first
+        todo = [entry for entry in found if asked(entry[0], args.peers)]
+        own = rates.get(name)
+        for i, (backend, peer, fn, items, note) in enumerate(todo):
+            if not clock.allows(peer is None):
+                print(f"  {op}: {name}: {backend} left out: no time is left", flush=True)
                 continue
+            # On a CPU a peer that takes long is timed once, after its first call; our own backend three times.
+            began = time.monotonic()
+            budget = min(MOST, (end - began) / (len(todo) - i))
             try:
-                times = measure(fn, device, args.budget)
+                times = measure(fn, device, budget, at_least=3 if peer is None else 1)
+                best = times["median_s"] if device == "cuda" else times["cpu_s"]
+                # A call that takes long spends next to nothing of it outside of its backend.
+                inside = bare(fn) if peer is None and best < LONG else None
+                within = measure(inside, device, budget / 4) if inside else None
                 note = note() if callable(note) else note
             except Exception as error:
                 print(f"  {op}: {name}: {backend} left out: {told(error)}", flush=True)
+                if device == "cuda":
+                    still_there(error)
                 continue
             finally:
+                fn = inside = None
                 if device == "cuda":
                     torch.cuda.empty_cache()
-            best = times["median_s"] if device == "cuda" else times["cpu_s"]
-            share = floor_s * items / full
+            if peer is None:
+                clock.own.append(time.monotonic() - began)
+            rate, share = items / best, floor_s * items / full
+            own = own or (rate if peer is None else None)
             keep({
                 "op": op, "case": name, "backend": backend,
                 "peer": peer and {"name": peer, "version": versions_of(peer)},
                 "shape": case, "dtype": case.get("dtype", "float32"), "item": peers.ITEM,
                 "items": items, "note": note,
-                **times, "spread": times["q80_s"] / times["q20_s"], "load": load(),
-                "items_per_s": items / best, "floor_s": share, "floor_kind": kind,
+                **times, "kernel_s": within and within["median_s" if device == "cuda" else "cpu_s"],
+                "spread": times["q80_s"] / times["q20_s"] if times["repeats"] > 2 else None, "load": load(),
+                "items_per_s": rate, "floor_s": share, "floor_kind": "latency" if case.get("latency") else kind,
                 "fraction": share / best, **cost, **common,
             })
-            print(f"  {name:40} {backend:18} {best:10.4g} s {items / best:12.4g} {peers.ITEM}s/s "
-                  f"{share / best:7.1%} of the floor  {note}", flush=True)
+            against = "" if peer is None or own is None else f"{own / rate:9.3g} times ours"
+            print(f"  {name:40} {backend:18} {best:10.4g} s {rate:12.4g} {peers.ITEM}s/s "
+                  f"{share / best:7.1%} of the floor {against:19} {note}", flush=True)
+
+
+def still_there(error):
+    """Nothing when a failure left the GPU as it was; else Lost, since each later call would fail in its turn."""
+    import torch
+
+    try:
+        torch.cuda.synchronize()
+    except Exception:
+        raise Lost("the GPU answers no more") from error
+
+
+def cases_of(op, device):
+    spec = importlib.import_module(f"implicitly_kernels.{op}.spec")
+    return spec.GPU_CASES if device == "cuda" else spec.CASES
+
+
+def written(file, content):
+    """Write the file as a whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1) + "\n")
+    part.replace(file)
 
 
 def slug(name):
@@ -149,13 +243,17 @@ def main():
     parser.add_argument("--op", choices=ops(), action="append")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--dry", action="store_true", help="no gate, nothing written")
-    parser.add_argument("--budget", type=float, default=6.0, help="seconds an entry")
-    parser.add_argument("--peers", choices=("all", "plain", "compile"), default="all",
+    parser.add_argument("--minutes", type=float,
+                        help=f"for all of it, the gate included: {MINUTES} on a CPU, no limit on a GPU; 0: no limit")
+    parser.add_argument("--peers", choices=("all", "plain", "compile"), default="plain",
                         help="plain: nothing that torch.compile makes; compile: only that, added to what is there")
     parser.add_argument("--gated", type=Path, help="JUnit file of a run of the tests, in place of the gate")
+    parser.add_argument("--ceilings", type=Path, help="JSON file of the ceilings: written, or read where it is there")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the result files")
     args = parser.parse_args()
-    import ceilings as ceiling
+    if args.minutes is not None and not args.minutes >= 0:
+        parser.error(f"--minutes: expected a number >= 0, got {args.minutes}")
+    clock = Time(args.minutes if args.minutes is not None else MINUTES * (args.device == "cpu"))
     import torch
     from timing import device_facts
 
@@ -164,38 +262,60 @@ def main():
         return 1
     torch.set_num_threads(1)
     facts = device_facts(args.device)
-    files = {op: args.out / f"{op}--{slug(facts['device'])}.json" for op in args.op or ops()}
-    before = {op: json.loads(file.read_text()) for op, file in files.items() if file.exists()}
-    if args.peers == "compile" and args.op and all(op in before for op in args.op):
-        measured = before[args.op[0]]["ceilings"]
-    else:
-        measured = ceiling.cuda() if args.device == "cuda" else ceiling.cpu()
-    print(facts["device"], {k: f"{v:.4g}" for k, v in measured.items()}, flush=True)
-    failed = False
-    for op, file in files.items():
-        green = args.dry or (gated(op, args.gated) if args.gated else gate(op, args.device))
-        failed |= not green
-        written = not args.dry and (green or args.out.resolve() != RESULTS)
-        if not green:
-            print(f"{op}: its tests fail: timed and marked, {'' if written else 'not '}written", flush=True)
-        old = before[op]["rows"] if args.peers == "compile" and op in before else []
-        content = {"op": op, "kind": args.device, "device": facts["device"], "ceilings": measured, "rows": list(old)}
+    wanted = list(dict.fromkeys(args.op or ops()))
+    files = {op: args.out / f"{op}--{slug(facts['device'])}.json" for op in wanted}
+    before = {op: json.loads(file.read_text()) for op, file in files.items()
+              if args.peers == "compile" and file.exists()}
+    if args.peers == "plain":
+        print("torch.compile is left out: --peers all measures it, too", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        report = args.gated or Path(folder) / "gate.xml"
+        if not args.dry and not args.gated:
+            gate(wanted, args.device, report, None if clock.left() == float("inf") else clock.left() / 2)
+        green = {op: args.dry or gated(op, report) for op in wanted}
+    failed = not all(green.values())
+    measured = None
+    for i, (op, file) in enumerate(files.items()):
+        clock.cases = sum(len(cases_of(later, args.device)) for later in wanted[i:])
+        kept = not args.dry and (green[op] or args.out.resolve() != RESULTS)
+        if not green[op]:
+            print(f"{op}: its tests fail: timed and marked, {'' if kept else 'not '}written", flush=True)
+        # What is added to a file is held against the ceilings of that file.
+        top = before[op]["ceilings"] if op in before else (measured := measured or ceilings_of(args))
+        print(op, facts["device"], {k: f"{v:.4g}" for k, v in top.items()}, flush=True)
+        content = {"op": op, "kind": args.device, "device": facts["device"], "ceilings": top,
+                   "rows": list(before[op]["rows"] if op in before else [])}
 
-        def keep(row, content=content, file=file, written=written):
+        def keep(row, content=content, file=file, kept=kept):
             mine = row["case"], row["backend"]
             content["rows"] = [r for r in content["rows"] if (r["case"], r["backend"]) != mine] + [row]
-            if written:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(json.dumps(content, indent=1) + "\n")
+            if kept:
+                written(file, content)
 
         try:
-            bench(op, args.device, measured, facts, args, "passed" if green else "failed", keep)
+            bench(op, args.device, top, facts, args, clock, "passed" if green[op] else "failed", keep,
+                  {row["case"]: row["items_per_s"] for row in reversed(content["rows"]) if row["peer"] is None})
+        except Lost as error:
+            print(f"{op}: left after {len(content['rows'])} rows, and all ops after it: {error}", flush=True)
+            return LOST
         except Exception as error:
             failed = True
             print(f"{op}: left after {len(content['rows'])} rows: {told(error)}", flush=True)
-        if written and content["rows"]:
+        if kept and content["rows"]:
             print(f"{op}: wrote {file}", flush=True)
     return 1 if failed else 0
+
+
+def ceilings_of(args):
+    """The ceilings of this device: those of the file that `--ceilings` names, measured first where it is not there."""
+    import ceilings
+
+    if args.ceilings and args.ceilings.exists():
+        return json.loads(args.ceilings.read_text())
+    measured = ceilings.cuda() if args.device == "cuda" else ceilings.cpu()
+    if args.ceilings:
+        written(args.ceilings, measured)
+    return measured
 
 
 if __name__ == "__main__":

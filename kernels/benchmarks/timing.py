@@ -3,6 +3,7 @@
 import os
 import statistics
 import time
+from unittest.mock import patch
 
 import torch
 
@@ -22,7 +23,8 @@ def versions_of(name):
 def measure(fn, device, budget_s=6.0, at_least=3):
     """median_s, q20_s, q80_s, min_s (wall), cpu_s (least CPU time; None on a GPU), repeats.
 
-    CPU: cores may be shared, so the CPU time of the least disturbed run stands beside wall time.
+    CPU: cores may be shared, so the CPU time of the least disturbed run stands beside wall time. After one
+    call that warms up, `at_least` are timed, and more, thirty at most, while the budget lasts.
     GPU: each run between CUDA events, after a flush of the caches (triton.testing.do_bench). What takes longer than
     `LONG` has nothing to gain from the flush, and runs three times instead of nine and more.
     """
@@ -43,6 +45,34 @@ def measure(fn, device, budget_s=6.0, at_least=3):
         wall.append(time.perf_counter() - w)
         cpu.append(time.process_time() - c)
     return _summary(wall, min(cpu))
+
+
+def bare(fn):
+    """What `fn` does in our backends, as a function: neither their dispatcher nor the checks of arguments before it.
+
+    One call of `fn` says which backends it calls and with what. None where it calls none.
+    """
+    from implicitly_kernels._dispatch import Dispatcher
+
+    calls, load = [], Dispatcher.load
+
+    def recording(self, backend):
+        run = load(self, backend)
+
+        def recorded(*args):
+            calls.append((run, args))
+            return run(*args)
+
+        return recorded
+
+    with patch.object(Dispatcher, "load", recording):
+        fn()
+
+    def again():
+        with torch.no_grad():  # as inside an operator
+            return [run(*args) for run, args in calls]
+
+    return again if calls else None
 
 
 def _between_events(fn):

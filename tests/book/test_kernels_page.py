@@ -11,7 +11,7 @@ import pytest
 from sphinx.application import Sphinx
 
 from book_model import Book
-from kernels_page import in_order
+from kernels_page import device_section, in_order, measured, prediction, table
 
 ROOT = Path(__file__).resolve().parents[2]
 OPS = Book(ROOT).ops
@@ -59,7 +59,7 @@ def row(backend, rate, **more):
             "peer": None if backend in ("numba", "triton") else {"name": "torch", "version": "9.9"},
             "item": "particle step", "items": 10, "note": "", "items_per_s": rate, "fraction": 0.123,
             "floor_s": 1e-8, "floor_kind": "flops", "flops": 4.5e9, "torch": "9.9+cpu", "numba": "8.8",
-            "triton": "7.7", "driver": "550.1", "date": "2031-02-03"} | more  # fmt: skip
+            "triton": "7.7", "driver": "550.1", "date": "2031-02-03", "commit": "abc1234"} | more  # fmt: skip
 
 
 def result(kind, device, rows):
@@ -89,12 +89,47 @@ def test_numbers_come_from_the_file_and_devices_do_not_mix(page):
     captions = re.findall(r"<caption>.*?</caption>", html, re.S)
     assert len(captions) == 2
     assert sum("Some CPU" in c for c in captions) == 1 and sum("Some GPU" in c for c in captions) == 1
-    assert all("2031-02-03" in c for c in captions)
+    assert all("at commit abc1234, 2031-02-03: torch" in re.sub(r"<[^>]+>", "", c) for c in captions)
     text = re.sub(r"<[^>]+>", "", html)
     assert "9 ×" in text and "50 ×" in text and "9 million" in text and "5 billion" in text
     assert "Target: 4.5 × eager torch" in text and "Reached: 9 ×" in text
     assert "m\u00a0=\u00a0d\u00a0=\u00a030" in text
     assert text.count("No GPU result yet.") == len(OPS) - 1
+
+
+def test_a_caption_names_every_commit_of_its_rows():
+    rows = [row("numba", 9e6), row("eager", 1e6), row("compile", 2e6, commit="def5678", date="2031-02-04")]
+    assert measured(rows[:2]) == "commit abc1234, 2031-02-03"
+    assert measured(rows) == "commit abc1234, 2031-02-03 and commit def5678, 2031-02-04"
+    assert measured([row("numba", 9e6, commit=None)]) == "an unknown commit, 2031-02-03"
+    parts = device_section(result("cpu", "Some CPU", rows), OPS["relu_flow"]).splitlines()
+    assert sum(measured(rows) in line for line in parts if "list-table" in line) == 1
+
+
+def test_a_row_on_less_work_says_so():
+    rows = [row("numba", 9e6, items=1000), row("eager", 1e6, items=20, note="a loop"), row("compile", 1e6, items=300),
+            row("torchdiffeq", 1e6, items=1000, note="all")]  # fmt: skip
+    said = [line for line in table(rows, "caption").splitlines() if line.startswith("* - ") and "Who" not in line]
+    assert ["of the work" in line for line in said] == [False, True, True, False]
+    assert "(on 1/50 of the work; a loop)" in said[1] and "(on 1/3.33 of the work)" in said[2] and "(all)" in said[3]
+
+
+def test_committed_rows_on_less_work_say_so(page):
+    text = re.sub(r"<[^>]+>", "", page())
+    less = 0
+    for file in (ROOT / "kernels" / "benchmarks" / "results").glob("*.json"):
+        rows = json.loads(file.read_text())["rows"]
+        for case in {r["case"] for r in rows}:
+            some = [r for r in rows if r["case"] == case]
+            less += sum(r["items"] < some[0]["items"] for r in some)
+    assert less and len(re.findall(r"on 1/\d[\d.]* of the work", text)) == less
+
+
+def test_what_does_not_fill_the_device_has_its_floor_called_out_of_reach():
+    gpu = row("triton", 5e9, floor_kind="latency", bytes=10, ints=0)
+    assert "float operations bind" in prediction(gpu, result("cuda", "", [])["ceilings"])
+    assert "fills too little of the device" in prediction(gpu, result("cuda", "", [])["ceilings"])
+    assert "fills too little" not in prediction(row("triton", 5e9), result("cuda", "", [])["ceilings"])
 
 
 def test_a_missed_target_is_said(page):

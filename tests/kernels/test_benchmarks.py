@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import types
+from itertools import pairwise
 
 import pytest
 from conftest import ROOT
@@ -35,7 +37,7 @@ def run(monkeypatch, tmp_path):
         raise RuntimeError("out of memory\nand more")
 
     def runs(case, device):
-        yield "numba", None, lambda: None, case["n"], ""
+        yield "numba", None, module.ours, case["n"], ""
         yield "torchao", "torchao", missing, case["n"], ""
         yield "eager", "torch", broken, case["n"], ""
         yield "eager, half", "torch", lambda: None, case["n"] // 2, lambda: "said after the run"
@@ -57,13 +59,21 @@ def run(monkeypatch, tmp_path):
 
     monkeypatch.setattr(ceilings, "cpu", lambda: CEILINGS)
     monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
-    monkeypatch.setattr(module, "gate", lambda op, device: True)
+    monkeypatch.setattr(module, "MOST", 0)
+    monkeypatch.setattr(module, "ours", lambda: None, raising=False)
+    gates = []
+
+    def gate(ops, device, report, most):
+        gates.append((ops, device, most))
+        report.write_text(REPORT)
+
+    monkeypatch.setattr(module, "gate", gate)
 
     def main(*arguments):
-        monkeypatch.setattr(sys, "argv", ["run.py", "--budget", "0", "--out", str(tmp_path), *arguments])
+        monkeypatch.setattr(sys, "argv", ["run.py", "--out", str(tmp_path), *arguments])
         return module.main()
 
-    return types.SimpleNamespace(main=main, module=module, folder=tmp_path, toy=toy)
+    return types.SimpleNamespace(main=main, module=module, folder=tmp_path, toy=toy, gates=gates)
 
 
 def rows_in(folder):
@@ -72,7 +82,7 @@ def rows_in(folder):
 
 
 def test_what_fails_costs_its_own_row(run, capsys):
-    assert run.main() == 0
+    assert run.main("--peers", "all") == 0
     said = capsys.readouterr().out
     assert "few: torchao left out: a_package_that_nobody_has is not installed" in said
     assert "few: eager left out: RuntimeError: out of memory\n" in said
@@ -90,19 +100,124 @@ def test_every_row_is_on_the_disk_when_a_later_one_kills_the_run(run, monkeypatc
     assert {case for case, _ in rows_in(run.folder)} == {"few"}
 
 
-def test_compiled_peers_come_later(run):
-    run.main("--peers", "plain", "--op", "toy")
+def test_compiled_peers_come_later(run, capsys):
+    run.main("--op", "toy")
     before = rows_in(run.folder)
+    assert "torch.compile is left out: --peers all measures it, too" in capsys.readouterr().out
     assert not any(backend == "compile" for _, backend in before)
     run.main("--peers", "compile", "--op", "toy")
     after = rows_in(run.folder)
     assert {key for key in after if key not in before} == {("few", "compile"), ("many", "compile")}
     assert all(after[key] == before[key] for key in before)
     assert after["few", "compile"]["floor_s"] == after["few", "numba"]["floor_s"]
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("  few") and "compile" in line)
+    rate = after["few", "numba"]["items_per_s"] / after["few", "compile"]["items_per_s"]
+    assert f"{rate:.3g} times ours" in line
+
+
+def test_ratios_and_shares_are_printed(run, capsys):
+    run.main("--dry")
+    few = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  few")]
+    assert len(few) == 2 and all("of the floor" in line for line in few)
+    assert "times ours" not in few[0] and "times ours" in few[1] and not list(run.folder.glob("*.json"))
+
+
+def test_one_gate_run_for_all_ops_in_half_of_the_time(run, monkeypatch):
+    monkeypatch.setattr("implicitly_kernels._ops.ops", lambda: ["toy", "toy2"])
+    monkeypatch.setitem(sys.modules, "implicitly_kernels.toy2.spec", run.toy)
+    monkeypatch.setitem(sys.modules, "implicitly_kernels.toy2", types.SimpleNamespace(spec=run.toy))
+    monkeypatch.setitem(sys.modules, "peers.toy2", sys.modules["peers.toy"])
+    assert run.main("--minutes", "2") == 1  # REPORT has no test of toy2
+    ((ops, device, most),) = run.gates
+    assert ops == ["toy", "toy2"] and device == "cpu" and 50 < most <= 60
+    assert {row["gate"] for row in rows_in(run.folder).values()} == {"passed"}
+    assert {row["gate"] for row in json.loads(next(run.folder.glob("toy2--*.json")).read_text())["rows"]} == {"failed"}
+
+
+def test_the_gate_leaves_out_planted_faults_alone(run):
+    """What plants faults asks what the tests see, not what the kernels compute, and compiles each kernel anew."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0", "-p", "no:cacheprovider",
+               "-m", "not gpu and not interp and not compile", "tests/kernels/test_langevin.py"]
+    told = [subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+            for more in ((), ("-k", run.module.WITHOUT))]
+    left_out = {word for word in told[0] if "::" in word} - set(told[1])
+    assert left_out and all("fault" in name.partition("::")[2].replace("default", "") for name in left_out)
+    assert not any("_faults_" in name for name in told[1])
+
+
+def test_a_gate_that_takes_too_long_is_red(run, monkeypatch, tmp_path, capsys):
+    def slow(command, timeout, **kwargs):
+        assert timeout == 7
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    spec = importlib.util.spec_from_file_location("again", ROOT / "kernels" / "benchmarks" / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module.subprocess, "run", slow)
+    module.gate(["toy"], "cpu", tmp_path / "none.xml", 7)
+    assert "the tests took longer than 7 s" in capsys.readouterr().out
+    assert not module.gated("toy", tmp_path / "none.xml")
+
+
+def test_what_has_no_time_left_is_named(run, monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(run.module.time, "monotonic", lambda: now[0])
+
+    def spend():
+        now[0] += 10
+
+    monkeypatch.setattr(run.module, "ours", spend)  # 50 s a case: a call, three repeats, and one that looks inside
+
+    def left_out(seconds):
+        now[0] = 0.0
+        assert run.main("--minutes", str(seconds / 60 / run.module.USED)) == 0
+        said = capsys.readouterr().out.splitlines()
+        return [line.strip().removesuffix(" left out: no time is left") for line in said if "no time is left" in line]
+
+    few, many = ([f"toy: {case}: {peer}" for peer in ("torchao", "eager", "eager, half")] for case in ("few", "many"))
+    assert left_out(100.5) == []
+    assert left_out(99.5) == few + many  # our own next case comes first
+    assert {case for case, _ in rows_in(run.folder)} == {"few", "many"}
+    assert left_out(50.5) == few + many and left_out(49.5) == [*few, "toy: many"]
+
+
+def test_ours_is_timed_three_times_and_a_peer_at_least_once(run, monkeypatch):
+    run.main()
+    rows = rows_in(run.folder)
+    assert rows["few", "numba"]["repeats"] == 3 and rows["few", "eager, half"]["repeats"] == 1
+    assert rows["few", "eager, half"]["spread"] is None and rows["few", "numba"]["spread"] >= 1
+
+
+def test_ceilings_are_measured_once(run, monkeypatch, tmp_path):
+    import ceilings
+
+    file = tmp_path / "ceilings.json"
+    run.main("--ceilings", str(file))
+    monkeypatch.setattr(ceilings, "cpu", lambda: 1 / 0)
+    assert run.main("--ceilings", str(file)) == 0 and json.loads(file.read_text()) == CEILINGS
+    assert run.main("--peers", "compile") == 0  # those of the file that it adds to
+
+
+def test_the_bare_backend_is_timed_beside_the_call(run, monkeypatch):
+    import torch
+    from timing import bare
+
+    import implicitly_kernels as ik
+
+    x = torch.randn(32, 16)
+    call = bare(lambda: ik.nvfp4_qdq(x, backend="reference"))
+    monkeypatch.setattr("implicitly_kernels._checks.tensor", lambda *a, **k: 1 / 0)
+    assert torch.equal(call()[0], ik.nvfp4.reference.qdq(x, torch.tensor(1.0), "nvfp4", "nearest", "rtn", 0))
+    assert bare(lambda: None) is None
+    monkeypatch.setattr(run.module, "ours", lambda: ik.nvfp4._DISPATCH["qdq"]("reference", x)(
+        x, torch.tensor(1.0), "nvfp4", "nearest", "rtn", 0))
+    run.main()
+    rows = rows_in(run.folder)
+    assert rows["few", "numba"]["kernel_s"] > 0 and rows["few", "eager, half"]["kernel_s"] is None
 
 
 def test_a_red_gate_is_marked_and_not_among_the_results(run, monkeypatch, capsys):
-    monkeypatch.setattr(run.module, "gate", lambda op, device: False)
+    monkeypatch.setattr(run.module, "gate", lambda ops, device, report, most: None)
     assert run.main() == 1
     assert {row["gate"] for row in rows_in(run.folder).values()} == {"failed"}
     monkeypatch.setattr(run.module, "RESULTS", run.folder)
@@ -120,6 +235,23 @@ def test_the_report_of_one_run_is_the_gate_of_all(run, tmp_path, capsys):
     assert not run.module.gated("late", report) and "none of its tests ran" in capsys.readouterr().out
     report.write_text(REPORT.replace('name="test_d"/>', 'name="test_d"><error/></testcase>'))
     assert not run.module.gated("toy", report)
+
+
+def test_a_gpu_that_answers_no_more_ends_the_run(run, monkeypatch, capsys):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    run.module.still_there(RuntimeError("out of memory"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: 1 / 0)
+    with pytest.raises(run.module.Lost):
+        run.module.still_there(RuntimeError("an illegal memory access"))
+
+    def lost(*args):
+        raise run.module.Lost("the GPU answers no more")
+
+    monkeypatch.setattr(run.module, "bench", lost)
+    assert run.main() == run.module.LOST
+    assert "toy: left after 0 rows, and all ops after it: the GPU answers no more" in capsys.readouterr().out
 
 
 def test_a_machine_without_git(run, monkeypatch):
@@ -198,3 +330,173 @@ def test_variants_compile_without_a_gpu(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads((tmp_path / "variants.json").read_text())["rows"]
     assert {row["warps"] for row in rows} == {1, 4} and not any("failed" in row for row in rows)
+
+
+# cases that no chapter runs: what each adds to its op, in small, and whether eager torch computes what we do
+SMALL = {"chains": 2048, "problems": 32, "rows": 64, "cols": 128}
+ALONE = {
+    ("langevin", "65536 chains, 4-10-1, 1000 steps, Metropolis"): "law",
+    ("perm_gd", "65536 problems, N = 30, d = 5, K = 3, 1000 steps, float32"): 1e-3,
+    ("nvfp4", "rtn 8192 x 8192"): 0.0,
+    ("nvfp4", "rtn 16384 x 16384, bfloat16"): 0.0,
+    ("nvfp4", "quantize alone, rtn 16384 x 16384"): 0.0,
+    ("nvfp4", "dequantize alone, 16384 x 16384"): 0.0,
+}
+
+
+@pytest.fixture
+def peers_of(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "kernels" / "benchmarks"))
+    return lambda op: importlib.import_module(f"peers.{op}")
+
+
+def shrunk(op, name, **more):
+    case = importlib.import_module(f"implicitly_kernels.{op}.spec").GPU_CASES[name]
+    return {key: min(value, SMALL[key]) if key in SMALL else value for key, value in case.items()} | more
+
+
+@pytest.mark.parametrize("op, name", ALONE)
+def test_a_case_of_the_gpu_is_the_same_work_for_eager_torch(peers_of, op, name):
+    import torch
+
+    module = peers_of(op)
+    few = {"steps": module.FEW} if hasattr(module, "FEW") else {}
+    got = {}
+    for backend, _, fn, items, _ in module.runs(shrunk(op, name, **few), "cpu"):
+        if backend == "numba" or backend.startswith("eager"):
+            torch.manual_seed(0)
+            result = fn()
+            got[backend] = [out.float() for out in (result if isinstance(result, tuple) else (result,))], items
+    ours, most = got.pop("numba"), ALONE[op, name]
+    assert got
+    for theirs, items in got.values():
+        assert items == ours[1]
+        if most == "law":  # other random numbers
+            means = [theta.square().mean(1) for theta in (theirs[0], ours[0][0])]
+            error = sum(mean.var() / len(mean) for mean in means) ** 0.5
+            assert abs(means[0].mean() - means[1].mean()) < 4 * error
+        else:
+            pairs = [(a.squeeze(), b.squeeze()) for a, b in zip(theirs, ours[0], strict=False)]
+            assert all((a - b).norm() <= most * b.norm() for a, b in pairs)
+
+
+def test_steps_that_metropolis_refuses_are_refused_by_eager_torch(peers_of):
+    """The law of the start is far from the chain's, so that a chain that takes each step would be seen."""
+    import torch
+
+    module, case = peers_of("langevin"), shrunk("langevin", "65536 chains, 4-10-1, 1000 steps, Metropolis")
+    moved = {}
+    for metropolis in (True, False):
+        entries = {backend: fn for backend, _, fn, _, _ in module.runs(case | {"metropolis": metropolis}, "cpu")}
+        for name in ("eager", "eager, vmap"):
+            torch.manual_seed(0)
+            moved[name, metropolis] = entries[name]()
+    by_hand, by_vmap = (moved[name, True] for name in ("eager", "eager, vmap"))
+    assert ((by_hand - by_vmap).abs().amax(1) < 1e-3).float().mean() > 0.99  # rounding may turn a choice over
+    assert ((by_hand - moved["eager", False]).abs().amax(1) > 1e-3).float().mean() > 0.3
+
+
+def test_every_case_has_a_floor(run):
+    for folder in sorted((ROOT / "kernels" / "implicitly_kernels").glob("*/spec.py")):
+        spec = importlib.import_module(f"implicitly_kernels.{folder.parent.name}.spec")
+        for name, case in (spec.CASES | spec.GPU_CASES).items():
+            seconds, kind = run.module.floor(spec.cost(case), CEILINGS)
+            assert seconds > 0 and kind in run.module.RATES, name
+        assert not any("latency" in case for case in spec.CASES.values())
+        assert not all("latency" in case for case in spec.GPU_CASES.values()) or folder.parent.name == "kaczmarz"
+
+
+def test_what_does_not_fill_the_device_says_latency(run, monkeypatch):
+    monkeypatch.setitem(run.toy.CASES, "few", {"n": 4, "latency": True})
+    run.main()
+    rows = rows_in(run.folder)
+    assert {case: row["floor_kind"] for (case, _), row in rows.items()} == {"few": "latency", "many": "bytes"}
+
+
+@pytest.mark.compile
+def test_cases_of_the_gpu_compile_without_one():
+    pytest.importorskip("triton")
+    code = ("import sys; sys.path[:0] = ['kernels/benchmarks', 'kernels']; from gpu_variants import compiled\n"
+            f"for op, case in {[(op, shrunk(op, name)) for op, name in ALONE]}: print(op, compiled(op, case)['regs'])")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+                          env={k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"})  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [op for op, _ in ALONE]
+
+
+GPU_RUN = ROOT / "kernels" / "benchmarks" / "gpu_run.sh"
+# Stands in place of python3: says how it is called, and leaves what the real one would.
+STUB = """#!{python}
+import os, sys
+from pathlib import Path
+said = sys.argv[1:]
+if said[0] == "-c":
+    os.execv("{python}", ["{python}", *said] if "torch" not in said[1] else ["/bin/true", "true"])
+with open("{calls}", "a") as file:
+    print(*said, file=file)
+after = dict(zip(said, said[1:]))
+if "--junitxml" in said:
+    Path(after["--junitxml"]).write_text("<testsuites/>")
+elif said[0].endswith("run.py"):
+    ops = [b for a, b in zip(said, said[1:]) if a == "--op"]
+    for op in ops[:4] if "--ceilings" in said and not Path(after["--ceilings"]).exists() else ops:
+        (Path(after["--out"]) / (op + "--some-gpu.json")).write_text("rows")
+    Path(after["--ceilings"]).write_text("ceilings")
+else:
+    Path(after["--out"]).write_text("variants")
+"""
+
+
+@pytest.fixture
+def gpu_run(tmp_path):
+    """gpu_run(limit): the calls of python3 that the script makes, and the folder of what comes back."""
+    bin_, out, calls = tmp_path / "bin", tmp_path / "out", tmp_path / "calls"
+    bin_.mkdir()
+    (bin_ / "python3").write_text(STUB.format(python=sys.executable, calls=calls))
+    (bin_ / "nvidia-smi").write_text("#!/bin/sh\necho GPU 0\n")
+    for file in bin_.iterdir():
+        file.chmod(0o755)
+
+    def start(limit):
+        calls.unlink(missing_ok=True)
+        subprocess.run(["bash", GPU_RUN], check=True, capture_output=True, timeout=120, env=os.environ | {
+            "PATH": f"{bin_}:{os.environ['PATH']}", "OUT": str(out), "LIMIT": str(limit)})  # fmt: skip
+        return [line.split() for line in calls.read_text().splitlines()], out
+
+    return start
+
+
+def test_the_script_of_the_gpu_calls_what_there_is(gpu_run):
+    calls, _ = gpu_run(360)
+    scripts = [ROOT / call[0] for call in calls if call[0] != "-m"]
+    assert len(scripts) >= 4 and all(script.exists() for script in scripts)
+    known = {script: subprocess.check_output([sys.executable, script, "--help"], text=True) for script in set(scripts)}
+    for call in calls:
+        options = [word for word in call if word.startswith("--")]
+        if call[0] != "-m":
+            assert options and all(f"{option} " in known[ROOT / call[0]] for option in options)
+    (gate,) = (call for call in calls if call[:2] == ["-m", "pytest"])
+    assert (ROOT / gate[2]).is_dir() and gate[gate.index("-m", 2) + 1] == "gpu"
+
+
+def test_one_process_measures_all_ops_and_what_it_lost_is_tried_again(gpu_run):
+    calls, out = gpu_run(360)
+    runs = [call for call in calls if call[0].endswith("run.py")]
+    ops = [[b for a, b in pairwise(call) if a == "--op"] for call in runs]
+    there = {spec.parent.name for spec in (ROOT / "kernels" / "implicitly_kernels").glob("*/spec.py")}
+    assert [call[call.index("--peers") + 1] for call in runs] == ["plain", "plain", "compile"]
+    assert ops[0] == ops[2] and set(ops[0]) == there and ops[1] == ops[0][4:]  # the stub's first run loses these
+    assert ops[0][:6] == ["langevin", "sign_nets", "relu_gd", "relu_flow", "perm_gd", "nvfp4"]
+    assert len({call[call.index("--ceilings") + 1] for call in runs}) == 1
+    back = {file.name for file in out.iterdir()}
+    assert back == {"log.txt", "gate.xml", "all.tgz"}
+    with tarfile.open(out / "all.tgz") as archive:
+        names = {name.removeprefix("./") for name in archive.getnames()}
+    assert names >= {"log.txt", "gate.xml", "variants.json", "ceilings.json", *(f"{op}--some-gpu.json" for op in there)}
+
+
+def test_what_the_script_has_no_time_for_is_named(gpu_run):
+    calls, out = gpu_run(20)
+    assert [call[1] if call[0] == "-m" else call[0] for call in calls] == ["pytest"]
+    log = (out / "log.txt").read_text()
+    assert log.count("no time left for run.py") == 3 and "no time left for variants" in log

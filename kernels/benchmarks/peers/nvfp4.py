@@ -4,6 +4,8 @@
 function is first called, so that a missing one costs no other; a note that needs a result is a function.
 """
 
+import functools
+
 import numpy as np
 import torch
 
@@ -15,7 +17,7 @@ ITEM = "element"
 
 def eager(x, rounding):
     """The reference without its addressed random numbers: what one would write first."""
-    blocks = x.reshape(-1, 16)
+    blocks = x.float().reshape(-1, 16)
     _, scales = reference.block_scales(blocks, torch.ones((), device=x.device), "nvfp4", "nearest")
     a = torch.clamp_max(blocks.abs() / torch.where(scales == 0, torch.inf, scales)[:, None], 6.0)
     step = torch.where(a < 2.0, 0.5, torch.where(a < 4.0, 1.0, 2.0))
@@ -25,13 +27,17 @@ def eager(x, rounding):
     else:
         low = torch.floor(count)
         whole = low + (count - low > torch.rand_like(count))
-    return torch.copysign(step * whole * scales[:, None], blocks).reshape(x.shape)
+    return torch.copysign(step * whole * scales[:, None], blocks).reshape(x.shape).to(x.dtype)
+
+
+def torchao_quantize(x):
+    from torchao.prototype.mx_formats.nvfp4_tensor import NVFP4Tensor
+
+    return NVFP4Tensor.to_nvfp4(x)
 
 
 def torchao_qdq(x):
-    from torchao.prototype.mx_formats.nvfp4_tensor import NVFP4Tensor
-
-    return NVFP4Tensor.to_nvfp4(x).dequantize(torch.float32)
+    return torchao_quantize(x).dequantize(x.dtype)
 
 
 def ml_dtypes_qdq(x):
@@ -57,9 +63,34 @@ def with_product(x, w, rounding, device):
     yield "product alone", "torch", lambda: x @ w.T, n, "nothing is rounded: the rest is what rounding costs"
 
 
+def alone(x, call, rounding, device):
+    """One half of the way: to codes, or back from them."""
+    gs, n = torch.ones((), device=device), x.numel()
+    codes = ik.nvfp4_quantize(x, rounding=rounding)
+    made = functools.cache(lambda: torchao_quantize(x))
+    ours, args, torchao = {
+        "quantize": (lambda b: ik.nvfp4_quantize(x, rounding=rounding, backend=b),
+                     (x, gs, "nvfp4", "nearest", rounding, 0), lambda: torchao_quantize(x)),
+        "dequantize": (lambda b: ik.nvfp4_dequantize(*codes, backend=b),
+                       (*codes, gs, "nvfp4"), lambda: made().dequantize(torch.float32)),
+    }[call]  # fmt: skip
+    for backend in ik.available_backends(device):
+        if backend != "reference":
+            yield backend, None, lambda b=backend: ours(b), n, ""
+    definition = getattr(reference, call)
+    compiled = torch.compile(definition)
+    yield "eager", "torch", lambda: definition(*args), n, "the reference"
+    yield "compile", "torch", lambda: compiled(*args), n, "the reference"
+    yield "torchao", "torchao", torchao, n, ""
+
+
 def runs(case, device):
     x = torch.randn(case["rows"], case["cols"], generator=torch.Generator(device).manual_seed(0), device=device)
+    x = x.to(getattr(torch, case.get("dtype", "float32")))
     n, rounding = x.numel(), case["rounding"]
+    if "call" in case:
+        yield from alone(x, case["call"], rounding, device)
+        return
     if "other" in case:
         w = torch.randn(case["other"], case["cols"], generator=torch.Generator(device).manual_seed(1), device=device)
         yield from with_product(x, w, rounding, device)

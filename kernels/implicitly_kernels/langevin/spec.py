@@ -26,20 +26,29 @@ CASES = {
         {"chains": 4096, "d_in": 4, "hidden": 10, "samples": 32, "steps": 1000},
 }
 GPU_CASES = {
-    **CASES,
+    # a large GPU has room for more chains than these, so that the latency of a step binds
+    **{name: {**case, "latency": True} for name, case in CASES.items()},
     "65536 chains, 4-10-1, 1000 steps":
         {"chains": 65536, "d_in": 4, "hidden": 10, "samples": 32, "steps": 1000},
     "524288 chains, 4-10-1, 100 steps":
         {"chains": 524288, "d_in": 4, "hidden": 10, "samples": 32, "steps": 100},
+    "65536 chains, 4-10-1, 1000 steps, Metropolis":
+        {"chains": 65536, "d_in": 4, "hidden": 10, "samples": 32, "steps": 1000, "metropolis": True},
 }
 
 
 def cost(case: dict) -> dict:
-    """bytes and operations of one run: exp and log are counted as 12 operations each."""
+    """bytes and operations of one run: exp and log are counted as 12 operations each.
+
+    Metropolis adds the loss of each sample, the energies of prior and noise and the choice between two states, and a
+    uniform a chain: a Philox call and its logarithm.
+    """
     h, k, n = case["hidden"], case["d_in"], case["samples"]
     d = h * (k + 1)
     sample = 2 * h * k + 17 * h + 2 * h + 16 + 4 * h + 2 * h * k
     each = n * sample + d * (25 + 22) + 6 * d
+    if case.get("metropolis"):
+        each += n * (12 + 3) + 11 * d + 100 + 12
     return {"bytes": 8 * case["chains"] * d, "flops": case["chains"] * case["steps"] * each}
 
 

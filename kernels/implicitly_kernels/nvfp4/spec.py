@@ -42,20 +42,32 @@ CASES = {
         {"rows": 512, "cols": 512, "rounding": "rtn", "other": 512},
 }
 GPU_CASES = {
-    **{name: {key: case[key] for key in case if key != "cleared"} for name, case in CASES.items()},
+    # the product is over before a large GPU is full: the latency of its launches binds
+    **{name: {key: case[key] for key in case if key != "cleared"} | ({"latency": True} if "other" in case else {})
+       for name, case in CASES.items()},
+    "rtn 8192 x 8192": {"rows": 8192, "cols": 8192, "rounding": "rtn"},
     "rtn 16384 x 16384": {"rows": 16384, "cols": 16384, "rounding": "rtn"},
     "sr 16384 x 16384": {"rows": 16384, "cols": 16384, "rounding": "sr"},
+    "rtn 16384 x 16384, bfloat16": {"rows": 16384, "cols": 16384, "rounding": "rtn", "dtype": "bfloat16"},
+    "quantize alone, rtn 16384 x 16384": {"rows": 16384, "cols": 16384, "rounding": "rtn", "call": "quantize"},
+    "dequantize alone, 16384 x 16384": {"rows": 16384, "cols": 16384, "rounding": "rtn", "call": "dequantize"},
 }
 
 
 def cost(case: dict) -> dict:
     """bytes moved and operations done, in one quantize-dequantize of this case, and a product where it has one.
 
-    case["cleared"]: bytes an element that the system writes before, in memory that is new.
+    case["cleared"]: bytes an element that the system writes before, in memory that is new. case["call"]: "quantize" or
+    "dequantize", where it is one of the two alone: an element is then half a byte on one side, and a sixteenth of its
+    scale's; a look-up and a product are what the way back takes.
     """
+    call, width = case.get("call", "qdq"), 2 if case.get("dtype") == "bfloat16" else 4
+    packed = 1 / 2 + 1 / 16
+    moved = {"qdq": 2 * width + case.get("cleared", 0), "quantize": width + packed, "dequantize": packed + 4}[call]
+    each = 2 if call == "dequantize" else 18 if case["rounding"] == "rtn" else 43
     other = case.get("other", 0)
     n, product = (case["rows"] + other) * case["cols"], 2 * case["rows"] * case["cols"] * other
-    return {"bytes": (8 + case.get("cleared", 0)) * n, "flops": (18 if case["rounding"] == "rtn" else 43) * n + product}
+    return {"bytes": int(moved * n), "flops": each * n + product}
 
 
 def _qdq(name, seed, **flags):

@@ -35,19 +35,24 @@ CASES = {
         {"problems": 256, "samples": 100, "d": 10, "classes": 3, "steps": 1000, "dtype": "float64"},
 }
 GPU_CASES = {
-    **CASES,
+    # 256 problems leave most of a large GPU idle, so that the latency of a step binds
+    **{name: {**case, "latency": True} for name, case in CASES.items()},
     "65536 problems, N = 30, d = 5, K = 3, 1000 steps":
         {"problems": 65536, "samples": 30, "d": 5, "classes": 3, "steps": 1000, "dtype": "float64"},
     "16384 problems, N = 100, d = 10, K = 3, 1000 steps":
         {"problems": 16384, "samples": 100, "d": 10, "classes": 3, "steps": 1000, "dtype": "float64"},
+    "65536 problems, N = 30, d = 5, K = 3, 1000 steps, float32":
+        {"problems": 65536, "samples": 30, "d": 5, "classes": 3, "steps": 1000, "dtype": "float32"},
 }
 
 
 def cost(case: dict) -> dict:
     """bytes and float32-equivalent operations of one run under cross-entropy with normalized steps."""
     b, n, d, k, t = (case[v] for v in ("problems", "samples", "d", "classes", "steps"))
-    step = n * (4 * k * d + 36 * k + 16 + 4 + 10 * k) + 2 * k * d
-    return {"bytes": 8 * b * (n * (d + 1) + 2 * k * d), "flops": 2 * b * t * step}
+    # in float32 an exp is 12 operations and a division 3, as in Langevin chains
+    width, places, exp, division = (8, 2, 36, 16) if case["dtype"] == "float64" else (4, 1, 12, 3)
+    step = n * (4 * k * d + exp * k + division + 4 + 10 * k) + 2 * k * d
+    return {"bytes": b * (8 * n + width * (n * d + 2 * k * d)), "flops": places * b * t * step}
 
 
 def _kernel(name, dtype, samples, classes, d, loss, normalized, terms):
