@@ -53,19 +53,22 @@ def finite(name, value):
         raise ValueError(f"{name}: expected finite values, got {value[where].item()} at {where}")
 
 
-def hold(*conditions):
+def hold(*conditions, also=()):
     """Raise for the first condition that does not hold; a device is waited for once, for all of them.
 
-    A condition is (a boolean tensor, a function that raises) or the name and the tensor of `finite`.
+    A condition is (a boolean tensor, a function that raises) or the name and the tensor of `finite`. also: 0-d boolean
+    tensors of which the caller wants to know, without waiting again: returns what they hold.
     """
     pairs = [
         (torch.isfinite(b), lambda a=a, b=b: finite(a, b)) if isinstance(a, str) else (a, b) for a, b in conditions
     ]
-    held = torch.stack([good.all() for good, _ in pairs]).tolist()
-    for good, (_, refuse) in zip(held, pairs, strict=True):
+    asked = [*(good.all() for good, _ in pairs), *also]
+    held = torch.stack(asked).tolist() if asked else []  # a call without values to check waits for nothing
+    for good, (_, refuse) in zip(held, pairs, strict=False):
         if not good:
             refuse()
             raise RuntimeError("a check found nothing to say")  # its two halves must agree
+    return held[len(pairs):]
 
 
 def refusal(text):

@@ -214,7 +214,7 @@ def test_opcheck(lane):
     ones = torch.ones(3, device=device)
     torch.library.opcheck(
         torch.ops.implicitly.langevin.default,
-        (theta, ones, torch.zeros(2, device=device), torch.ones(2, device=device),
+        (theta, ones, torch.ones(2, device=device), torch.ones(2, device=device),
          torch.ones(2, 5, device=device), theta.new_zeros(0), "polynomial", 0, 0.1, 2, False, 0, 0,
          backend))
 

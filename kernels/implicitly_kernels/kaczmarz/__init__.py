@@ -11,6 +11,7 @@ Source: arXiv 2504.04579 (projections in random orders), 2506.06501 (filters), 2
 """
 
 import math
+from collections.abc import Sequence
 from numbers import Real
 
 import torch
@@ -27,29 +28,32 @@ FILTERS = ("projection", "ridge", "budget")
 SKEW = {torch.float32: 1e-4, torch.float64: 1e-9}
 
 
-def _check_values(e, basis, s2, shift, order, filter, gamma):
-    for name, value in (("e", e), ("basis", basis), ("s2", s2), ("shift", shift)):
-        check.finite(name, value)
-    if (s2 < 0).any():
-        raise ValueError(f"s2: expected squares >= 0, got {s2.min().item()}")
+def _check_values(e, basis, s2, shift, order, strength, filter, gamma):
+    told, limits = check.refusal, torch.finfo(s2.dtype)
     T, r, d = basis.shape
-    wrong = (order < 0) | (order >= T)
-    if wrong.any():
-        raise ValueError(f"order: expected tasks from 0 to {T - 1}, got {order[wrong][0].item()}")
+    in_order = (order >= 0) & (order < T)
+    least = 1 if filter == "budget" else 0
+    strong = (strength >= least) & (strength <= limits.max)  # catches NaN
     live = (s2 > 0).to(s2.dtype)
     skew = (basis @ basis.mT - torch.eye(r, dtype=s2.dtype, device=s2.device)) * live[:, :, None] * live[:, None, :]
     worst = skew.abs().amax((1, 2))
-    if not (worst <= SKEW[s2.dtype]).all():
-        m = int(worst.argmax())
-        raise ValueError(f"basis: expected orthonormal rows where s2 > 0, got products off by {worst[m].item():.3g} in "
-                         f"task {m}")
-    top = s2.max().double().item()
-    if filter == "budget" and gamma * top > 1 + 8 * torch.finfo(s2.dtype).eps:
-        raise ValueError(f"gamma: expected at most 1 / max(s2) = {1 / top}, got {gamma}")
-    most = max((v.abs().max().double().item() for v in (e, shift) if v.numel()), default=0.0)
-    if not 2 * d * most * math.sqrt(max(1.0, top) * r) <= math.sqrt(torch.finfo(s2.dtype).max):
-        raise ValueError(f"e, s2, shift: expected squares in the range of {s2.dtype}, got entries up to {most:.3g} and "
-                         f"s2 up to {top:.3g}")
+    top = s2.max().double()
+    most = torch.stack([v.abs().max().double() for v in (e, shift) if v.numel()]).max()
+    squares = 2 * d * most * (top.clamp_min(1.0) * r).sqrt()
+    check.hold(
+        (strong, told(lambda: f"strength: expected numbers from {least} to {limits.max:.3g} for the filter {filter!r}, "
+                              f"got {strength[~strong][0].item()}")),
+        ("e", e), ("basis", basis), ("s2", s2), ("shift", shift),
+        (s2 >= 0, told(lambda: f"s2: expected squares >= 0, got {s2.min().item()}")),
+        (in_order, told(lambda: f"order: expected tasks from 0 to {T - 1}, got {order[~in_order][0].item()}")),
+        (worst <= SKEW[s2.dtype], told(lambda: "basis: expected orthonormal rows where s2 > 0, got products off by "
+                                               f"{worst.max().item():.3g} in task {worst.argmax().item()}")),
+        (gamma * top <= 1 + 8 * limits.eps, told(
+            lambda: f"gamma: expected at most 1 / max(s2) = {1 / top.item()}, got {gamma}")),
+        (squares <= math.sqrt(limits.max), told(
+            lambda: f"e, s2, shift: expected squares in the range of {s2.dtype}, got entries up to {most.item():.3g} "
+                    f"and s2 up to {top.item():.3g}")),
+    )  # fmt: skip
 
 
 def _shapes(e, basis, s2, shift, order, strength, rule, repetition, steps, filter, gamma, record, backend):
@@ -62,7 +66,7 @@ def _shapes(e, basis, s2, shift, order, strength, rule, repetition, steps, filte
 def _run(e: Tensor, basis: Tensor, s2: Tensor, shift: Tensor, order: Tensor, strength: Tensor, rule: str,
          repetition: bool, steps: int, filter: str, gamma: float, record: list[int], backend: str
          ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    _check_values(e, basis, s2, shift, order, filter, gamma)
+    _check_values(e, basis, s2, shift, order, strength, filter, gamma)
     given = tuple(v.contiguous() for v in (e, basis, s2, shift, order))
     return fresh(_DISPATCH(backend, e)(*given, strength, rule, repetition, steps, filter, gamma, record), e, order)
 
@@ -82,21 +86,19 @@ def _strengths(filter, strength, gamma, steps, s2):
     if isinstance(strength, Tensor) and strength.ndim:
         check.tensor("strength", strength, dtypes=(*FLOATS, torch.int64), device=s2.device, shape=(steps,))
         strength = strength.double()
-    elif isinstance(strength, bool) or not isinstance(strength, Tensor | Real):
+    elif isinstance(strength, Tensor) and not strength.is_complex():
+        strength = strength.to(s2.device, torch.float64)[None]
+    elif isinstance(strength, bool) or not isinstance(strength, Real):
         raise TypeError(f"strength: expected a number or a tensor, got {type(strength).__name__}")
     else:
-        strength = torch.tensor([float(strength)], dtype=torch.float64, device=s2.device)
-    least, most = 0 if filter == "ridge" else 1, torch.finfo(s2.dtype).max
-    wrong = ~((strength >= least) & (strength <= most))  # catches NaN
-    if wrong.any():
-        raise ValueError(f"strength: expected numbers from {least} to {most:.3g} for the filter {filter!r}, got "
-                         f"{strength[wrong][0].item()}")
+        strength = torch.full((1,), float(strength), dtype=torch.float64, device=s2.device)
     return strength, check.positive("gamma", gamma) if filter == "budget" else 0.0
 
 
 def kaczmarz(e: Tensor, basis: Tensor, s2: Tensor, *, order: Tensor | None = None, rule: str | None = None,
-             repetition: bool = False, steps: int | None = None, filter: str = "projection", strength=None,
-             gamma: float | None = None, shift: Tensor | None = None, record=None, backend: str = "auto",
+             repetition: bool = False, steps: int | None = None, filter: str = "projection",
+             strength: float | Tensor | None = None, gamma: float | None = None, shift: Tensor | None = None,
+             record: Sequence[int] | Tensor | None = None, backend: str = "auto",
              ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Run every trajectory for k steps from e.
 

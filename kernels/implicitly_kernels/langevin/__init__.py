@@ -55,11 +55,10 @@ class TanhNet:
         check.tensor("x", self.x, dtypes=FLOATS, ndim=2)
         if not self.x.numel():
             raise ValueError(f"x: expected at least one sample and one input, got shape {tuple(self.x.shape)}")
-        check.finite("x", self.x)
         check.tensor("y", self.y, device=self.x.device, shape=(self.x.shape[0],))
         if self.y.is_complex():
             raise TypeError(f"y: expected a real dtype, got {self.y.dtype}")
-        check.hold(_labels(self.y))
+        check.hold(("x", self.x), _labels(self.y))
         object.__setattr__(self, "hidden", check.integer("hidden", self.hidden, at_least=1, at_most=2**20))
 
 
@@ -69,7 +68,7 @@ def _labels(y):
     return good, check.refusal(lambda: f"y: expected labels 0 or 1, got {y[~good][0].item()}")
 
 
-def _shapes(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step,
+def _shapes(theta, beta, variance, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step,
       backend):
     return (torch.empty_like(theta, memory_format=torch.contiguous_format),
             theta.new_empty((theta.shape[0],)),
@@ -77,14 +76,15 @@ def _shapes(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropo
 
 
 @operator("langevin", _shapes, refuses="the chain is not differentiable")
-def _run(theta: Tensor, beta: Tensor, precision: Tensor, box: Tensor, a: Tensor, b: Tensor,
+def _run(theta: Tensor, beta: Tensor, variance: Tensor, box: Tensor, a: Tensor, b: Tensor,
          kind: str, hidden: int, eta: float, steps: int, metropolis: bool, seed: int,
          first_step: int, backend: str) -> tuple[Tensor, Tensor, Tensor]:
-    told, box_holds = check.refusal, theta.abs() <= box
+    told, box_holds, precision = check.refusal, theta.abs() <= box, 1 / variance
     valid = (precision >= 0) & torch.isfinite(precision)
-    check.hold(
+    (boxed,) = check.hold(
         ("theta", theta), ("beta", beta),
         (beta > 0, told(lambda: f"beta: expected numbers > 0, got {beta.min().item()}")),
+        (variance > 0, told(lambda: f"prior_var: expected variances > 0, got {variance.min().item()}")),
         (valid, told(lambda: "prior_var: expected variances > 0 with finite inverses, got one with the inverse "
                              f"{precision[~valid][0].item()}")),
         (box > 0, told(lambda: f"box: expected half widths > 0, got {box.min().item()}")),  # catches NaN
@@ -92,9 +92,11 @@ def _run(theta: Tensor, beta: Tensor, precision: Tensor, box: Tensor, a: Tensor,
                                  f"{tuple((~box_holds).nonzero()[0].tolist())}")),
         ("coefficients" if kind == "polynomial" else "x", a),
         *([_labels(b)] if kind == "net" else []),
+        also=[torch.isfinite(box).any()],
     )  # fmt: skip
     run = _DISPATCH(backend, theta)
-    return fresh(run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step), theta)
+    return fresh(run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step, boxed),
+                 theta)
 
 
 def _per_coordinate(name, value, theta, default):
@@ -107,9 +109,9 @@ def _per_coordinate(name, value, theta, default):
     return theta.new_full((theta.shape[1],), check.positive(name, value, theta.dtype))
 
 
-def langevin(theta: Tensor, potential: Polynomial | TanhNet, *, beta, eta: float, steps: int,
-             prior_var=None, box=None, metropolis: bool = False, seed: int = 0,
-             first_step: int = 0, backend: str = "auto") -> tuple[Tensor, Tensor, Tensor]:
+def langevin(theta: Tensor, potential: Polynomial | TanhNet, *, beta: float | Tensor, eta: float, steps: int,
+             prior_var: float | Tensor | None = None, box: float | Tensor | None = None, metropolis: bool = False,
+             seed: int = 0, first_step: int = 0, backend: str = "auto") -> tuple[Tensor, Tensor, Tensor]:
     """Run every chain for `steps` steps from theta.
 
     theta: (C, d) float32 (or float64, reference only), the starts.
@@ -160,7 +162,5 @@ def langevin(theta: Tensor, potential: Polynomial | TanhNet, *, beta, eta: float
         )
     variance = _per_coordinate("prior_var", prior_var, theta, float("inf"))
     box = _per_coordinate("box", box, theta, float("inf"))
-    if not (variance > 0).all():
-        raise ValueError(f"prior_var: expected variances > 0, got {variance.min().item()}")
-    return _run(theta, beta, 1 / variance, box, a, b, kind, hidden, eta, steps, metropolis, seed,
+    return _run(theta, beta, variance, box, a, b, kind, hidden, eta, steps, metropolis, seed,
                 first_step, backend)

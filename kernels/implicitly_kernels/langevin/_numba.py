@@ -240,7 +240,7 @@ def _run(theta_all, beta, precision, box, live, x, y, net, hidden, eta, steps, m
     kept[1] = grad
 
 
-def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step):
+def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step, boxed=True):
     """Same contract as reference.run, in float32; threads share the chains."""
     if theta.dtype != torch.float32:
         raise Unsupported(f"theta: the numba backend computes in float32, got {theta.dtype}")
@@ -267,8 +267,7 @@ def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis,
     given = (
         state.numpy(), every_beta.numpy(), padded(precision, 0.0), padded(box, float("inf")), live,
         data.reshape(-1).contiguous().numpy(), b.contiguous().numpy(), net, hidden, np.float32(eta), steps, metropolis,
-        bool(torch.isfinite(box).any()),
-        np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32), first_step, loss, accepted,
+        boxed, np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32), first_step, loss, accepted,
     )
     def part(first, last, begin, end, kept):
         _run(*given, first, last, begin, end, *kept)

@@ -330,7 +330,7 @@ def net_tile(d_in, hidden, metropolis):
             "num_warps": max(1, lanes * neurons * chains // 32), "maxnreg": REGISTERS[metropolis]}
 
 
-def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step):
+def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step, boxed=True):
     """Same contract as reference.run, in float32; a chain holds at most MOST parameters, after padding."""
     if theta.dtype != torch.float32:
         raise Unsupported(f"theta: the triton backend computes in float32, got {theta.dtype}")
@@ -350,7 +350,7 @@ def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis,
     if not chains:
         return out, loss, accepted
     grid = (triton.cdiv(chains, sizes["CH"]),)
-    common = {"BOXED": bool(torch.isfinite(box).any()), "MALA": metropolis, "enable_fp_fusion": True, **sizes}
+    common = {"BOXED": boxed, "MALA": metropolis, "enable_fp_fusion": True, **sizes}
     shared = (out, beta.contiguous(), precision.contiguous(), box.contiguous())
     if kind == "polynomial":
         _polynomial_kernel[grid](

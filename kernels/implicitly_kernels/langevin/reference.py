@@ -69,10 +69,11 @@ def reflect(theta, box):
     return torch.where(beyond <= 0, theta, torch.where(theta < 0, -folded, folded))
 
 
-def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step):
+def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis, seed, first_step, boxed=True):
     """Final theta (C, d), loss (C,), accepted steps (C,) int64. See langevin for the arguments.
 
     precision (d,): inverse prior variances, 0 for none. box (d,): half widths, inf for none.
+    boxed: False says that none is finite.
     a, b: coefficients (d, 5) and nothing, or inputs (N, d_in) and labels (N,).
     """
     def potential(t):
@@ -85,7 +86,6 @@ def run(theta, beta, precision, box, a, b, kind, hidden, eta, steps, metropolis,
     chains = torch.arange(theta.shape[0], device=theta.device)
     accepted = torch.zeros_like(chains)
     scale = torch.sqrt(2 * eta / beta)[:, None]
-    boxed = bool(torch.isfinite(box).any())
     loss, energy, grad = potential(theta)
     for step in range(first_step, first_step + steps):
         noise = scale * normals(seed, chains, step, rows, theta.dtype)

@@ -37,27 +37,28 @@ def _check_modes(fmt, scale, rounding, seed, backend):
     return check.seed(seed)
 
 
-def _check_gs(gs):
-    good = torch.isfinite(gs) & (gs > 0)
-    check.hold((good, check.refusal(lambda: f"gs: expected a finite number > 0, got {gs.item()}")))
+def _positive(gs, given):
+    """The condition that gs is one; none for what was a number, which was looked at before it came to a device."""
+    refuse = check.refusal(lambda: f"gs: expected a finite number > 0, got {gs.item()}")
+    return [(torch.isfinite(gs) & (gs > 0), refuse)] if given else []
 
 
-def _qdq_shapes(x, gs, fmt, scale, rounding, seed, backend):
+def _qdq_shapes(x, gs, fmt, scale, rounding, seed, backend, given=True):
     return x.new_empty(x.shape, dtype=torch.float32)
 
 
 def _straight_through(ctx, grad):
-    return grad, None, None, None, None, None, None
+    return grad, *[None] * 7
 
 
 @operator("fp4_qdq", _qdq_shapes, backward=_straight_through)
 def _qdq(x: Tensor, gs: Tensor, fmt: str, scale: str, rounding: str, seed: int,
-         backend: str) -> Tensor:
-    _check_gs(gs)
+         backend: str, given: bool = True) -> Tensor:
+    check.hold(*_positive(gs, given))
     return _DISPATCH["qdq"](backend, x)(x, gs, fmt, scale, rounding, seed)
 
 
-def _quantize_shapes(x, gs, fmt, scale, rounding, seed, backend):
+def _quantize_shapes(x, gs, fmt, scale, rounding, seed, backend, given=True):
     lead, k = x.shape[:-1], x.shape[-1]
     return (x.new_empty((*lead, k // 2), dtype=torch.uint8),
             x.new_empty((*lead, k // BLOCK[fmt]), dtype=torch.uint8))
@@ -65,30 +66,31 @@ def _quantize_shapes(x, gs, fmt, scale, rounding, seed, backend):
 
 @operator("fp4_quantize", _quantize_shapes, refuses="codes are not differentiable")
 def _quantize(x: Tensor, gs: Tensor, fmt: str, scale: str, rounding: str, seed: int,
-              backend: str) -> tuple[Tensor, Tensor]:
-    _check_gs(gs)
+              backend: str, given: bool = True) -> tuple[Tensor, Tensor]:
+    check.hold(*_positive(gs, given))
     return _DISPATCH["quantize"](backend, x)(x, gs, fmt, scale, rounding, seed)
 
 
-def _dequantize_shapes(codes, scales, gs, fmt, backend):
+def _dequantize_shapes(codes, scales, gs, fmt, backend, given=True):
     return codes.new_empty((*codes.shape[:-1], codes.shape[-1] * 2), dtype=torch.float32)
 
 
 @operator("fp4_dequantize", _dequantize_shapes, refuses="codes are not differentiable")
-def _dequantize(codes: Tensor, scales: Tensor, gs: Tensor, fmt: str, backend: str) -> Tensor:
-    if fmt == "nvfp4" and (scales > 0x7F).any():
-        raise ValueError(
-            f"scales: expected E4M3 bytes below 0x80 (scales are never negative), got {scales.max().item():#x}"
-        )
-    _check_gs(gs)
+def _dequantize(codes: Tensor, scales: Tensor, gs: Tensor, fmt: str, backend: str, given: bool = True) -> Tensor:
+    bytes_hold = [(scales <= 0x7F, check.refusal(
+        lambda: f"scales: expected E4M3 bytes below 0x80 (scales are never negative), got {scales.max().item():#x}"
+    ))] if fmt == "nvfp4" else []
+    check.hold(*bytes_hold, *_positive(gs, given))
     return _DISPATCH["dequantize"](backend, codes)(codes, scales, gs, fmt)
 
 
 def _gs(gs, device):
+    """gs as a tensor; whether it was given as one."""
     if isinstance(gs, Tensor):
         check.tensor("gs", gs, dtypes=(torch.float32,), ndim=0, device=device)
-        return gs
-    return torch.tensor(check.positive("gs", gs, torch.float32), dtype=torch.float32, device=device)
+        return gs, True
+    # full writes it on the device; torch.tensor would copy it there, and wait
+    return torch.full((), check.positive("gs", gs, torch.float32), dtype=torch.float32, device=device), False
 
 
 def _qdq_any(x, gs, fmt, scale, rounding, seed, backend):
@@ -96,7 +98,8 @@ def _qdq_any(x, gs, fmt, scale, rounding, seed, backend):
     seed = _check_modes(fmt, scale, rounding, seed, backend)
     k = x.shape[-1]
     padded = F.pad(x, (0, -k % BLOCK[fmt])) if k % BLOCK[fmt] else x
-    out = _qdq(padded, _gs(gs, x.device), fmt, scale, rounding, seed, backend)
+    gs, given = _gs(gs, x.device)
+    out = _qdq(padded, gs, fmt, scale, rounding, seed, backend, given)
     return out[..., :k].to(x.dtype)
 
 
@@ -108,7 +111,8 @@ def _quantize_any(x, gs, fmt, scale, rounding, seed, backend):
             f"got shape {tuple(x.shape)}; pad it with zeros"
         )
     seed = _check_modes(fmt, scale, rounding, seed, backend)
-    return _quantize(x, _gs(gs, x.device), fmt, scale, rounding, seed, backend)
+    gs, given = _gs(gs, x.device)
+    return _quantize(x, gs, fmt, scale, rounding, seed, backend, given)
 
 
 def _dequantize_any(codes, scales, gs, fmt, backend):
@@ -121,7 +125,8 @@ def _dequantize_any(codes, scales, gs, fmt, backend):
     check.tensor("scales", scales, dtypes=(torch.uint8,), device=codes.device,
                  shape=(*codes.shape[:-1], codes.shape[-1] * 2 // BLOCK[fmt]))
     check.backend(backend)
-    return _dequantize(codes, scales, _gs(gs, codes.device), fmt, backend)
+    gs, given = _gs(gs, codes.device)
+    return _dequantize(codes, scales, gs, fmt, backend, given)
 
 
 def nvfp4_global_scale(x: Tensor) -> Tensor:
@@ -139,8 +144,8 @@ def nvfp4_global_scale(x: Tensor) -> Tensor:
     return torch.where(scale == 0, torch.ones_like(scale), scale)
 
 
-def nvfp4_qdq(x: Tensor, *, gs=1.0, scale="nearest", rounding="rtn", seed=0,
-              backend="auto") -> Tensor:
+def nvfp4_qdq(x: Tensor, *, gs: float | Tensor = 1.0, scale: str = "nearest", rounding: str = "rtn", seed: int = 0,
+              backend: str = "auto") -> Tensor:
     """Quantize x to NVFP4 and back.
 
     x: (..., K) float32, bfloat16 or float16. Blocks of 16 run along the last axis, which is padded
@@ -159,7 +164,8 @@ def nvfp4_qdq(x: Tensor, *, gs=1.0, scale="nearest", rounding="rtn", seed=0,
     return _qdq_any(x, gs, "nvfp4", scale, rounding, seed, backend)
 
 
-def mxfp4_qdq(x: Tensor, *, scale="floor", rounding="rtn", seed=0, backend="auto") -> Tensor:
+def mxfp4_qdq(x: Tensor, *, scale: str = "floor", rounding: str = "rtn", seed: int = 0, backend: str = "auto"
+              ) -> Tensor:
     """Quantize x to MXFP4 and back: blocks of 32, power-of-two scales.
 
     scale: "floor" (the OCP rule, clips) or "up" (never clips; may overflow above 2**127).
@@ -168,8 +174,8 @@ def mxfp4_qdq(x: Tensor, *, scale="floor", rounding="rtn", seed=0, backend="auto
     return _qdq_any(x, 1.0, "mxfp4", scale, rounding, seed, backend)
 
 
-def nvfp4_quantize(x: Tensor, *, gs=1.0, scale="nearest", rounding="rtn", seed=0,
-                   backend="auto") -> tuple[Tensor, Tensor]:
+def nvfp4_quantize(x: Tensor, *, gs: float | Tensor = 1.0, scale: str = "nearest", rounding: str = "rtn",
+                   seed: int = 0, backend: str = "auto") -> tuple[Tensor, Tensor]:
     """NVFP4 codes and scales of x (..., K), K a multiple of 16; arguments as in `nvfp4_qdq`.
 
     Returns uint8 codes (..., K/2), two a byte, low nibble first, sign in bit 3; and uint8 E4M3
@@ -178,17 +184,17 @@ def nvfp4_quantize(x: Tensor, *, gs=1.0, scale="nearest", rounding="rtn", seed=0
     return _quantize_any(x, gs, "nvfp4", scale, rounding, seed, backend)
 
 
-def mxfp4_quantize(x: Tensor, *, scale="floor", rounding="rtn", seed=0,
-                   backend="auto") -> tuple[Tensor, Tensor]:
+def mxfp4_quantize(x: Tensor, *, scale: str = "floor", rounding: str = "rtn", seed: int = 0,
+                   backend: str = "auto") -> tuple[Tensor, Tensor]:
     """MXFP4 codes (..., K/2) and E8M0 scale bytes (..., K/32) of x (..., K), K a multiple of 32."""
     return _quantize_any(x, 1.0, "mxfp4", scale, rounding, seed, backend)
 
 
-def nvfp4_dequantize(codes: Tensor, scales: Tensor, *, gs=1.0, backend="auto") -> Tensor:
+def nvfp4_dequantize(codes: Tensor, scales: Tensor, *, gs: float | Tensor = 1.0, backend: str = "auto") -> Tensor:
     """float32 (..., K) from the codes and scales of `nvfp4_quantize`; equals `nvfp4_qdq`."""
     return _dequantize_any(codes, scales, gs, "nvfp4", backend)
 
 
-def mxfp4_dequantize(codes: Tensor, scales: Tensor, *, backend="auto") -> Tensor:
+def mxfp4_dequantize(codes: Tensor, scales: Tensor, *, backend: str = "auto") -> Tensor:
     """float32 (..., K) from the codes and scales of `mxfp4_quantize`; equals `mxfp4_qdq`."""
     return _dequantize_any(codes, scales, 1.0, "mxfp4", backend)

@@ -9,6 +9,8 @@ Source: Buzaglo et al., arXiv 2402.06323 (chapter typical-nets, claims C2, C3); 
 arXiv 2410.19092 (chapter tempered-overfitting, claims C1 to C4).
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -52,7 +54,7 @@ def _search(x: Tensor, y: Tensor, widths: list[int], n_nets: int, seed: int, sta
     return _DISPATCH(backend, x)(x, y, layout, n_nets, seed, start, keep)
 
 
-def sign_nets(x: Tensor, y: Tensor, widths, n_nets: int, *, seed: int = 0, start: int = 0,
+def sign_nets(x: Tensor, y: Tensor, widths: Sequence[int], n_nets: int, *, seed: int = 0, start: int = 0,
               keep: int = 16, bias: int = 0, scaled: bool = False, alphabet: str = "signs",
               backend: str = "auto") -> tuple[Tensor, Tensor]:
     """Test networks start, start+1, ..., start+n_nets-1 on the samples, in their given order.
@@ -82,7 +84,7 @@ def sign_nets(x: Tensor, y: Tensor, widths, n_nets: int, *, seed: int = 0, start
                    backend)
 
 
-def sign_nets_weights(index: Tensor, widths, *, seed: int = 0, bias: int = 0, scaled: bool = False,
+def sign_nets_weights(index: Tensor, widths: Sequence[int], *, seed: int = 0, bias: int = 0, scaled: bool = False,
                       alphabet: str = "signs") -> list[tuple[Tensor, Tensor, Tensor]]:
     """The weights of networks `index` (n,) int64, drawn again from (seed, index).
 
@@ -92,7 +94,7 @@ def sign_nets_weights(index: Tensor, widths, *, seed: int = 0, bias: int = 0, sc
     return reference.weights(check.seed(seed), index, _layout(widths, bias, scaled, alphabet))
 
 
-def sign_nets_predict(index: Tensor, x: Tensor, widths, *, seed: int = 0, bias: int = 0,
+def sign_nets_predict(index: Tensor, x: Tensor, widths: Sequence[int], *, seed: int = 0, bias: int = 0,
                       scaled: bool = False, alphabet: str = "signs") -> Tensor:
     """Outputs (n, N) bool of networks `index` (n,) int64 at inputs x (N, d0) bool."""
     _check_index(index)
