@@ -8,19 +8,14 @@
 
 import importlib.util
 import itertools
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lanes import LANES, ROOT, params
 
 from implicitly_kernels import _memory
-
-ROOT = Path(__file__).resolve().parents[2]
-INTERPRETING = os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def pytest_configure(config):
@@ -28,39 +23,13 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "compile: compiles the Triton kernels, without a GPU")
 
 
-NEEDS_TRITON = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
-_interp = [
-    pytest.mark.interp,
-    pytest.mark.skipif(not INTERPRETING, reason="needs TRITON_INTERPRET=1"),
-    NEEDS_TRITON,
-]
-_gpu = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine"),
-    pytest.mark.skipif(INTERPRETING, reason="TRITON_INTERPRET=1 cannot launch on a GPU"),
-]
-LANES = {
-    ("reference", "cpu"): [],
-    ("numba", "cpu"): [],
-    ("triton", "cpu"): _interp,
-    ("reference", "cuda"): _gpu,
-    ("triton", "cuda"): _gpu,
-}
-
-
-def _params(pairs):
-    return [
-        pytest.param(pair, id="-".join(pair), marks=LANES[pair]) for pair in pairs
-    ]
-
-
-@pytest.fixture(params=_params(LANES))
+@pytest.fixture(params=params(LANES))
 def lane(request):
     """(backend, device): every implementation, the reference included."""
     return request.param
 
 
-@pytest.fixture(params=_params([p for p in LANES if p[0] != "reference"]))
+@pytest.fixture(params=params([p for p in LANES if p[0] != "reference"]))
 def fast_lane(request):
     """(backend, device): the implementations that are held against the reference."""
     return request.param
@@ -130,33 +99,3 @@ def mutant(tmp_path):
         return module
 
     return make
-
-
-def said_on(target, code, cache):
-    """What a process prints whose numba compiles for another CPU, whatever this one was told.
-
-    target: NUMBA_CPU_NAME and NUMBA_CPU_FEATURES; with none of them it compiles for this CPU. cache: a folder for what
-    is compiled for another.
-    """
-    env = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")}
-    env |= {"NUMBA_CACHE_DIR": str(cache), **target} if target else {}
-    return subprocess.run([sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True).stdout
-
-
-def bits_equal(a, b):
-    """Same shape and dtype and, in float32, the same bits (any NaN equals any NaN)."""
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    a, b = a.cpu(), b.cpu()
-    if a.dtype != torch.float32:
-        return torch.equal(a, b)
-    nan = a.isnan()
-    return torch.equal(nan, b.isnan()) and torch.equal(
-        a.masked_fill(nan, 0).view(torch.int32), b.masked_fill(nan, 0).view(torch.int32)
-    )
-
-
-def relative_error(a, b):
-    """Frobenius norm of a - b over that of b, in float64."""
-    a, b = a.double().cpu(), b.double().cpu()
-    return float((a - b).norm() / b.norm().clamp_min(1e-300))

@@ -1,7 +1,7 @@
 """What the tests of block Kaczmarz share: problems, and each task solved by its own matrix in float64."""
 
 import torch
-from conftest import relative_error
+from lanes import relative_error
 
 from implicitly_kernels import kaczmarz
 from implicitly_kernels.kaczmarz import _DISPATCH

@@ -10,7 +10,7 @@ import types
 from itertools import pairwise
 
 import pytest
-from conftest import ROOT
+from lanes import ROOT
 
 CEILINGS = {"copy": 1e9, "flop": 1e9, "int": 1e9, "gemm": 1e9, "launch": 1e-6}
 REPORT = """<testsuites><testsuite>

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import INTERPRETING, ROOT
+from lanes import INTERPRETING, ROOT
 
 from implicitly_kernels._compile import KernelSpec, over_budget
 

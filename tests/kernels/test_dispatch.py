@@ -7,7 +7,7 @@ import time
 
 import pytest
 import torch
-from conftest import NEEDS_TRITON
+from lanes import NEEDS_TRITON
 
 import implicitly_kernels as ik
 from implicitly_kernels import _dispatch

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from conftest import ROOT
+from lanes import ROOT
 
 # Every module that compiles is imported, which is where numba looks for a folder; a small function is run.
 CODE = """

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import relative_error
 from kaczmarz_oracle import F32, F64, LARGE, SMALL, check, drift, problem
+from lanes import relative_error
 
 import implicitly_kernels as ik
 from implicitly_kernels import kaczmarz

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import relative_error
+from lanes import relative_error
 
 from implicitly_kernels import Polynomial, TanhNet, langevin
 from implicitly_kernels.langevin import reference

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 import torch
-from conftest import bits_equal
+from lanes import bits_equal
 from lba_gemm_fractions import F32, F64, FORMS, arguments, chain, inputs, name_of, oracle, q
 
 import implicitly_kernels as ik

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 import torch
-from conftest import INTERPRETING, bits_equal
+from lanes import INTERPRETING, bits_equal
 from lba_gemm_fractions import F64, FORMS, NUMBA, NUMBERS, REFERENCE, TRITON, module, oracle
 
 from implicitly_kernels.lba_gemm import reference

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from conftest import bits_equal, relative_error
+from lanes import bits_equal, relative_error
 from lba_gemm_fractions import F64, FORMS, inputs, module
 
 import implicitly_kernels as ik

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from conftest import LANES, _params, relative_error
+from lanes import LANES, params, relative_error
 
 from implicitly_kernels import low_rank_adam, low_rank_realign
 from implicitly_kernels.low_rank_adam import _DISPATCH, _tile, reference
@@ -17,7 +17,7 @@ SMALL = [((3, 5), 2), ((5, 3), 2), ((2, 18, 33), 17), ((1, 2, 70, 37), 5)]
 LARGE = [*SMALL, ((1, 1), 1), ((7, 7), 7), ((130, 70), 65), ((2, 129, 300), 128), ((96, 1500), 32)]
 
 
-@pytest.fixture(params=_params([pair for pair in LANES if pair[0] != "numba"]))
+@pytest.fixture(params=params([pair for pair in LANES if pair[0] != "numba"]))
 def lane(request):
     """(backend, device): there is no compiled path on the CPU."""
     return request.param

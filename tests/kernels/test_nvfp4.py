@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
-from conftest import bits_equal
+from lanes import bits_equal
 
 import implicitly_kernels as ik
 from implicitly_kernels.nvfp4 import _DISPATCH, reference

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from lanes import ROOT
 
 import implicitly_kernels as ik
 from book_model import Book, source_of

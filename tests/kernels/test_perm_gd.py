@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from conftest import relative_error
+from lanes import relative_error
 
 import implicitly_kernels as ik
 from implicitly_kernels import perm_gd

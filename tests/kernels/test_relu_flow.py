@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import relative_error
+from lanes import relative_error
 from scipy.integrate import solve_ivp
 
 import implicitly_kernels as ik

@@ -4,7 +4,7 @@ import platform
 
 import pytest
 import torch
-from conftest import relative_error, said_on
+from lanes import relative_error, said_on
 
 import implicitly_kernels as ik
 from implicitly_kernels import relu_gd

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.signal
 import torch
-from conftest import relative_error
+from lanes import relative_error
 from up_act_down_oracle import ACTIVATIONS, F32, F64, LARGE, SMALL, check, normal, resampled
 
 from implicitly_kernels import _threads, resample_matrix, up_act_down

@@ -1,7 +1,7 @@
 """Vectors of numba: what is calculated with them has the same bits whatever their width."""
 
 import pytest
-from conftest import said_on
+from lanes import said_on
 
 # Each kernel that uses them, for long enough that a difference in a last bit grows, and of sizes no width divides.
 LONG_RUNS = """

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
-from conftest import relative_error
+from lanes import relative_error
 
 from implicitly_kernels import _jit, cross_covariance_attention
 from implicitly_kernels.xca import _DISPATCH, reference

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from conftest import relative_error
+from lanes import relative_error
 
 from implicitly_kernels import up_act_down
 from implicitly_kernels.up_act_down import _DISPATCH, reference
