@@ -26,12 +26,12 @@ def _relu(z, zero):
 
 
 @jit
-def _forward(w1, b1, w2, b2, k, x, y, r):
+def _forward(w1, b1, w2, b2, x, y, r):
     """r = f(x) - y."""
     o = x.dtype.type(0)
     for i in range(r.size):
         r[i] = 0
-    for j in range(0, k, 8):  # padding of vectors is more than is needed here
+    for j in range(0, w1.size, 8):
         a0, a1, a2, a3, a4, a5, a6, a7 = (
             w1[j], w1[j + 1], w1[j + 2], w1[j + 3], w1[j + 4], w1[j + 5], w1[j + 6], w1[j + 7])
         c0, c1, c2, c3, c4, c5, c6, c7 = (
@@ -53,12 +53,12 @@ def _forward(w1, b1, w2, b2, k, x, y, r):
 
 
 @jit
-def _backward(w1, b1, x, r, n, slope, level):
+def _backward(w1, b1, x, r, slope, level):
     """Sums of r_i x_i and of r_i over the samples where each neuron is on."""
     for j in range(slope.size):
         slope[j] = 0
         level[j] = 0
-    for i in range(0, n, 4):
+    for i in range(0, x.size, 4):
         x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
         r0, r1, r2, r3 = r[i], r[i + 1], r[i + 2], r[i + 3]
         q0, q1, q2, q3 = r0 * x0, r1 * x1, r2 * x2, r3 * x3
@@ -99,8 +99,10 @@ def _step(w1, b1, w2, slope, level, rate):
 def _descend(w1, b1, w2, b2, x, y, step_size, k, n, steps, final, loss, first, last):
     """`steps` steps of networks first..last-1 in place, and their loss if they are the final ones.
 
-    Rows beyond k are neurons that are off, columns beyond n samples that must count for nothing.
+    Columns beyond k are neurons that are off, columns of x beyond n samples that must count for nothing. Vectors need
+    all of them, but not the passes that take eight neurons, or four samples, one after the other.
     """
+    eights, fours = (k + 7) // 8 * 8, (n + 3) // 4 * 4
     r = np.zeros(x.shape[1], x.dtype)
     slope = np.zeros(w1.shape[1], x.dtype)
     level = np.zeros(w1.shape[1], x.dtype)
@@ -108,18 +110,20 @@ def _descend(w1, b1, w2, b2, x, y, step_size, k, n, steps, final, loss, first, l
     for net in range(first, last):
         w, b, v, xs, ys = w1[net], b1[net], w2[net], x[net], y[net]
         rate = step_size[net] / count
+        w_8, b_8, v_8 = w[:eights], b[:eights], v[:eights]
+        xs_4, r_4 = xs[:fours], r[:fours]
         bias = b2[net]
         for _ in range(steps):
-            _forward(w, b, v, bias, k, xs, ys, r)
+            _forward(w_8, b_8, v_8, bias, xs, ys, r)
             for i in range(n, r.size):
                 r[i] = 0
-            _backward(w, b, xs, r, n, slope, level)
+            _backward(w, b, xs_4, r_4, slope, level)
             _step(w, b, v, slope, level, rate)
             bias -= rate * _sum(r)
         b2[net] = bias
         if not final:
             continue
-        _forward(w, b, v, bias, k, xs, ys, r)
+        _forward(w, b, v, bias, xs, ys, r)
         for i in range(r.size):
             r[i] = r[i] * r[i] if i < n else 0
         loss[net] = x.dtype.type(0.5) * _sum(r) / count
