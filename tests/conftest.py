@@ -20,18 +20,14 @@ settings.load_profile("same-each-time")
 
 
 def pytest_addoption(parser):
-    parser.addoption("--shard", metavar="I/N", help="run the I-th of N parts; all parts together are every test")
+    parser.addoption("--shard", metavar="I/N", type=shard, help="run the I-th of N parts; all parts are every test")
 
 
 @pytest.hookimpl(trylast=True)  # after those that sort
 def pytest_collection_modifyitems(config, items):
     if not config.getoption("shard"):
         return
-    try:
-        which, of = shard(config.getoption("shard"))
-    except ValueError as error:
-        raise pytest.UsageError(f"--shard: {error}") from None
-    kept = in_shard([item.nodeid for item in items], which, of)
+    kept = in_shard([item.nodeid for item in items], *config.getoption("shard"))
     config.hook.pytest_deselected(items=[item for item, mine in zip(items, kept, strict=True) if not mine])
     items[:] = [item for item, mine in zip(items, kept, strict=True) if mine]
 

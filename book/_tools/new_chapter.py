@@ -14,7 +14,9 @@ ENTRY = "  - file: chapters/{}\n"
 
 
 def new_chapter(slug: str, root: Path = ROOT) -> list[Path]:
-    """Write `chapters/<slug>.md` and the test of its claims, list it in `_toc.yml`. Never overwrites.
+    """Write `chapters/<slug>.md` and the test of its claims, list it in `_toc.yml` and on the notation page.
+
+    Never overwrites.
 
     Returns:
         What was written.
@@ -39,7 +41,19 @@ def new_chapter(slug: str, root: Path = ROOT) -> list[Path]:
     toc = root / "_toc.yml"
     plan = yaml.safe_load((root / "book/plan.yml").read_text(encoding="utf-8"))["parts"]
     toc.write_text(listed(toc.read_text(encoding="utf-8"), slug, plan), encoding="utf-8")
-    return [*written, toc]
+    notation = root / "book/notation.md"
+    notation.write_text(with_symbols(notation.read_text(encoding="utf-8"), slug, plan), encoding="utf-8")
+    return [*written, toc, notation]
+
+
+def with_symbols(notation: str, slug: str, plan: list[dict]) -> str:
+    """The text of the notation page with the chapter's table of symbols, in the order of the plan; drafts come last."""
+    titles = {chapter["slug"]: chapter["title"] for part in plan for chapter in part["chapters"]}
+    later = list(titles)[list(titles).index(slug) + 1 :] if slug in titles else []
+    places = [notation.find(f"```{{setting-symbols}} {other}\n") for other in later]
+    at = min((notation.rindex("\n## ", 0, place) + 1 for place in places if place >= 0), default=None)
+    section = f"## {titles.get(slug, slug.replace('-', ' ').capitalize())}\n\n```{{setting-symbols}} {slug}\n```\n"
+    return f"{notation}\n{section}" if at is None else f"{notation[:at]}{section}\n{notation[at:]}"
 
 
 def listed(toc: str, slug: str, plan: list[dict]) -> str:
