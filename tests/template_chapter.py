@@ -19,7 +19,7 @@ def executed(root):
         (root / folder).mkdir()
     (root / "requirements.lock").write_text("nothing\n")
     tests = (f"tests/{name}.py" for name in ("chapter_cells", "chapter_statements", "planting"))
-    for name in ("_toc.yml", "book/plan.yml", *tests):
+    for name in ("_toc.yml", "book/plan.yml", "book/notation.md", *tests):
         shutil.copy(paths.ROOT / name, root / name)
     git(root, "init", "-q")
     git(root, "add", ".")
