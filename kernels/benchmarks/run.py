@@ -282,7 +282,7 @@ def main():
         clock.cases = sum(len(cases_of(later, args.device)) for later in wanted[i:])
         kept = not args.dry and (green[op] or args.out.resolve() != RESULTS)
         if not green[op]:
-            print(f"{op}: its tests fail: timed and marked, {'' if kept else 'not '}written", flush=True)
+            print(f"{op}: its tests did not pass: timed and marked, {'' if kept else 'not '}written", flush=True)
         # What is added to a file is held against the ceilings of that file.
         top = before[op]["ceilings"] if op in before else (measured := measured or ceilings_of(args))
         print(op, facts["device"], {k: f"{v:.4g}" for k, v in top.items()}, flush=True)

@@ -227,7 +227,7 @@ def test_a_red_gate_is_marked_and_not_among_the_results(run, monkeypatch, capsys
     (file,) = run.folder.glob("*.json")
     file.unlink()
     assert run.main() == 1 and not list(run.folder.glob("*.json"))
-    assert "its tests fail: timed and marked, not written" in capsys.readouterr().out
+    assert "its tests did not pass: timed and marked, not written" in capsys.readouterr().out
 
 
 def test_the_report_of_one_run_is_the_gate_of_all(run, tmp_path, capsys):
