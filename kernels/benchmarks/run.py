@@ -267,8 +267,8 @@ def main():
     facts = device_facts(args.device)
     wanted = list(dict.fromkeys(args.op or ops()))
     files = {op: args.out / f"{op}--{slug(facts['device'])}.json" for op in wanted}
-    before = {op: json.loads(file.read_text()) for op, file in files.items()
-              if args.peers == "compile" and file.exists()}
+    before = {op: json.loads(file.read_text()) for op, file in files.items() if file.exists()}
+    adding = args.peers == "compile"
     if args.peers == "plain":
         print("torch.compile is left out: --peers all measures it, too", flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -284,10 +284,11 @@ def main():
         if not green[op]:
             print(f"{op}: its tests did not pass: timed and marked, {'' if kept else 'not '}written", flush=True)
         # What is added to a file is held against the ceilings of that file.
-        top = before[op]["ceilings"] if op in before else (measured := measured or ceilings_of(args))
+        old = before.get(op, {"rows": []})
+        top = old["ceilings"] if adding and op in before else (measured := measured or ceilings_of(args))
         print(op, facts["device"], {k: f"{v:.4g}" for k, v in top.items()}, flush=True)
         content = {"op": op, "kind": args.device, "device": facts["device"], "ceilings": top,
-                   "rows": list(before[op]["rows"] if op in before else [])}
+                   "rows": [row for row in old["rows"] if row["case"] in cases_of(op, args.device)]}
 
         def keep(row, content=content, file=file, kept=kept):
             mine = row["case"], row["backend"]
@@ -297,7 +298,7 @@ def main():
 
         try:
             bench(op, args.device, top, facts, args, clock, "passed" if green[op] else "failed", keep,
-                  {row["case"]: row["items_per_s"] for row in reversed(content["rows"]) if row["peer"] is None})
+                  {row["case"]: row["items_per_s"] for row in reversed(content["rows"]) if adding and not row["peer"]})
         except Lost as error:
             print(f"{op}: left after {len(content['rows'])} rows, and all ops after it: {error}", flush=True)
             return LOST
