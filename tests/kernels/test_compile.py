@@ -69,7 +69,9 @@ def test_every_kernel_has_a_budget_and_three_versions_are_recorded():
     reviewed |= {"perm_gd_polynomial": (8, 4), "kaczmarz_greedy_float32": (8, 2), "kaczmarz_rank_10": (16, 6)}
     for name, budget in recorded["budget"].items():
         assert (budget["stack"], budget["spills"]) == reviewed.get(name, (0, 0)), name
-        assert budget["regs"] <= 168 and budget["shared"] <= 102400
+        # Weights, masks and biases of 33 neurons with two words each, padded to 64: none of them is put aside.
+        most = {"sign_nets_40_33_1_biased": 255}.get(name, 168)
+        assert budget["regs"] <= most and budget["shared"] <= 102400
 
 
 def test_the_gate_sees_each_kind_of_excess():
