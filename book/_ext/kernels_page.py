@@ -163,20 +163,28 @@ def device_section(result: dict, op: Op) -> str:
 
 
 def resources(op: str, recorded: dict) -> str:
-    """Registers of the op's kernels, as compiled without a GPU."""
+    """Instructions and registers of the op's kernels, as compiled without a GPU: of the first, and the most of all."""
     if not recorded:
         return ""
     names = [n for n in next(iter(recorded.values()))["sm_90"] if f"{n}_".startswith(f"{op}_")]
     if not names:
         return ""
-    versions = sorted(recorded, reverse=True)
-    most = {v: max(recorded[v]["sm_90"][n]["regs"] for n in names) for v in versions}
-    spills = sum(recorded[v][a][n]["spills"] for v in versions for a in recorded[v] for n in names)
+    versions = sorted(recorded, key=lambda v: [int(part) for part in re.findall(r"\d+", v)], reverse=True)
+    hopper = {v: recorded[v]["sm_90"] for v in versions}
+    first, first_used = names[0], hopper[versions[0]][names[0]]
+    most = {v: max(hopper[v][n]["regs"] for n in names) for v in versions}
     archs = ", ".join(a.replace("_", r"\_") for a in recorded[versions[0]])
     counts = ", ".join(f"{most[v]} (Triton {v})" for v in versions)
+
+    def spilled(rows):
+        spills = sum(row["spills"] for row in rows)
+        return f"{spills} spill instructions" if spills else "nothing spilled"
+
     return (
-        f"Compiled without a GPU for {archs}: {len(names)} variants, at most {counts} registers a thread on "
-        f"sm\\_90, {'no spills' if spills == 0 else f'{spills} spill instructions'}.\n"
+        f"**Without a GPU.** `{first}` is compiled for Hopper: {first_used['instructions']} instructions, "
+        f"{first_used['regs']} registers a thread, {spilled([first_used])}; predicted, not measured. All {len(names)} "
+        f"variants, compiled for {archs}: at most {counts} registers on sm\\_90, "
+        f"{spilled(recorded[v][a][n] for v in versions for a in recorded[v] for n in names)}.\n"
     )
 
 

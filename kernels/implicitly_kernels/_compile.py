@@ -79,10 +79,11 @@ def compile_kernel(spec: KernelSpec, arch: int) -> dict:
 
 
 def usage(compiled) -> dict:
-    """Registers, stack and local bytes a thread, spills, shared bytes, 128-bit and all loads, FMAs.
+    """Registers, stack and local bytes a thread, instructions, spills, shared bytes, 128-bit and all loads, FMAs.
 
-    Reads the cubin with the tools in Triton's own wheel. `fma` counts contractions in the PTX: in
-    the machine code an IEEE division expands to FFMA, which is no contraction of ours.
+    Reads the cubin with the tools in Triton's own wheel. `instructions` are those of the machine code as it stands,
+    loops once, without what pads its end. `fma` counts contractions in the PTX: in the machine code an IEEE division
+    expands to FFMA, which is no contraction of ours.
     """
     import triton
 
@@ -106,6 +107,7 @@ def usage(compiled) -> dict:
 
     return {
         "regs": int(found[1]), "stack": int(found[2]), "spills": count("LDL") + count("STL"),
+        "instructions": len(re.findall(r"^\s+/\*[0-9a-f]+\*/\s+(?!NOP\b)\S", sass, re.M)),
         "shared": int(compiled.metadata.shared), "warps": int(compiled.metadata.num_warps),
         "loads128": count(r"LDG\.E\.128"), "loads": count("LDG"),
         "fma": compiled.asm["ptx"].count("fma.rn"),

@@ -11,7 +11,7 @@ import pytest
 from sphinx.application import Sphinx
 
 from book_model import Book
-from kernels_page import device_section, in_order, measured, prediction, table
+from kernels_page import device_section, in_order, measured, prediction, resources, table
 
 ROOT = Path(__file__).resolve().parents[2]
 OPS = Book(ROOT).ops
@@ -73,7 +73,37 @@ def test_every_op_has_its_section_and_source(page):
     for name, op in OPS.items():
         assert f"implicitly_kernels.{name}" in text and f"def {op.declared('SHOWN')}" in text
         assert op.declared("TITLE") in text
-    assert "registers a thread" in text
+    assert text.count("is compiled for Hopper:") == text.count("predicted, not measured") == len(OPS)
+
+
+def test_what_is_compiled_is_said_from_the_file():
+    """Of the first variant by the newest Triton, the most of all, and that nothing of it was measured."""
+    def used(instructions, regs, spills=0):
+        return {"instructions": instructions, "regs": regs, "spills": spills}
+
+    def chips(*rows):
+        names = "toy_small", "toy", "toys"
+        return {chip: dict(zip(names, map(dict, rows), strict=True)) for chip in ("sm_80", "sm_90")}
+
+    recorded = {"3.9.1": chips(used(311, 41), used(99, 77), used(9, 200, 9)),
+                "3.10.0": chips(used(423, 57), used(98, 72), used(9, 200, 9))}  # fmt: skip
+    said = resources("toy", recorded)
+    assert "`toy_small` is compiled for Hopper: 423 instructions, 57 registers a thread, nothing spilled;" in said
+    assert "predicted, not measured" in said
+    assert "All 2 variants" in said and "at most 72 (Triton 3.10.0), 77 (Triton 3.9.1) registers" in said
+    assert "sm\\_90, nothing spilled." in said and "200" not in said
+    recorded["3.9.1"]["sm_80"]["toy"]["spills"] = 3
+    assert "sm\\_90, 3 spill instructions." in resources("toy", recorded)
+    assert resources("toy", {}) == resources("other", recorded) == ""
+
+
+def test_the_page_says_what_the_resources_file_holds(page):
+    text = re.sub(r"<[^>]+>", "", page({}))
+    measured = json.loads((ROOT / "kernels/resources.json").read_text())["measured"]
+    newest = measured[max(measured, key=lambda v: [int(part) for part in v.split(".")])]["sm_90"]
+    shown = re.findall(r"(\w+) is compiled for Hopper: (\d+) instructions, (\d+) registers a thread", text)
+    assert len(shown) == len(OPS)
+    assert all((newest[n]["instructions"], newest[n]["regs"]) == (int(i), int(r)) for n, i, r in shown)
 
 
 def test_no_result_is_said_not_estimated(page):

@@ -59,4 +59,5 @@ def slots(record, steps):
     at = sorted(set(record))
     slot = torch.full((steps + 1,), -1, dtype=torch.int32)
     slot[at] = torch.arange(len(at), dtype=torch.int32)
-    return slot, [int(slot[t]) for t in record]
+    column = {t: i for i, t in enumerate(at)}
+    return slot, [column[t] for t in record]

@@ -63,12 +63,12 @@ def _net(name, warps=1, **flags):
     )
 
 
-def _polynomial(name, **flags):
+def _polynomial(name, d=4, warps=4, **flags):
     f = Pointer("fp32")
     return KernelSpec(
         name, "implicitly_kernels.langevin._triton:_polynomial_kernel",
-        (f, f, f, f, f, f, Pointer("i64"), 4096, 4, 1000, 0, 0.02, 3, 1),
-        {"BOXED": False, "MALA": False, "CH": 64, "D": 4} | flags,
+        (f, f, f, f, f, f, Pointer("i64"), 4096, d, 1000, 0, 0.02, 3, d // 4),
+        {"BOXED": False, "MALA": False, "CH": 64, "D": d} | flags, warps=warps,
     )
 
 
@@ -79,4 +79,5 @@ KERNELS = [
     _net("langevin_net_64_32_1", warps=4, D_IN=64, HIDDEN=32, CH=1, P=32, KL=4, I=16),
     _polynomial("langevin_polynomial"),
     _polynomial("langevin_polynomial_mala", MALA=True, BOXED=True),
+    _polynomial("langevin_polynomial_largest", 2048, warps=16, CH=1, MALA=True, BOXED=True),
 ]

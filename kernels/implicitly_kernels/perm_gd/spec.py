@@ -72,6 +72,7 @@ KERNELS = [
     _kernel("perm_gd_cross_entropy_100_10", "fp64", 100, 3, 10, 0, True, 11),
     _kernel("perm_gd_cross_entropy_float32", "fp32", 30, 3, 5, 0, True, 5),
     _kernel("perm_gd_exponential_fixed_step", "fp64", 30, 3, 5, 1, False, 11),
+    _kernel("perm_gd_cross_entropy_64_8", "fp64", 64, 8, 8, 0, True, 11),
     _kernel("perm_gd_pairlog_largest", "fp64", 128, 8, 32, 2, True, 11),
     _kernel("perm_gd_polynomial", "fp64", 30, 3, 5, 3, True, 11),
 ]

@@ -45,8 +45,9 @@ def _kernel(name, p, m, stages, warps=4):
 
 
 KERNELS = [
-    _kernel("relu_flow_euler", 32, 32, 1),
+    _kernel("relu_flow_euler", 64, 32, 1),
     _kernel("relu_flow_heun", 32, 32, 2),
     _kernel("relu_flow_heun_64_edges", 16, 64, 2),
+    _kernel("relu_flow_euler_128_edges", 16, 128, 1, warps=8),
     _kernel("relu_flow_heun_128_edges", 16, 128, 2, warps=8),
 ]

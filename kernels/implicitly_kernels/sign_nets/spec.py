@@ -67,4 +67,5 @@ KERNELS = [
     _kernel("sign_nets_16_32_1", (16, 32, 1), 32),
     _kernel("sign_nets_12_24_1_general", (12, 24, 1), 32, BIAS=3, SCALED=True, BITS=True),
     _kernel("sign_nets_64_16_8_1", (64, 16, 8, 1), 32),
+    _kernel("sign_nets_40_33_1_biased", (40, 33, 1), 32, BIAS=3),  # two words a neuron and most padding: the most kept
 ]
