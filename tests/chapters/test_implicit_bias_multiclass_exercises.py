@@ -88,7 +88,7 @@ def test_operations_of_a_step_are_the_kernels():
     """About 4Kd + 46K + 20 a sample, by the cost model that the kernels page uses (twice, for float64)."""
     from implicitly_kernels.perm_gd.spec import cost
 
-    case = {"problems": 1, "samples": 30, "d": 5, "classes": 3, "steps": 1}
+    case = {"problems": 1, "samples": 30, "d": 5, "classes": 3, "steps": 1, "dtype": "float64"}
     assert cost(case)["flops"] / 2 == pytest.approx(30 * (4 * 3 * 5 + 46 * 3 + 20), rel=0.02)
 
 
