@@ -35,10 +35,10 @@ def _library(app, chapter: Chapter) -> str:
     library = book_of(app).library
     links = [f'<a href="{library_page.source_link(app, library.file_of(name))}"><code>'
              f'{name.removeprefix("implicitly.")}</code></a>' for name in library_page.modules_used(library, chapter)]
-    if links and library_page.PAGE in app.env.found_docs:
-        uri = app.builder.get_relative_uri(chapter.docname, library_page.PAGE)
-        links.append(f'all in the <a href="{uri}">reference</a>')
-    return ", ".join(links)
+    if not links or library_page.PAGE not in app.env.found_docs:
+        return ", ".join(links)
+    uri = app.builder.get_relative_uri(chapter.docname, library_page.PAGE)
+    return f'{", ".join(links)} · <a href="{uri}">reference</a>'
 
 
 def _facts(app, doctree, chapter: Chapter) -> str:
