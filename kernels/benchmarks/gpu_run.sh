@@ -22,7 +22,7 @@ pack() {  # tar says with 1 that a file grew while it was read; under the old na
     cp "$OUT/log.txt" "$kept/all/"
     tar -czf "$kept/all.tgz" -C "$kept/all" . ; cp "$kept/all.tgz" "$OUT/part" && mv "$OUT/part" "$OUT/all.tgz"
 }
-while sleep 10; do pack; done &
+while sleep 10 > /dev/null 2>&1; do pack; done &  # a sleep that outlives the script keeps nothing of it open
 packing=$!
 
 nvidia-smi -L
