@@ -130,13 +130,19 @@ def contradiction(requirements: list[str], folder: Path) -> str:
     asked = folder / "asked.txt"
     asked.write_text("\n".join(requirements) + "\n")
     command = [sys.executable, "-m", "uv", "pip", "compile", "--no-config", "--universal", "--python-version=3.11"]
-    try:
-        done = subprocess.run([*command, asked], cwd=folder, capture_output=True, text=True, timeout=180)
-    except subprocess.TimeoutExpired:
-        pytest.fail("the package index did not answer in three minutes; offline, set UV_OFFLINE=1")
-    if done.returncode and "No solution found" not in done.stderr:
-        pytest.fail(f"the package index could not be read (offline, set UV_OFFLINE=1): {done.stderr.strip()[-300:]}")
-    return done.stderr if done.returncode else ""
+    said = ""
+    for _ in range(3):  # an index may be busy
+        try:
+            done = subprocess.run([*command, asked], cwd=folder, capture_output=True, text=True, timeout=180)
+        except subprocess.TimeoutExpired:
+            said = "it did not answer in three minutes"
+            continue
+        if not done.returncode:
+            return ""
+        if "No solution found" in done.stderr:
+            return done.stderr
+        said = done.stderr.strip()[-300:]
+    pytest.fail(f"the package index could not be read (offline, set UV_OFFLINE=1): {said}")
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "environment.yml"])
